@@ -1,0 +1,121 @@
+//! What can be typed.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+use clap_complete::Shell;
+use trade_cli::device::DeviceName;
+
+/// Train a conditional normalizing flow at one condition and carry it to all others.
+#[derive(Parser)]
+#[command(name = "trade", version, propagate_version = true)]
+pub(crate) struct Args {
+    /// Where to compute: flex, ndarray, wgpu[:i] or cuda[:i].
+    #[arg(long, global = true, default_value_t)]
+    pub(crate) device: DeviceName,
+    /// The seed of all random numbers; for `train` the config's unless given.
+    #[arg(long, global = true)]
+    pub(crate) seed: Option<u64>,
+    /// Print results and errors only.
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Train a flow as a JSON configuration says.
+    Train {
+        /// The configuration; `trade config example NAME` prints one to start from.
+        config: PathBuf,
+        /// Go on from the newest checkpoint, if there is one.
+        #[arg(long)]
+        resume: bool,
+        /// The run's folder; `runs/<name of the config>` unless given.
+        #[arg(long)]
+        out: Option<PathBuf>,
+    },
+    /// Draw samples from a trained flow.
+    Sample {
+        /// The run's folder.
+        run: PathBuf,
+        /// The condition, e.g. T=0.5.
+        #[arg(long)]
+        at: String,
+        /// How many samples.
+        #[arg(short = 'n', long, default_value_t = 10_000)]
+        count: usize,
+        /// The npy file to write, [n, dim].
+        #[arg(short, long)]
+        output: PathBuf,
+        /// Also write the flow's log density of each sample to this npy file.
+        #[arg(long)]
+        log_prob: Option<PathBuf>,
+        /// Resample with importance weights, which makes the samples exact up to their ESS.
+        #[arg(long)]
+        reweight: bool,
+    },
+    /// Evaluate the log density of given states.
+    LogProb {
+        /// The run's folder.
+        run: PathBuf,
+        /// The condition, e.g. T=0.5.
+        #[arg(long)]
+        at: String,
+        /// The states: npy of shape [n, dim], or npz with an array `x`.
+        #[arg(short, long)]
+        input: PathBuf,
+        /// The npy file to write, [n].
+        #[arg(short, long)]
+        output: PathBuf,
+    },
+    /// Measure a trained flow: NLL, exact KL, effective sample size, log Z.
+    Evaluate {
+        /// The run's folder.
+        run: PathBuf,
+    },
+    /// Free-energy differences along a path of conditions, with errors.
+    FreeEnergy {
+        /// The run's folder.
+        run: PathBuf,
+        /// Where the path starts, e.g. T=1.
+        #[arg(long)]
+        from: String,
+        /// Where it ends, e.g. T=0.5.
+        #[arg(long)]
+        to: String,
+        /// Conditions on the path, both ends included.
+        #[arg(long, default_value_t = 21)]
+        points: usize,
+        /// Flow samples per condition.
+        #[arg(long, default_value_t = 10_000)]
+        samples: usize,
+        /// Print JSON instead of a table.
+        #[arg(long)]
+        json: bool,
+    },
+    /// List the backends of this binary and what they find on this machine.
+    Devices,
+    /// Print the schema of configurations, or an example.
+    Config {
+        #[command(subcommand)]
+        what: ConfigCommand,
+    },
+    /// Print a completion script for a shell.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// The JSON Schema, for editors.
+    Schema,
+    /// An example to start from: multi-well, double-well, gaussian-mixture, tilted-wells.
+    Example {
+        /// Its name.
+        name: String,
+    },
+}

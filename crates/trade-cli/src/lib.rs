@@ -1,0 +1,15 @@
+//! The tool `trade` as a library: run configurations, run folders, and what can be done with them.
+//!
+//! The binary holds arguments and messages only. `trade-bench` uses the same types to write the
+//! configurations of the paper's experiments and to read their results.
+
+pub mod condition;
+pub mod config;
+pub mod device;
+pub mod evaluate;
+pub mod examples;
+pub mod free_energy;
+pub mod model;
+pub mod run;
+pub mod sample;
+pub mod train;

@@ -1,0 +1,115 @@
+//! A trained flow, read from its run and used in batches.
+
+use std::fs;
+
+use anyhow::{Context, Result, bail};
+use burn::tensor::Tensor;
+use trade_core::{
+    Condition, Density, upload,
+    parameters::{Arrays, read_arrays, with_parameters, write_arrays},
+    random::Stream,
+};
+use trade_flows::{Flow, FlowBackend, FlowConfig};
+
+use crate::run::RunFolder;
+
+/// Rows handled at once.
+const CHUNK: usize = 4096;
+/// Noise draws behind the log density of an augmented flow.
+const DRAWS: usize = 64;
+
+/// Writes weights and configuration; the weights last, since they mark the run as trained.
+///
+/// # Errors
+/// If a file cannot be written.
+pub fn write(config: &FlowConfig, weights: &Arrays, folder: &RunFolder) -> Result<()> {
+    let path = folder.flow();
+    fs::write(&path, serde_json::to_string(config)? + "\n")
+        .with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(write_arrays(weights, &folder.weights())?)
+}
+
+/// Reads the trained flow of a run.
+///
+/// # Errors
+/// If the run is not trained yet, or its files do not fit each other.
+pub fn read<B: FlowBackend>(folder: &RunFolder, device: &B::Device) -> Result<Flow<B>> {
+    if !folder.is_trained() {
+        bail!(
+            "{} holds no trained model yet; finish it with `trade train {} --resume --out {}`",
+            folder.path().display(),
+            folder.config().display(),
+            folder.path().display()
+        );
+    }
+    let path = folder.flow();
+    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let config: FlowConfig =
+        serde_json::from_str(&text).with_context(|| format!("{} is damaged", path.display()))?;
+    // Every weight is replaced and every permutation is written out: any stream will do.
+    let flow = config.init::<B>(device, &mut Stream::new(0, 0))?;
+    Ok(with_parameters(flow, read_arrays(&folder.weights())?, &folder.weights())?)
+}
+
+/// Samples with their log density: `[n, dim]` row-major and `[n]`.
+pub struct Samples {
+    /// The states.
+    pub x: Vec<f32>,
+    /// `log p_θ` of each (for augmented flows that of state and noise, less that of the noise).
+    pub log_prob: Vec<f64>,
+}
+
+/// Draws `n` samples at a condition.
+pub fn sample<B: FlowBackend>(
+    flow: &Flow<B>,
+    c: &[f64],
+    n: usize,
+    stream: &mut Stream,
+    device: &B::Device,
+) -> Samples {
+    let width = flow.noise_dim();
+    let (mut x, mut log_prob) = (Vec::with_capacity(n * flow.dim()), Vec::with_capacity(n));
+    for start in (0..n).step_by(CHUNK) {
+        let rows = CHUNK.min(n - start);
+        let noise: Tensor<B, 2> = upload(stream.normal(rows * width), width, device);
+        let condition = Condition::uniform(c, rows, &noise);
+        let (points, log) = flow.sample(noise, &condition);
+        x.extend(points.into_data().iter::<f32>());
+        log_prob.extend(log.into_data().iter::<f64>());
+    }
+    Samples { x, log_prob }
+}
+
+/// `log p_θ(x|c)` of given states (`[n, dim]` row-major).
+///
+/// An augmented flow gives the logarithm of the mean density over 64 draws of its noise, which
+/// approaches the density from below.
+pub fn log_prob<B: FlowBackend>(
+    flow: &Flow<B>,
+    x: &[f32],
+    c: &[f64],
+    stream: &mut Stream,
+    device: &B::Device,
+) -> Vec<f64> {
+    let (dim, extra) = (flow.dim(), flow.augmentation());
+    let mut all = Vec::with_capacity(x.len() / dim);
+    for chunk in x.chunks(CHUNK * dim) {
+        let points: Tensor<B, 2> = upload(chunk.to_vec(), dim, device);
+        let rows = chunk.len() / dim;
+        let condition = Condition::uniform(c, rows, &points);
+        if extra == 0 {
+            all.extend(flow.log_prob(points, &condition).value.into_data().iter::<f64>());
+            continue;
+        }
+        let mut draws = vec![Vec::with_capacity(DRAWS); rows];
+        for _ in 0..DRAWS {
+            let noise = upload(stream.normal(rows * extra), extra, device);
+            let augmented = Tensor::cat(vec![points.clone(), noise], 1);
+            let bound = flow.log_prob(augmented, &condition).value.into_data();
+            draws.iter_mut().zip(bound.iter::<f64>()).for_each(|(d, b)| d.push(b));
+        }
+        let mean = |d: Vec<f64>| trade_core::estimate::log_z::log_sum_exp(&d) - (DRAWS as f64).ln();
+        all.extend(draws.into_iter().map(mean));
+    }
+    all
+}

@@ -1,0 +1,134 @@
+//! `trade sample` and `trade log-prob`.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail, ensure};
+use trade_core::{correct::snis::Weights, random::Stream};
+use trade_flows::FlowBackend;
+use trade_targets::dataset::{read_npy, read_npz, write_npy_f32, write_npy_f64};
+
+use crate::{
+    condition,
+    device::Action,
+    evaluate::{log_density, log_weights},
+    model,
+    run::{RunFolder, controls},
+};
+
+/// Draws samples from a trained flow.
+pub struct Sample {
+    /// The run.
+    pub folder: RunFolder,
+    /// The condition, as typed.
+    pub at: String,
+    /// How many.
+    pub count: usize,
+    /// Where the samples go, `[n, dim]` f32.
+    pub output: PathBuf,
+    /// Where their log density goes, `[n]` f64.
+    pub log_prob: Option<PathBuf>,
+    /// Whether to resample with importance weights, which corrects the flow's errors.
+    pub reweight: bool,
+    /// The seed.
+    pub seed: u64,
+}
+
+impl Action for Sample {
+    /// What to tell the user: warnings, and the weights' ESS if they were used.
+    type Output = Vec<String>;
+
+    fn run<B: FlowBackend>(self, device: B::Device) -> Result<Vec<String>> {
+        let (config, c, mut messages) = located(&self.folder, &self.at)?;
+        ensure!(self.count > 0, "-n: at least one sample is needed");
+        let flow = model::read::<B>(&self.folder, &device)?;
+        let target = config.target.init()?;
+        let mut stream = Stream::new(self.seed, 0);
+        let mut samples = model::sample(&flow, &c, self.count, &mut stream, &device);
+        let dim = config.flow.dim;
+        if self.reweight {
+            let density = log_density::<B, _>(&target, &samples.x, &c, &device);
+            let weights = Weights::from_log(&log_weights(&density, &samples))?;
+            messages.push(format!(
+                "resampled with importance weights: relative ESS {:.3}, {:.0} effective samples",
+                weights.relative_ess(),
+                weights.relative_ess() * self.count as f64
+            ));
+            let kept = weights.resample(self.count, &mut stream);
+            samples.x = kept.iter().flat_map(|&i| samples.x[i * dim..(i + 1) * dim].to_vec()).collect();
+            samples.log_prob = kept.iter().map(|&i| samples.log_prob[i]).collect();
+        }
+        let broken = samples.x.iter().filter(|x| !x.is_finite()).count();
+        if broken > 0 {
+            messages.push(format!("{broken} of the sampled numbers are not finite"));
+        }
+        write_npy_f32(&self.output, &[self.count, dim], &samples.x)?;
+        if let Some(path) = &self.log_prob {
+            write_npy_f64(path, &[self.count], &samples.log_prob)?;
+        }
+        Ok(messages)
+    }
+}
+
+/// Evaluates the log density of given states.
+pub struct LogProb {
+    /// The run.
+    pub folder: RunFolder,
+    /// The condition, as typed.
+    pub at: String,
+    /// The states, npy or npz with an array `x`.
+    pub input: PathBuf,
+    /// Where the log density goes, `[n]` f64.
+    pub output: PathBuf,
+    /// The seed of the noise of augmented flows.
+    pub seed: u64,
+}
+
+impl Action for LogProb {
+    /// What to tell the user.
+    type Output = Vec<String>;
+
+    fn run<B: FlowBackend>(self, device: B::Device) -> Result<Vec<String>> {
+        let (config, c, mut messages) = located(&self.folder, &self.at)?;
+        let flow = model::read::<B>(&self.folder, &device)?;
+        let array = if self.input.extension().is_some_and(|e| e == "npz") {
+            let mut arrays = read_npz(&self.input)?;
+            match arrays.remove("x") {
+                Some(array) => array,
+                None => bail!(
+                    "{}: expected an array named `x`, found {}",
+                    self.input.display(),
+                    arrays.keys().cloned().collect::<Vec<_>>().join(", ")
+                ),
+            }
+        } else {
+            read_npy(&self.input)?
+        };
+        let dim = config.flow.dim;
+        ensure!(
+            array.shape().len() == 2 && array.columns() == dim,
+            "{}: expected an array of shape [n, {dim}], found {:?}",
+            self.input.display(),
+            array.shape()
+        );
+        let x: Vec<f32> = array.data().iter().map(|&x| x as f32).collect();
+        let log_prob = model::log_prob(&flow, &x, &c, &mut Stream::new(self.seed, 0), &device);
+        let broken = log_prob.iter().filter(|l| !l.is_finite()).count();
+        if broken > 0 {
+            messages.push(format!("{broken} of {} log densities are not finite", log_prob.len()));
+        }
+        write_npy_f64(&self.output, &[log_prob.len()], &log_prob)?;
+        Ok(messages)
+    }
+}
+
+/// A run's configuration and a condition within it, with a warning if it lies outside the range.
+pub(crate) fn located(
+    folder: &RunFolder,
+    at: &str,
+) -> Result<(crate::config::RunConfig, Vec<f64>, Vec<String>)> {
+    let config = folder.read_config()?;
+    let names = controls(&config.target.init().context("`target`")?);
+    let c = condition::parse(at, &names)?;
+    let warning = condition::outside(&c, &config.ranges(&names)?, &names);
+    Ok((config, c, warning.into_iter().collect()))
+}

@@ -1,0 +1,221 @@
+//! Samples to train on, and their order.
+
+use burn::tensor::{DType, Tensor, TensorData, backend::Backend};
+
+use crate::{
+    Condition,
+    error::{Error, Result},
+    random::{Purpose, Stream, Streams},
+};
+
+/// Samples with the conditions they were drawn at.
+///
+/// # Shapes
+/// `x`: `[n, dim]`, `context`: `[n, m]`, row-major; one control row `[k]` for each segment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dataset {
+    x: Vec<f32>,
+    dim: usize,
+    /// Rows of one condition stand together.
+    segments: Vec<Segment>,
+    context: Vec<f32>,
+    contexts: usize,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct Segment {
+    control: Vec<f32>,
+    end: usize,
+}
+
+impl Dataset {
+    /// Samples that were all drawn at one condition.
+    ///
+    /// # Errors
+    /// If there are none, if `x` is no multiple of `dim`, or if a value is not finite.
+    pub fn at(x: Vec<f32>, dim: usize, control: &[f64]) -> Result<Self> {
+        let n = if dim == 0 { 0 } else { x.len() / dim };
+        if n == 0 || n * dim != x.len() {
+            return Err(Error::Shape {
+                what: "dataset".into(),
+                expected: format!("[n ≥ 1, {dim}]"),
+                found: format!("{} numbers", x.len()),
+            });
+        }
+        if let Some(row) = x.iter().position(|v| !v.is_finite()) {
+            return Err(Error::Estimate(format!("dataset: row {} is not finite", row / dim)));
+        }
+        let control = control.iter().map(|&c| c as f32).collect();
+        Ok(Self {
+            x,
+            dim,
+            segments: vec![Segment { control, end: n }],
+            context: Vec::new(),
+            contexts: 0,
+        })
+    }
+
+    /// The same samples, each with its context (`[n, m]`, row-major).
+    ///
+    /// # Errors
+    /// If the number of rows differs or a value is not finite.
+    pub fn with_context(mut self, context: Vec<f32>, contexts: usize) -> Result<Self> {
+        if contexts == 0 || context.len() != self.len() * contexts {
+            return Err(Error::Shape {
+                what: "context of the dataset".into(),
+                expected: format!("[{}, {contexts}]", self.len()),
+                found: format!("{} numbers", context.len()),
+            });
+        }
+        if let Some(row) = context.iter().position(|v| !v.is_finite()) {
+            return Err(Error::Estimate(format!("context: row {} is not finite", row / contexts)));
+        }
+        (self.context, self.contexts) = (context, contexts);
+        Ok(self)
+    }
+
+    /// Both sets, one after the other.
+    ///
+    /// # Errors
+    /// If the widths differ.
+    pub fn joined(mut self, other: &Self) -> Result<Self> {
+        let widths = |d: &Self| [d.dim, d.segments[0].control.len(), d.contexts];
+        if widths(&self) != widths(other) {
+            return Err(Error::Shape {
+                what: "dataset to be joined (dim, controls, context)".into(),
+                expected: format!("{:?}", widths(&self)),
+                found: format!("{:?}", widths(other)),
+            });
+        }
+        let start = self.len();
+        self.x.extend(&other.x);
+        self.segments.extend(other.segments.iter().map(|segment| Segment {
+            control: segment.control.clone(),
+            end: start + segment.end,
+        }));
+        self.context.extend(&other.context);
+        Ok(self)
+    }
+
+    /// The number of samples.
+    pub fn len(&self) -> usize {
+        self.x.len() / self.dim
+    }
+
+    /// Whether there are none; never true for a set built by [`at`](Self::at).
+    pub fn is_empty(&self) -> bool {
+        self.x.is_empty()
+    }
+
+    /// The width of the context; 0 without one.
+    pub fn contexts(&self) -> usize {
+        self.contexts
+    }
+
+    /// The chosen rows on a device.
+    pub fn rows<B: Backend>(&self, rows: &[usize], device: &B::Device) -> (Tensor<B, 2>, Condition<B>) {
+        let x = upload(pick(&self.x, self.dim, rows), self.dim, device);
+        let segment = |row| &self.segments[self.segments.partition_point(|s| s.end <= row)].control;
+        let control = rows.iter().flat_map(|&row| segment(row)).copied().collect();
+        let control = upload(control, self.segments[0].control.len(), device);
+        (x, Condition::new(control).with_context(self.context_rows(rows, device)))
+    }
+
+    /// A random row for each of the wanted conditions (`[n, k]`, row-major).
+    ///
+    /// # Errors
+    /// If there are no samples at one of them.
+    pub fn rows_at(&self, wanted: &[f32], stream: &mut Stream) -> Result<Vec<usize>> {
+        let pick = |c: &[f32]| {
+            let found = self.segments.iter().position(|s| s.control == c).ok_or_else(|| {
+                Error::Estimate(format!("there are no samples at the base condition {c:?}"))
+            })?;
+            let start = if found == 0 { 0 } else { self.segments[found - 1].end };
+            Ok((start, self.segments[found].end - start))
+        };
+        wanted
+            .chunks(self.segments[0].control.len())
+            .map(|c| pick(c).map(|(start, len)| start + stream.index(len)))
+            .collect()
+    }
+
+    /// The contexts of the chosen rows; `None` without contexts.
+    pub fn context_rows<B: Backend>(&self, rows: &[usize], device: &B::Device) -> Option<Tensor<B, 2>> {
+        (self.contexts > 0).then(|| upload(pick(&self.context, self.contexts, rows), self.contexts, device))
+    }
+}
+
+fn pick(table: &[f32], width: usize, rows: &[usize]) -> Vec<f32> {
+    rows.iter().flat_map(|&r| &table[r * width..(r + 1) * width]).copied().collect()
+}
+
+/// Rows of numbers on a device, `[len/width, width]`, in single precision.
+pub fn upload<B: Backend>(values: Vec<f32>, width: usize, device: &B::Device) -> Tensor<B, 2> {
+    let rows = values.len() / width;
+    Tensor::from_data(TensorData::new(values, [rows, width]), (device, DType::F32))
+}
+
+/// The order in which batches run through a dataset: a new random order each epoch, which depends
+/// on the seed and the epoch alone, so that two numbers are all there is to resume from.
+#[derive(Clone, Debug, Default)]
+pub struct DataOrder {
+    drawn: usize,
+    epoch: usize,
+    order: Vec<usize>,
+}
+
+impl DataOrder {
+    /// The next `count` row numbers of a set of `len` rows.
+    pub fn next(&mut self, count: usize, len: usize, seed: u64) -> Vec<usize> {
+        let mut rows = Vec::with_capacity(count);
+        while rows.len() < count {
+            let epoch = self.drawn / len;
+            if self.order.len() != len || self.epoch != epoch {
+                self.epoch = epoch;
+                // Epochs of one run are streams of their own, far from those of nearby seeds.
+                let key = seed ^ (epoch as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+                self.order = Streams::new(key).get(Purpose::DataOrder).permutation(len);
+            }
+            let from = self.drawn % len;
+            let take = (count - rows.len()).min(len - from);
+            rows.extend(&self.order[from..from + take]);
+            self.drawn += take;
+        }
+        rows
+    }
+
+    /// How many rows have been drawn: the state.
+    pub fn drawn(&self) -> usize {
+        self.drawn
+    }
+
+    /// Continues after `drawn` rows.
+    pub fn restore(&mut self, drawn: usize) {
+        *self = Self { drawn, ..Self::default() };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_epoch_holds_every_row_once_and_a_restored_order_goes_on() {
+        let mut order = DataOrder::default();
+        let mut first: Vec<usize> = (0..5).flat_map(|_| order.next(3, 15, 7)).collect();
+        let mut resumed = DataOrder::default();
+        resumed.restore(order.drawn());
+        assert_eq!(order.next(20, 15, 7), resumed.next(20, 15, 7));
+        first.sort_unstable();
+        assert!(first.into_iter().eq(0..15));
+    }
+
+    #[test]
+    fn rows_of_the_wrong_width_and_nan_are_refused() {
+        assert!(Dataset::at(vec![0.0; 5], 2, &[1.0]).is_err());
+        assert!(Dataset::at(vec![0.0, f32::NAN], 2, &[1.0]).is_err());
+        let one = Dataset::at(vec![0.0; 4], 2, &[1.0]).unwrap();
+        assert!(one.clone().with_context(vec![0.0; 3], 1).is_err());
+        assert_eq!(one.clone().joined(&one).unwrap().len(), 4);
+    }
+}

@@ -1,0 +1,79 @@
+//! What can go wrong, said so that the reader knows what to do next.
+
+use std::path::{Path, PathBuf};
+
+/// The result of every fallible call in this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// The errors of `trade-core`.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A file could not be read or written.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// A file was read, but does not hold what it should.
+    #[error("{}: {reason}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What was found and what was expected.
+        reason: String,
+    },
+    /// A setting has a value that makes no sense.
+    #[error("setting `{field}`: {reason}")]
+    Setting {
+        /// The field's path, as in the config file.
+        field: String,
+        /// What was found and what was expected.
+        reason: String,
+    },
+    /// A tensor or array has the wrong shape.
+    #[error("{what}: expected shape {expected}, found {found}")]
+    Shape {
+        /// Which array.
+        what: String,
+        /// The expected shape, in words.
+        expected: String,
+        /// The shape that came.
+        found: String,
+    },
+    /// Training met non-finite losses for too many steps in a row.
+    #[error(
+        "step {step}: the {term} loss was not finite for {count} steps in a row; \
+         lower the learning rate, or clip the loss (`clip`, `log_clip`)"
+    )]
+    NonFinite {
+        /// The step at which training gave up.
+        step: usize,
+        /// The name of the loss term, with the layer that turned non-finite where known.
+        term: String,
+        /// How many steps in a row.
+        count: usize,
+    },
+    /// An estimate is not defined for the given samples.
+    #[error("{0}")]
+    Estimate(String),
+}
+
+impl Error {
+    /// An I/O error with the path it concerns.
+    pub fn io(path: impl AsRef<Path>, source: std::io::Error) -> Self {
+        Self::Io { path: path.as_ref().to_path_buf(), source }
+    }
+
+    /// A file whose content is not what was expected.
+    pub fn file(path: impl AsRef<Path>, reason: impl Into<String>) -> Self {
+        Self::File { path: path.as_ref().to_path_buf(), reason: reason.into() }
+    }
+
+    /// A setting out of bounds; `field` is its path in the config.
+    pub fn setting(field: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::Setting { field: field.into(), reason: reason.into() }
+    }
+}

@@ -1,0 +1,29 @@
+#![doc = include_str!("lib.md")]
+
+mod condition;
+mod dataset;
+mod density;
+mod dual;
+mod error;
+mod target;
+
+pub mod causality;
+pub mod checkpoint_file;
+pub mod correct;
+pub mod estimate;
+pub mod grid;
+pub mod learning_rate;
+pub mod objective;
+pub mod observe;
+pub mod parameters;
+pub mod ramp;
+pub mod random;
+pub mod schedule;
+pub mod train;
+
+pub use condition::Condition;
+pub use dataset::{DataOrder, Dataset, upload};
+pub use density::Density;
+pub use dual::{Dual, softplus};
+pub use error::{Error, Result};
+pub use target::{PowerFamily, Target};

@@ -1,0 +1,91 @@
+//! The log-variance baseline.
+
+use burn::tensor::{Tensor, backend::AutodiffBackend};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Clip, Objective, Problem, StepContext, Term, TermStatistics, Trainable, TrainableTarget};
+use crate::{
+    Condition, Density, Target,
+    dataset::upload,
+    error::Result,
+    grid::Spacing,
+    random::Purpose,
+    schedule::Schedule,
+};
+
+/// The configuration of [`LogVariance`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogVarianceConfig {
+    /// Samples a step.
+    pub batch: usize,
+    /// Where the step's condition comes from.
+    pub conditions: Schedule,
+    /// Limits on the squared deviation of one sample.
+    pub clip: Clip,
+}
+
+impl Default for LogVarianceConfig {
+    fn default() -> Self {
+        Self {
+            batch: 512,
+            conditions: Schedule::Uniform { spacing: Spacing::Log },
+            clip: Clip::default(),
+        }
+    }
+}
+
+/// `Var[log p_θ − log q]` over flow samples, one condition a step since `log Z` varies with `c`
+/// (METHOD §7). The samples are constants.
+pub struct LogVariance<T> {
+    config: LogVarianceConfig,
+    problem: Problem<T>,
+}
+
+impl<T> LogVariance<T> {
+    /// The log variance to a problem's target.
+    pub fn new(config: LogVarianceConfig, problem: Problem<T>) -> Self {
+        Self { config, problem }
+    }
+}
+
+impl<B, M, T> Objective<B, M> for LogVariance<T>
+where
+    B: AutodiffBackend,
+    M: Trainable<B>,
+    T: TrainableTarget<B>,
+{
+    fn name(&self) -> &'static str {
+        "log_variance"
+    }
+
+    fn evaluate(&mut self, step: &mut StepContext<'_, B, M>) -> Result<Term<B>> {
+        let Problem { target, bases, ranges, data } = &self.problem;
+        let batch = self.config.batch;
+        let progress = step.progress();
+        let stream = step.streams.get(Purpose::Condition);
+        let c = self.config.conditions.draw(progress, ranges, bases, stream)?;
+        let control: Vec<f32> = c.iter().map(|&c| c as f32).collect::<Vec<_>>().repeat(batch);
+        // log Z depends on the context too: one context a step as well.
+        let context = data.as_ref().filter(|d| d.contexts() > 0).and_then(|d| {
+            let row = step.streams.get(Purpose::Evaluation).index(d.len());
+            d.context_rows(&vec![row; batch], step.device)
+        });
+        let condition: Condition<B::InnerBackend> =
+            Condition::new(upload(control, ranges.len(), step.device)).with_context(context);
+        let width = Density::<B::InnerBackend>::noise_dim(step.frozen);
+        let noise = step.streams.get(Purpose::Latent).normal(batch * width);
+        let (x, _) = step.frozen.sample(upload(noise, width, step.device), &condition);
+        let log_q = Target::<B::InnerBackend>::log_density(&**target, x.clone(), &condition);
+        let condition = Condition::<B>::new(Tensor::from_inner(condition.control.value))
+            .with_context(condition.context.map(Tensor::from_inner));
+        let x = super::nll::with_auxiliary_noise(Tensor::from_inner(x), step);
+        let difference = step.model.log_prob(x, &condition).value - Tensor::from_inner(log_q);
+        let deviation = difference.clone() - difference.mean();
+        let clipped = self.config.clip.apply(deviation.square());
+        let statistics =
+            TermStatistics { ess: None, clipped: clipped.clipped, non_finite: clipped.non_finite };
+        Ok(Term { loss: clipped.mean(), statistics })
+    }
+}

@@ -1,0 +1,90 @@
+//! The boundary term from data.
+
+use std::sync::Arc;
+
+use burn::tensor::backend::AutodiffBackend;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Clip, Objective, StepContext, Term, TermStatistics, Trainable, parse};
+use crate::{
+    dataset::{DataOrder, Dataset, upload},
+    error::Result,
+    random::Purpose,
+};
+
+/// The configuration of [`Nll`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct NllConfig {
+    /// Samples a step.
+    pub batch: usize,
+    /// The width of Gaussian dequantisation noise on the data.
+    pub noise: f64,
+    /// Limits on the loss of one sample.
+    pub clip: Clip,
+}
+
+impl Default for NllConfig {
+    fn default() -> Self {
+        Self { batch: 512, noise: 0.0, clip: Clip::default() }
+    }
+}
+
+/// `L_nll = −mean log p_θ(x_i|c_b)` over data at the base conditions (METHOD §3).
+pub struct Nll {
+    config: NllConfig,
+    data: Arc<Dataset>,
+    order: DataOrder,
+}
+
+impl Nll {
+    /// The negative log likelihood of a dataset.
+    pub fn new(config: NllConfig, data: Arc<Dataset>) -> Self {
+        Self { config, data, order: DataOrder::default() }
+    }
+}
+
+impl<B: AutodiffBackend, M: Trainable<B>> Objective<B, M> for Nll {
+    fn name(&self) -> &'static str {
+        "nll"
+    }
+
+    fn evaluate(&mut self, step: &mut StepContext<'_, B, M>) -> Result<Term<B>> {
+        let rows = self.order.next(self.config.batch, self.data.len(), step.streams.seed());
+        let (mut x, condition) = self.data.rows::<B>(&rows, step.device);
+        let [n, d] = x.dims();
+        if self.config.noise > 0.0 {
+            let noise = step.streams.get(Purpose::Augmentation).normal(n * d);
+            x = x + upload(noise, d, step.device).mul_scalar(self.config.noise);
+        }
+        let x = with_auxiliary_noise(x, step);
+        let nll = step.model.log_prob(x, &condition).value.neg();
+        let clipped = self.config.clip.apply(nll);
+        let statistics =
+            TermStatistics { ess: None, clipped: clipped.clipped, non_finite: clipped.non_finite };
+        Ok(Term { loss: clipped.mean(), statistics })
+    }
+
+    fn state(&self) -> serde_json::Value {
+        self.order.drawn().into()
+    }
+
+    fn restore(&mut self, state: serde_json::Value) -> Result<()> {
+        self.order.restore(parse("nll", state)?);
+        Ok(())
+    }
+}
+
+/// Appends the standard normal columns that an augmented flow asks for.
+pub(super) fn with_auxiliary_noise<B: AutodiffBackend, M: Trainable<B>>(
+    x: burn::tensor::Tensor<B, 2>,
+    step: &mut StepContext<'_, B, M>,
+) -> burn::tensor::Tensor<B, 2> {
+    let extra = step.model.augmentation();
+    if extra == 0 {
+        return x;
+    }
+    let noise = step.streams.get(Purpose::Augmentation).normal(x.dims()[0] * extra);
+    burn::tensor::Tensor::cat(vec![x, upload(noise, extra, step.device)], 1)
+}

@@ -1,0 +1,114 @@
+//! The temperature-weighted likelihood baseline.
+
+use std::sync::Arc;
+
+use burn::tensor::{ElementConversion, Tensor, backend::AutodiffBackend};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Clip, Objective, Problem, StepContext, Term, TermStatistics, Trainable, TrainableTarget, parse,
+};
+use crate::{
+    Condition, Density, Target,
+    dataset::{DataOrder, Dataset, upload},
+    error::{Error, Result},
+    grid::Spacing,
+    random::Purpose,
+    schedule::Schedule,
+};
+
+/// The configuration of [`ReweightedNll`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ReweightedNllConfig {
+    /// Samples a step.
+    pub batch: usize,
+    /// Where the conditions come from.
+    pub conditions: Schedule,
+    /// Limits on the loss of one sample.
+    pub clip: Clip,
+}
+
+impl Default for ReweightedNllConfig {
+    fn default() -> Self {
+        Self {
+            batch: 512,
+            conditions: Schedule::Uniform { spacing: Spacing::Log },
+            clip: Clip::default(),
+        }
+    }
+}
+
+/// Data at the base, taken for data at `c` with weights
+/// `exp((−nll_ref + min nll_ref)(e(c)/e(c_ref) − 1))`, which for a temperature is
+/// `T_ref/T − 1` (METHOD §7). The reference likelihood is the flow's own at the base.
+pub struct ReweightedNll<T> {
+    config: ReweightedNllConfig,
+    problem: Problem<T>,
+    data: Arc<Dataset>,
+    order: DataOrder,
+}
+
+impl<T> ReweightedNll<T> {
+    /// The weighted likelihood of a dataset.
+    pub fn new(config: ReweightedNllConfig, problem: Problem<T>, data: Arc<Dataset>) -> Self {
+        Self { config, problem, data, order: DataOrder::default() }
+    }
+}
+
+impl<B, M, T> Objective<B, M> for ReweightedNll<T>
+where
+    B: AutodiffBackend,
+    M: Trainable<B>,
+    T: TrainableTarget<B>,
+{
+    fn name(&self) -> &'static str {
+        "reweighted_nll"
+    }
+
+    fn evaluate(&mut self, step: &mut StepContext<'_, B, M>) -> Result<Term<B>> {
+        let Problem { target, bases, ranges, .. } = &self.problem;
+        let Some(family) = Target::<B>::power_family(&**target) else {
+            return Err(Error::setting(
+                "objectives.reweighted_nll",
+                "this baseline needs a target that is a power family with one control parameter",
+            ));
+        };
+        let rows = self.order.next(self.config.batch, self.data.len(), step.streams.seed());
+        let (x, reference) = self.data.rows::<B::InnerBackend>(&rows, step.device);
+        let mut control = Vec::with_capacity(rows.len());
+        for _ in &rows {
+            let progress = step.progress();
+            let stream = step.streams.get(Purpose::Condition);
+            let c = self.config.conditions.draw(progress, ranges, bases, stream)?;
+            control.extend(c.into_iter().map(|c| c as f32));
+        }
+        let control: Tensor<B::InnerBackend, 2> = upload(control, 1, step.device);
+        let log_prob = step.frozen.log_prob(x.clone(), &reference).value;
+        let log_prob = match Target::<B::InnerBackend>::log_prior(&**target, &x) {
+            Some(prior) => log_prob - prior,
+            None => log_prob,
+        };
+        let largest: f64 = log_prob.clone().max().into_scalar().elem();
+        let power = family.exponent(control.clone())
+            / family.exponent(reference.control.value.clone());
+        let weights = (log_prob.sub_scalar(largest) * power.sub_scalar(1.0)).exp();
+        let condition = Condition::new(Tensor::from_inner(control))
+            .with_context(reference.context.map(Tensor::from_inner));
+        let nll = step.model.log_prob(Tensor::from_inner(x), &condition).value.neg();
+        let clipped = self.config.clip.apply(nll * Tensor::from_inner(weights));
+        let statistics =
+            TermStatistics { ess: None, clipped: clipped.clipped, non_finite: clipped.non_finite };
+        Ok(Term { loss: clipped.mean(), statistics })
+    }
+
+    fn state(&self) -> serde_json::Value {
+        self.order.drawn().into()
+    }
+
+    fn restore(&mut self, state: serde_json::Value) -> Result<()> {
+        self.order.restore(parse("reweighted_nll", state)?);
+        Ok(())
+    }
+}

@@ -1,0 +1,200 @@
+//! TRADE at conditions drawn fresh in each step.
+
+use burn::tensor::{Tensor, backend::AutodiffBackend};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    SampleOrigin, TradeConfig,
+    host,
+    proposal::{LogProposal, draw},
+    residual::residual,
+    score::score,
+    weigh,
+};
+use crate::{
+    Condition,
+    dataset::upload,
+    error::{Error, Result},
+    objective::{Objective, Problem, StepContext, Term, Trainable, TrainableTarget},
+    random::Purpose,
+    schedule::Schedule,
+};
+
+/// The configuration of [`TradeContinuous`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct TradeContinuousConfig {
+    /// What both modes share.
+    pub trade: TradeConfig,
+    /// How conditions are drawn.
+    pub schedule: Schedule,
+    /// Conditions a step.
+    pub conditions: usize,
+    /// Whether one of them is a base condition.
+    pub include_base: bool,
+    /// Contexts per condition; ignored without a context.
+    pub contexts: usize,
+    /// Samples behind each expectation, per condition and context.
+    pub samples: usize,
+    /// How many of these samples are evaluation points too; `null` for all.
+    pub evaluation_points: Option<usize>,
+    /// Where the samples behind expectations come from. If it differs from `trade.points`,
+    /// evaluation points are drawn apart.
+    pub expectation_from: SampleOrigin,
+}
+
+impl Default for TradeContinuousConfig {
+    fn default() -> Self {
+        Self {
+            trade: TradeConfig::default(),
+            schedule: Schedule::default(),
+            conditions: 1,
+            include_base: false,
+            contexts: 32,
+            samples: 512,
+            evaluation_points: None,
+            expectation_from: SampleOrigin::default(),
+        }
+    }
+}
+
+/// The TRADE loss at fresh conditions: the samples behind the expectation are the evaluation
+/// points (METHOD §4). For any number of control parameters, with or without a context; an
+/// expectation belongs to one condition and one context.
+pub struct TradeContinuous<T> {
+    config: TradeContinuousConfig,
+    problem: Problem<T>,
+}
+
+impl<T> TradeContinuous<T> {
+    /// The loss over a problem's range.
+    ///
+    /// # Errors
+    /// If a setting makes no sense.
+    pub fn new(config: TradeContinuousConfig, problem: Problem<T>) -> Result<Self> {
+        let field = "objectives.trade_continuous";
+        config.trade.validate(&format!("{field}.trade"))?;
+        config.schedule.validate(&format!("{field}.schedule"))?;
+        let points = config.evaluation_points.unwrap_or(config.samples);
+        for (name, ok, reason) in [
+            ("conditions", config.conditions > 0, "must be at least 1"),
+            ("contexts", config.contexts > 0, "must be at least 1"),
+            ("samples", config.samples > 1, "an expectation needs at least 2"),
+            ("evaluation_points", points > 0 && points <= config.samples, "must lie in 1..=samples"),
+        ] {
+            if !ok {
+                return Err(Error::setting(format!("{field}.{name}"), reason));
+            }
+        }
+        Ok(Self { config, problem })
+    }
+}
+
+/// The base nearest to `c`, by log distance where signs allow, else by share of the range.
+fn nearest_base<'a>(c: &[f64], bases: &'a [Vec<f64>], ranges: &[(f64, f64)]) -> &'a [f64] {
+    let distance = |base: &[f64]| -> f64 {
+        let scaled = base.iter().zip(c).zip(ranges);
+        scaled.map(|((b, c), (low, high))| ((b - c) / (high - low)).powi(2)).sum()
+    };
+    bases.iter().min_by(|a, b| distance(a).total_cmp(&distance(b))).map_or(&[], Vec::as_slice)
+}
+
+impl<B, M, T> Objective<B, M> for TradeContinuous<T>
+where
+    B: AutodiffBackend,
+    M: Trainable<B>,
+    T: TrainableTarget<B>,
+{
+    fn name(&self) -> &'static str {
+        "trade_continuous"
+    }
+
+    fn evaluate(&mut self, step: &mut StepContext<'_, B, M>) -> Result<Term<B>> {
+        let Self { config, problem } = self;
+        let k = problem.ranges.len();
+        let context_data = problem.data.as_ref().filter(|d| d.contexts() > 0).cloned();
+        let per_condition = if context_data.is_some() { config.contexts } else { 1 };
+        let groups = config.conditions * per_condition;
+        let n = config.samples;
+
+        // A group is one condition and one context; its rows stand together.
+        let mut control = Vec::with_capacity(groups * n * k);
+        let mut base = Vec::with_capacity(groups * n * k);
+        for i in 0..config.conditions {
+            let c = if config.include_base && i == 0 {
+                problem.bases[step.step % problem.bases.len()].clone()
+            } else {
+                let progress = step.progress();
+                let stream = step.streams.get(Purpose::Condition);
+                config.schedule.draw(progress, &problem.ranges, &problem.bases, stream)?
+            };
+            let nearest = nearest_base(&c, &problem.bases, &problem.ranges);
+            for _ in 0..per_condition * n {
+                control.extend(c.iter().map(|&c| c as f32));
+                base.extend(nearest.iter().map(|&c| c as f32));
+            }
+        }
+        let base: Tensor<B::InnerBackend, 2> = upload(base, k, step.device);
+        let context = context_data.and_then(|data| {
+            let stream = step.streams.get(Purpose::Evaluation);
+            let rows: Vec<usize> =
+                (0..groups).flat_map(|_| vec![stream.index(data.len()); n]).collect();
+            data.context_rows(&rows, step.device)
+        });
+        let condition: Condition<B::InnerBackend> =
+            Condition::new(upload(control, k, step.device)).with_context(context);
+
+        let origin = config.expectation_from;
+        let samples = draw(origin, Purpose::Expectation, problem, step, &condition, &base)?;
+        let target = &*problem.target;
+        let energy = config.trade.energy;
+        let found = score(energy, target, step.frozen, &samples.x, &condition, &base)?;
+        let log_proposal = match samples.log_proposal {
+            LogProposal::Known(log_proposal) => log_proposal,
+            LogProposal::Base => {
+                let at_base = Condition::new(base.clone()).with_context(condition.context.clone());
+                score(energy, target, step.frozen, &samples.x, &at_base, &base)?.log_density
+            }
+        };
+        let log_weights = host(found.log_density - log_proposal);
+        let scores: Vec<f64> = found.score.into_data().iter::<f64>().collect();
+
+        let points = config.evaluation_points.unwrap_or(n);
+        let mut expectation = Vec::with_capacity(groups * points * k);
+        let (mut ess, mut usable) = (0.0, 0);
+        for group in 0..groups {
+            // A group without any usable weight has no expectation: NaN leaves its rows out.
+            let mut means = vec![f64::NAN; k];
+            if let Some(weights) = weigh(log_weights[group * n..(group + 1) * n].to_vec()) {
+                means = weights.mean(&scores[group * n * k..(group + 1) * n * k], k)?;
+                ess += weights.relative_ess();
+                usable += 1;
+            }
+            for _ in 0..points {
+                expectation.extend(means.iter().map(|&m| m as f32));
+            }
+        }
+        let expectation = upload(expectation, k, step.device);
+
+        let first = |t: Tensor<B::InnerBackend, 2>| -> Tensor<B::InnerBackend, 2> {
+            if points == n {
+                return t;
+            }
+            let [_, width] = t.dims();
+            t.reshape([groups, n, width]).narrow(1, 0, points).reshape([groups * points, width])
+        };
+        let condition = Condition::new(first(condition.control.value))
+            .with_context(condition.context.map(first));
+        let base = first(base);
+        let x = if origin == config.trade.points {
+            first(samples.x)
+        } else {
+            draw(config.trade.points, Purpose::Latent, problem, step, &condition, &base)?.x
+        };
+        let mut term =
+            residual(&config.trade, problem, step, x, &condition, &base, expectation)?.term;
+        term.statistics.ess = (usable > 0).then(|| ess / f64::from(usable));
+        Ok(term)
+    }
+}

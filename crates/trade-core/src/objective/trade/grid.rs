@@ -1,0 +1,243 @@
+//! TRADE on a grid of conditions.
+
+use burn::tensor::{Tensor, backend::AutodiffBackend};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    SampleOrigin, TradeConfig,
+    host,
+    proposal::{LogProposal, draw},
+    residual::residual,
+    score::score,
+    weigh,
+};
+use crate::{
+    Condition,
+    causality::{Causality, CausalityConfig, CausalityState},
+    dataset::upload,
+    error::{Error, Result},
+    grid::{Grid, GridConfig, Spacing},
+    objective::{Objective, Problem, StepContext, Term, Trainable, TrainableTarget, parse},
+    random::Purpose,
+};
+
+/// The configuration of [`TradeGrid`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct TradeGridConfig {
+    /// What both modes share.
+    pub trade: TradeConfig,
+    /// Grid points over the range; base conditions are inserted.
+    pub points: usize,
+    /// How they are spaced.
+    pub spacing: Spacing,
+    /// Evaluation points a step, each at a grid condition of its own.
+    pub batch: usize,
+    /// How grid conditions are drawn.
+    pub causality: CausalityConfig,
+    /// Samples per grid point behind an expectation.
+    pub expectation_samples: usize,
+    /// Steps between two refreshes of a grid point's expectation.
+    pub expectation_every: usize,
+    /// The share `α` of the old value in the moving average of an expectation.
+    pub expectation_retain: f64,
+    /// Where the samples behind expectations come from.
+    pub expectation_from: SampleOrigin,
+}
+
+impl Default for TradeGridConfig {
+    fn default() -> Self {
+        Self {
+            trade: TradeConfig::default(),
+            points: 50,
+            spacing: Spacing::Log,
+            batch: 512,
+            causality: CausalityConfig::default(),
+            expectation_samples: 5000,
+            expectation_every: 100,
+            expectation_retain: 0.5,
+            expectation_from: SampleOrigin::default(),
+        }
+    }
+}
+
+/// The TRADE loss at conditions drawn from a grid, with expectations kept per grid point (METHOD
+/// §4, §5). For one control parameter without context.
+pub struct TradeGrid<T> {
+    config: TradeGridConfig,
+    problem: Problem<T>,
+    grid: Grid,
+    causality: Causality,
+    expectations: Vec<Option<Expectation>>,
+}
+
+/// What is known of `⟨g⟩` at a grid point.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Expectation {
+    mean: f64,
+    ess: f64,
+    refreshed: usize,
+}
+
+#[derive(Serialize, Deserialize)]
+struct State {
+    causality: CausalityState,
+    expectations: Vec<Option<Expectation>>,
+}
+
+impl<T> TradeGrid<T> {
+    /// The loss on a grid over a problem's range.
+    ///
+    /// # Errors
+    /// If the problem has several control parameters or a context, or a setting makes no sense.
+    pub fn new(config: TradeGridConfig, problem: Problem<T>) -> Result<Self> {
+        config.trade.validate("objectives.trade_grid.trade")?;
+        if problem.ranges.len() != 1 || problem.data.as_ref().is_some_and(|d| d.contexts() > 0) {
+            return Err(Error::setting(
+                "objectives.trade_grid",
+                "a grid is for one control parameter and no context; use `trade_continuous`",
+            ));
+        }
+        for (name, ok) in [
+            ("batch", config.batch > 0),
+            ("expectation_samples", config.expectation_samples > 1),
+            ("expectation_every", config.expectation_every > 0),
+            ("expectation_retain", (0.0..1.0).contains(&config.expectation_retain)),
+        ] {
+            if !ok {
+                return Err(Error::setting(format!("objectives.trade_grid.{name}"), "out of bounds"));
+            }
+        }
+        let bases: Vec<f64> = problem.bases.iter().map(|b| b[0]).collect();
+        let (min, max) = problem.ranges[0];
+        let grid = GridConfig { min, max, points: config.points, spacing: config.spacing };
+        grid.validate("objectives.trade_grid")?;
+        let grid = grid.init(&bases)?;
+        let causality = config.causality.init(&grid)?;
+        let expectations = vec![None; grid.len()];
+        Ok(Self { config, problem, grid, causality, expectations })
+    }
+
+    /// The base condition nearest to a grid point, by grid distance.
+    fn base_of(&self, point: usize) -> f64 {
+        let nearest = self.grid.bases().iter().copied().min_by_key(|b| b.abs_diff(point));
+        self.grid.conditions()[nearest.unwrap_or(point)]
+    }
+
+    /// Estimates `⟨g⟩` at a grid point and folds it into the moving average.
+    fn refresh<B, M>(&mut self, point: usize, step: &mut StepContext<'_, B, M>) -> Result<()>
+    where
+        B: AutodiffBackend,
+        M: Trainable<B>,
+        T: TrainableTarget<B>,
+    {
+        let n = self.config.expectation_samples;
+        let column = |value: f64| -> Tensor<B::InnerBackend, 2> {
+            upload(vec![value as f32; n], 1, step.device)
+        };
+        let condition = Condition::new(column(self.grid.conditions()[point]));
+        let base = column(self.base_of(point));
+        let purpose = Purpose::Expectation;
+        let origin = self.config.expectation_from;
+        let points = draw(origin, purpose, &self.problem, step, &condition, &base)?;
+        let target = &*self.problem.target;
+        let energy = self.config.trade.energy;
+        let found = score(energy, target, step.frozen, &points.x, &condition, &base)?;
+        let log_proposal = match points.log_proposal {
+            LogProposal::Known(log_proposal) => log_proposal,
+            LogProposal::Base => {
+                let at_base = Condition::new(base.clone());
+                score(energy, target, step.frozen, &points.x, &at_base, &base)?.log_density
+            }
+        };
+        // Without any usable weight, keep what is known; the next refresh may do better.
+        let Some(weights) = weigh(host(found.log_density - log_proposal)) else { return Ok(()) };
+        let mean = weights.mean(&host(found.score.squeeze_dim::<1>(1)), 1)?[0];
+        if !mean.is_finite() {
+            return Ok(());
+        }
+        let retain = self.config.expectation_retain;
+        self.expectations[point] = Some(Expectation {
+            mean: self.expectations[point]
+                .map_or(mean, |old| retain * old.mean + (1.0 - retain) * mean),
+            ess: weights.relative_ess(),
+            refreshed: step.step,
+        });
+        Ok(())
+    }
+}
+
+impl<B, M, T> Objective<B, M> for TradeGrid<T>
+where
+    B: AutodiffBackend,
+    M: Trainable<B>,
+    T: TrainableTarget<B>,
+{
+    fn name(&self) -> &'static str {
+        "trade_grid"
+    }
+
+    fn evaluate(&mut self, step: &mut StepContext<'_, B, M>) -> Result<Term<B>> {
+        self.causality.refresh(step.step, step.total);
+        let stream = step.streams.get(Purpose::Condition);
+        let drawn: Vec<usize> =
+            (0..self.config.batch).map(|_| self.causality.draw(stream)).collect();
+
+        // A point is first filled when it is first drawn; later refreshes are staggered over the
+        // interval, so that no single step pays for all of them.
+        let every = self.config.expectation_every;
+        for point in 0..self.grid.len() {
+            let due = match self.expectations[point] {
+                None => drawn.contains(&point),
+                Some(known) => {
+                    known.refreshed != step.step
+                        && step.step % every == point * every / self.grid.len()
+                }
+            };
+            if due {
+                self.refresh(point, step)?;
+            }
+        }
+
+        let table = |value: &dyn Fn(usize) -> f64| -> Tensor<B::InnerBackend, 2> {
+            upload(drawn.iter().map(|&i| value(i) as f32).collect(), 1, step.device)
+        };
+        let condition = Condition::new(table(&|i| self.grid.conditions()[i]));
+        let base = table(&|i| self.base_of(i));
+        // A point whose every weight failed has no expectation: NaN leaves its rows out.
+        let expectation = table(&|i| self.expectations[i].map_or(f64::NAN, |e| e.mean));
+        let origin = self.config.trade.points;
+        let points = draw(origin, Purpose::Latent, &self.problem, step, &condition, &base)?;
+        let config = &self.config.trade;
+        let result =
+            residual(config, &self.problem, step, points.x, &condition, &base, expectation)?;
+        self.causality.update(&drawn, &host(result.each))?;
+        let known: Vec<f64> = self.expectations.iter().flatten().map(|e| e.ess).collect();
+        let mut term = result.term;
+        term.statistics.ess =
+            (!known.is_empty()).then(|| known.iter().sum::<f64>() / known.len() as f64);
+        Ok(term)
+    }
+
+    fn state(&self) -> serde_json::Value {
+        let state = State {
+            causality: self.causality.state().clone(),
+            expectations: self.expectations.clone(),
+        };
+        serde_json::to_value(state).unwrap_or_default()
+    }
+
+    fn restore(&mut self, state: serde_json::Value) -> Result<()> {
+        let state: State = parse("trade_grid", state)?;
+        if state.expectations.len() != self.grid.len() {
+            return Err(Error::setting(
+                "checkpoint.objectives.trade_grid",
+                format!("{} grid points, expected {}", state.expectations.len(), self.grid.len()),
+            ));
+        }
+        self.causality.restore(state.causality)?;
+        self.expectations = state.expectations;
+        Ok(())
+    }
+}

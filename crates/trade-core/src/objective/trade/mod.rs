@@ -1,0 +1,124 @@
+//! The TRADE loss: the condition score of the flow against that of the target (METHOD §3–5).
+
+mod continuous;
+mod grid;
+mod proposal;
+mod residual;
+mod score;
+
+use burn::tensor::{Tensor, backend::Backend};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use continuous::{TradeContinuous, TradeContinuousConfig};
+pub use grid::{TradeGrid, TradeGridConfig};
+
+use super::{Clip, Robust};
+use crate::{
+    correct::snis::Weights,
+    error::{Error, Result},
+    schedule::DirectionMode,
+};
+
+/// Where `log q` and its condition score come from (METHOD §4).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum EnergyOrigin {
+    /// From the target.
+    #[default]
+    GroundTruth,
+    /// From the flow at the base condition; for power families with one control parameter.
+    FlowAtBase,
+    /// From the flow at the current condition.
+    FlowAtCondition,
+}
+
+/// Where points are drawn from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SampleOrigin {
+    /// The flow at the current condition.
+    #[default]
+    Flow,
+    /// The flow at the nearest base condition, as the published code does for wells and molecule.
+    FlowAtBase,
+    /// The data at a base condition.
+    Data,
+    /// A standard normal distribution.
+    Normal,
+}
+
+/// Gaussian blur of the evaluation points.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Blur {
+    /// The width `σ`; 0 for none.
+    pub width: f64,
+    /// Whether the width is `σ √c` of the first control parameter, a temperature.
+    pub scale_by_root: bool,
+}
+
+/// What both modes of the TRADE loss share.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct TradeConfig {
+    /// Where the score comes from.
+    pub energy: EnergyOrigin,
+    /// Where the evaluation points come from.
+    pub points: SampleOrigin,
+    /// Blur of the evaluation points.
+    pub blur: Blur,
+    /// Whether evaluation points are moved by random symmetries of the target.
+    pub symmetrise: bool,
+    /// The penalty on the residual.
+    pub penalty: Robust,
+    /// Limits on the loss of one point.
+    pub clip: Clip,
+    /// How directions are drawn for several control parameters.
+    pub direction: DirectionMode,
+}
+
+impl Default for TradeConfig {
+    fn default() -> Self {
+        Self {
+            energy: EnergyOrigin::default(),
+            points: SampleOrigin::default(),
+            blur: Blur::default(),
+            symmetrise: false,
+            penalty: Robust::SmoothL1(5e-4),
+            clip: Clip::default(),
+            direction: DirectionMode::default(),
+        }
+    }
+}
+
+impl TradeConfig {
+    /// Refuses numbers that make no sense.
+    ///
+    /// # Errors
+    /// Names the setting below `field`.
+    pub fn validate(&self, field: &str) -> Result<()> {
+        self.penalty.validate(&format!("{field}.penalty"))?;
+        if !(self.blur.width >= 0.0 && self.blur.width.is_finite()) {
+            let reason = format!("must not be negative, found {}", self.blur.width);
+            return Err(Error::setting(format!("{field}.blur.width"), reason));
+        }
+        Ok(())
+    }
+}
+
+/// A tensor's numbers on the host, in double precision.
+fn host<B: Backend>(tensor: Tensor<B, 1>) -> Vec<f64> {
+    tensor.into_data().iter::<f64>().collect()
+}
+
+/// Importance weights in training, where a flow may still make points at which nothing is finite:
+/// those weigh nothing. `None` if no point weighs anything.
+fn weigh(mut log_weights: Vec<f64>) -> Option<Weights> {
+    for w in &mut log_weights {
+        if w.is_nan() || *w == f64::INFINITY {
+            *w = f64::NEG_INFINITY;
+        }
+    }
+    Weights::from_log(&log_weights).ok()
+}

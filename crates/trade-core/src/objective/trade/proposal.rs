@@ -1,0 +1,101 @@
+//! Points to take expectations over and to evaluate the residual at.
+
+use burn::tensor::{Tensor, backend::{AutodiffBackend, Backend}};
+
+use super::{Blur, SampleOrigin};
+use crate::{
+    Condition, Density, Target,
+    dataset::upload,
+    error::{Error, Result},
+    objective::{Problem, StepContext, Trainable, TrainableTarget},
+    random::{Purpose, Stream},
+};
+
+/// Points with the density they were drawn from.
+pub(super) struct Points<B: Backend> {
+    /// `[n, d]`
+    pub x: Tensor<B, 2>,
+    /// The log density of the proposal at the points, `[n]`; for data, `log q` at the data's own
+    /// condition.
+    pub log_proposal: LogProposal<B>,
+}
+
+/// See [`Points`].
+pub(super) enum LogProposal<B: Backend> {
+    /// Known up to a constant per group.
+    Known(Tensor<B, 1>),
+    /// Drawn from the target at the base condition.
+    Base,
+}
+
+/// Draws `n` points, one for each row of `condition`.
+///
+/// `base` is the base condition of each row, `[n, k]`.
+pub(super) fn draw<B, M, T>(
+    origin: SampleOrigin,
+    purpose: Purpose,
+    problem: &Problem<T>,
+    step: &mut StepContext<'_, B, M>,
+    condition: &Condition<B::InnerBackend>,
+    base: &Tensor<B::InnerBackend, 2>,
+) -> Result<Points<B::InnerBackend>>
+where
+    B: AutodiffBackend,
+    M: Trainable<B>,
+    T: TrainableTarget<B>,
+{
+    let n = condition.batch();
+    let flow = |control: Condition<B::InnerBackend>, stream: &mut Stream| {
+        let width = Density::<B::InnerBackend>::noise_dim(step.frozen);
+        let noise = upload(stream.normal(n * width), width, step.device);
+        let (x, log_prob) = step.frozen.sample(noise, &control);
+        Points { x, log_proposal: LogProposal::Known(log_prob) }
+    };
+    match origin {
+        SampleOrigin::Flow => Ok(flow(condition.clone(), step.streams.get(purpose))),
+        SampleOrigin::FlowAtBase => {
+            let at_base = Condition::new(base.clone()).with_context(condition.context.clone());
+            Ok(flow(at_base, step.streams.get(purpose)))
+        }
+        SampleOrigin::Normal => {
+            let d = Target::<B>::dim(&*problem.target);
+            let x: Tensor<B::InnerBackend, 2> =
+                upload(step.streams.get(purpose).normal(n * d), d, step.device);
+            let log_proposal = x.clone().square().sum_dim(1).squeeze_dim::<1>(1).mul_scalar(-0.5);
+            Ok(Points { x, log_proposal: LogProposal::Known(log_proposal) })
+        }
+        SampleOrigin::Data => {
+            let Some(data) = problem.data.as_ref().filter(|data| data.contexts() == 0) else {
+                return Err(Error::setting(
+                    "points",
+                    "`data` needs samples at the base conditions, and none with a context \
+                     (each context has one sample only)",
+                ));
+            };
+            let stream = step.streams.get(purpose);
+            let wanted: Vec<f32> = base.to_data().to_vec().unwrap_or_default();
+            let rows = data.rows_at(&wanted, stream)?;
+            let (x, _) = data.rows::<B::InnerBackend>(&rows, step.device);
+            Ok(Points { x, log_proposal: LogProposal::Base })
+        }
+    }
+}
+
+/// Moves evaluation points by noise and symmetries.
+pub(super) fn move_points<B: Backend, T: Target<B>>(
+    x: Tensor<B, 2>,
+    blur: Blur,
+    symmetrise: bool,
+    target: &T,
+    control: &Tensor<B, 2>,
+    stream: &mut Stream,
+) -> Tensor<B, 2> {
+    let [n, d] = x.dims();
+    let x = if symmetrise { target.symmetrise(x, stream) } else { x };
+    if blur.width == 0.0 {
+        return x;
+    }
+    let noise: Tensor<B, 2> = upload(stream.normal(n * d), d, &x.device());
+    let noise = noise.mul_scalar(blur.width);
+    if blur.scale_by_root { x + noise * control.clone().narrow(1, 0, 1).sqrt() } else { x + noise }
+}

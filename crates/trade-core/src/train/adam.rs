@@ -1,0 +1,178 @@
+//! Adam, with the global gradient norm clipped.
+
+use burn::{
+    module::{AutodiffModule, ModuleMapper, ModuleVisitor, Param},
+    tensor::{ElementConversion, Tensor, TensorData, backend::AutodiffBackend},
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::parameters::Arrays;
+
+/// The configuration of [`Adam`] (Kingma & Ba, arXiv 1412.6980).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct AdamConfig {
+    /// Decay of the first moment.
+    pub beta1: f64,
+    /// Decay of the second moment.
+    pub beta2: f64,
+    /// Added to the root of the second moment.
+    pub epsilon: f64,
+    /// L2 penalty, added to the gradient.
+    pub weight_decay: f64,
+    /// The global norm over all parameters that a gradient is scaled down to; `null` for none.
+    pub clip_norm: Option<f64>,
+}
+
+impl Default for AdamConfig {
+    fn default() -> Self {
+        Self { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.0, clip_norm: Some(3.0) }
+    }
+}
+
+/// The gradient of one loss, parameter by parameter in the model's own order; `None` for a
+/// parameter the loss does not depend on.
+pub struct Gradient<B: AutodiffBackend> {
+    parts: Vec<Option<Tensor<B::InnerBackend, 1>>>,
+}
+
+impl<B: AutodiffBackend> Gradient<B> {
+    /// Differentiates a scalar loss.
+    pub fn of<M: AutodiffModule<B>>(loss: Tensor<B, 1>, model: &M) -> Self {
+        struct Collect<B: AutodiffBackend> {
+            gradients: B::Gradients,
+            parts: Vec<Option<Tensor<B::InnerBackend, 1>>>,
+        }
+        impl<B: AutodiffBackend> ModuleVisitor<B> for Collect<B> {
+            fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
+                let gradient = param.val().grad_remove(&mut self.gradients);
+                self.parts.push(gradient.map(|g| g.flatten(0, D - 1)));
+            }
+        }
+        let mut collect = Collect::<B> { gradients: loss.backward(), parts: Vec::new() };
+        model.visit(&mut collect);
+        Self { parts: collect.parts }
+    }
+
+    /// `Σ_i λ_i g_i`.
+    pub fn combine(weighted: Vec<(f64, Self)>) -> Option<Self> {
+        weighted
+            .into_iter()
+            .map(|(weight, g)| Self {
+                parts: g.parts.into_iter().map(|p| p.map(|t| t.mul_scalar(weight))).collect(),
+            })
+            .reduce(|a, b| Self {
+                parts: a
+                    .parts
+                    .into_iter()
+                    .zip(b.parts)
+                    .map(|pair| match pair {
+                        (Some(a), Some(b)) => Some(a + b),
+                        (a, b) => a.or(b),
+                    })
+                    .collect(),
+            })
+    }
+
+    /// The Euclidean norm over all parameters.
+    pub fn norm(&self) -> f64 {
+        let squares = self.parts.iter().flatten().map(|t| t.clone().square().sum());
+        squares.map(|s| s.into_scalar().elem::<f64>()).sum::<f64>().sqrt()
+    }
+}
+
+/// The optimizer: moments for each parameter, on the device.
+pub struct Adam<B: AutodiffBackend> {
+    config: AdamConfig,
+    steps: i32,
+    moments: Vec<Option<[Tensor<B::InnerBackend, 1>; 2]>>,
+}
+
+impl<B: AutodiffBackend> Adam<B> {
+    /// An optimizer before its first step.
+    pub fn new(config: AdamConfig) -> Self {
+        Self { config, steps: 0, moments: Vec::new() }
+    }
+
+    /// One step; `norm` is the norm of the gradient.
+    pub fn step<M: AutodiffModule<B>>(&mut self, model: M, gradient: Gradient<B>, norm: f64, rate: f64) -> M {
+        self.steps += 1;
+        self.moments.resize_with(gradient.parts.len(), || None);
+        let clip = self.config.clip_norm.map_or(1.0, |limit| (limit / norm.max(1e-300)).min(1.0));
+        let mut update =
+            Update { adam: self, parts: gradient.parts.into_iter(), index: 0, clip, rate };
+        model.map(&mut update)
+    }
+
+    /// The moments as arrays, and the number of steps.
+    pub fn state(&self) -> (Arrays, i32) {
+        let mut arrays = Arrays::new();
+        for (i, pair) in self.moments.iter().enumerate() {
+            for (name, tensor) in ["first", "second"].iter().zip(pair.iter().flatten()) {
+                let values: Vec<f32> = tensor.to_data().to_vec().unwrap_or_default();
+                arrays.insert(format!("{name}.{i:05}"), (vec![values.len()], values));
+            }
+        }
+        (arrays, self.steps)
+    }
+
+    /// Continues from a state.
+    pub fn restore(&mut self, arrays: Arrays, steps: i32, device: &B::Device) {
+        self.steps = steps;
+        self.moments.clear();
+        for (name, (_, values)) in arrays {
+            let Some((order, index)) = name.split_once('.') else { continue };
+            let Ok(index) = index.parse::<usize>() else { continue };
+            if self.moments.len() <= index {
+                self.moments.resize_with(index + 1, || None);
+            }
+            let n = values.len();
+            let tensor = Tensor::from_data(TensorData::new(values, [n]), device);
+            // "first" sorts before "second", so the pair is complete when the second comes.
+            let slot = &mut self.moments[index];
+            match (order, slot.take()) {
+                ("second", Some([first, _])) => *slot = Some([first, tensor]),
+                (_, _) => *slot = Some([tensor.clone(), tensor]),
+            }
+        }
+    }
+}
+
+struct Update<'a, B: AutodiffBackend> {
+    adam: &'a mut Adam<B>,
+    parts: std::vec::IntoIter<Option<Tensor<B::InnerBackend, 1>>>,
+    index: usize,
+    clip: f64,
+    rate: f64,
+}
+
+impl<B: AutodiffBackend> ModuleMapper<B> for Update<'_, B> {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
+        let index = self.index;
+        self.index += 1;
+        let Some(Some(gradient)) = self.parts.next() else { return param };
+        let AdamConfig { beta1, beta2, epsilon, weight_decay, .. } = self.adam.config;
+        let steps = self.adam.steps;
+        let (clip, rate) = (self.clip, self.rate);
+        let moments = &mut self.adam.moments[index];
+        param.map(|tensor| {
+            let tensor = tensor.inner();
+            let shape = tensor.shape();
+            let theta = tensor.flatten::<1>(0, D - 1);
+            let mut gradient = gradient.mul_scalar(clip);
+            if weight_decay > 0.0 {
+                gradient = gradient + theta.clone().mul_scalar(weight_decay);
+            }
+            let [first, second] =
+                moments.take().unwrap_or_else(|| [gradient.zeros_like(), gradient.zeros_like()]);
+            let first = first.mul_scalar(beta1) + gradient.clone().mul_scalar(1.0 - beta1);
+            let second = second.mul_scalar(beta2) + gradient.square().mul_scalar(1.0 - beta2);
+            let scale = rate / (1.0 - beta1.powi(steps));
+            let root = second.clone().div_scalar(1.0 - beta2.powi(steps)).sqrt();
+            let theta = theta - first.clone().mul_scalar(scale) / root.add_scalar(epsilon);
+            *moments = Some([first, second]);
+            Tensor::from_inner(theta.reshape(shape)).require_grad()
+        })
+    }
+}

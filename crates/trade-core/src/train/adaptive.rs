@@ -1,0 +1,66 @@
+//! Loss weights that follow the gradient norms (METHOD §7).
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// How a weight follows from the gradient norms of the terms alone.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AdaptiveRule {
+    /// `λ_i ∝ (Σ_j G_j)/G_i`, normalised to sum to one over the terms.
+    Balanced,
+    /// `f · G_first/G_i`, with the first term (the boundary) as the measure.
+    Relative(f64),
+}
+
+/// An adaptive factor on the weight of one term.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct AdaptiveConfig {
+    /// The rule.
+    pub rule: AdaptiveRule,
+    /// Steps between measurements.
+    pub every: usize,
+    /// The share of a new measurement in the moving average.
+    pub rate: f64,
+    /// The weight before the first measurement.
+    pub initial: f64,
+}
+
+impl Default for AdaptiveConfig {
+    fn default() -> Self {
+        Self { rule: AdaptiveRule::Balanced, every: 25, rate: 0.1, initial: 1e-3 }
+    }
+}
+
+impl AdaptiveConfig {
+    /// The weight after a measurement of all gradient norms; `term` is the place of this term.
+    /// Norms that are zero or not finite leave the weight as it is.
+    pub fn update(&self, weight: f64, norms: &[f64], term: usize) -> f64 {
+        let measured = match self.rule {
+            AdaptiveRule::Balanced => {
+                let inverse: f64 = norms.iter().map(|g| 1.0 / g).sum();
+                1.0 / norms[term] / inverse
+            }
+            AdaptiveRule::Relative(factor) => factor * norms[0] / norms[term],
+        };
+        let usable = norms.iter().all(|g| g.is_finite() && *g > 0.0) && measured.is_finite();
+        if usable { (1.0 - self.rate) * weight + self.rate * measured } else { weight }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn weights_move_towards_balance() {
+        let config = AdaptiveConfig { rate: 0.5, ..AdaptiveConfig::default() };
+        // G = (1, 3): λ ∝ (4, 4/3), normalised (3/4, 1/4).
+        assert!((config.update(0.0, &[1.0, 3.0], 1) - 0.125).abs() < 1e-15);
+        assert_eq!(config.update(0.2, &[1.0, f64::NAN], 1), 0.2);
+        assert_eq!(config.update(0.2, &[0.0, 1.0], 1), 0.2);
+        let relative = AdaptiveConfig { rule: AdaptiveRule::Relative(0.355), rate: 1.0, ..config };
+        assert!((relative.update(1.0, &[2.0, 4.0], 1) - 0.1775).abs() < 1e-15);
+    }
+}

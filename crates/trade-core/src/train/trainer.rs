@@ -1,0 +1,306 @@
+//! The loop: losses, gradient, step, observers.
+
+use std::{path::Path, time::Instant};
+
+use burn::{
+    module::AutodiffModule,
+    tensor::{ElementConversion, Tensor, backend::AutodiffBackend},
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Adam, AdamConfig, AdaptiveConfig, Checkpoint, Gradient, State};
+use crate::{
+    error::{Error, Result},
+    learning_rate::LearningRate,
+    objective::{Objective, StepContext, Term, Trainable},
+    observe::{Observer, StepReport, TermReport},
+    parameters::{parameters, with_parameters},
+    ramp::Ramp,
+    random::Streams,
+};
+
+/// The configuration of a [`Trainer`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrainConfig {
+    /// The number of steps.
+    pub steps: usize,
+    /// The learning rate over training.
+    pub learning_rate: LearningRate,
+    /// The optimizer.
+    pub adam: AdamConfig,
+    /// Steps between checkpoints.
+    pub checkpoint_every: usize,
+    /// Steps between reports to the observers.
+    pub report_every: usize,
+    /// After this many steps in a row that are not finite, training stops with an error.
+    pub max_non_finite: usize,
+}
+
+impl Default for TrainConfig {
+    fn default() -> Self {
+        Self {
+            steps: 1000,
+            learning_rate: LearningRate::default(),
+            adam: AdamConfig::default(),
+            checkpoint_every: 500,
+            report_every: 10,
+            max_non_finite: 50,
+        }
+    }
+}
+
+impl TrainConfig {
+    /// Refuses numbers that make no sense.
+    ///
+    /// # Errors
+    /// Names the setting below `field`.
+    pub fn validate(&self, field: &str) -> Result<()> {
+        for (name, value) in [
+            ("steps", self.steps),
+            ("checkpoint_every", self.checkpoint_every),
+            ("report_every", self.report_every),
+            ("max_non_finite", self.max_non_finite),
+        ] {
+            if value == 0 {
+                return Err(Error::setting(format!("{field}.{name}"), "must be at least 1"));
+            }
+        }
+        self.learning_rate.validate(&format!("{field}.learning_rate"))
+    }
+}
+
+/// A loss term with its weight.
+pub struct WeightedObjective<B: AutodiffBackend, M: AutodiffModule<B>> {
+    objective: Box<dyn Objective<B, M>>,
+    ramp: Ramp,
+    adaptive: Option<AdaptiveConfig>,
+    factor: f64,
+}
+
+impl<B: AutodiffBackend, M: AutodiffModule<B>> WeightedObjective<B, M> {
+    /// A term whose weight follows a ramp, times an adaptive factor if given.
+    pub fn new(objective: impl Objective<B, M> + 'static, ramp: Ramp, adaptive: Option<AdaptiveConfig>) -> Self {
+        Self {
+            objective: Box::new(objective),
+            ramp,
+            adaptive,
+            factor: adaptive.map_or(1.0, |a| a.initial),
+        }
+    }
+}
+
+/// Trains a model on a weighted sum of objectives.
+pub struct Trainer<B: AutodiffBackend, M: Trainable<B>> {
+    config: TrainConfig,
+    model: M,
+    objectives: Vec<WeightedObjective<B, M>>,
+    optimizer: Adam<B>,
+    streams: Streams,
+    device: B::Device,
+    step: usize,
+    non_finite: usize,
+}
+
+/// A term that was evaluated in a step.
+struct Evaluated<B: AutodiffBackend> {
+    place: usize,
+    weight: f64,
+    term: Term<B>,
+}
+
+impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
+    /// A trainer before its first step.
+    ///
+    /// # Errors
+    /// If the configuration makes no sense or there is no objective.
+    pub fn new(
+        config: TrainConfig,
+        model: M,
+        objectives: Vec<WeightedObjective<B, M>>,
+        streams: Streams,
+        device: B::Device,
+    ) -> Result<Self> {
+        config.validate("train")?;
+        if objectives.is_empty() {
+            return Err(Error::setting("objectives", "at least one is needed"));
+        }
+        let optimizer = Adam::new(config.adam.clone());
+        Ok(Self { config, model, objectives, optimizer, streams, device, step: 0, non_finite: 0 })
+    }
+
+    /// The number of steps done.
+    pub fn step(&self) -> usize {
+        self.step
+    }
+
+    /// The model as it stands.
+    pub fn model(&self) -> &M {
+        &self.model
+    }
+
+    /// Trains to the end, with a checkpoint in `checkpoints` every so often and at the end.
+    ///
+    /// # Errors
+    /// If a setting does not fit, a file cannot be written, or losses stay non-finite.
+    pub fn run(&mut self, checkpoints: Option<&Path>, observers: &mut [Box<dyn Observer>]) -> Result<()> {
+        while self.step < self.config.steps {
+            let report = self.advance()?;
+            let last = self.step == self.config.steps;
+            if last || report.step % self.config.report_every == 0 {
+                for observer in observers.iter_mut() {
+                    observer.step(&report)?;
+                }
+            }
+            if let Some(folder) = checkpoints.filter(|_| last || self.step % self.config.checkpoint_every == 0) {
+                self.checkpoint().write(folder)?;
+            }
+        }
+        observers.iter_mut().try_for_each(|observer| observer.finish())
+    }
+
+    /// One step.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn advance(&mut self) -> Result<StepReport> {
+        let start = Instant::now();
+        let (step, total) = (self.step, self.config.steps);
+        let evaluated = self.evaluate()?;
+        let mut losses = Vec::with_capacity(evaluated.len());
+        let mut terms = Vec::with_capacity(evaluated.len());
+        for e in &evaluated {
+            let loss: f64 = e.term.loss.clone().into_scalar().elem();
+            let s = e.term.statistics;
+            terms.push(TermReport {
+                name: self.objectives[e.place].objective.name().into(),
+                loss,
+                weight: e.weight,
+                ess: s.ess,
+                clipped: s.clipped,
+                non_finite: s.non_finite,
+            });
+            losses.push(e.weight * loss);
+        }
+        let gradient = self.gradient(evaluated);
+        let norm = gradient.norm();
+        let loss: f64 = losses.iter().sum();
+        let learning_rate = self.config.learning_rate.value(step, total);
+        if norm.is_finite() && loss.is_finite() {
+            self.non_finite = 0;
+            self.model = self.optimizer.step(self.model.clone(), gradient, norm, learning_rate);
+        } else {
+            self.skip(&terms)?;
+        }
+        self.step += 1;
+        let seconds = start.elapsed().as_secs_f64();
+        Ok(StepReport { step, total, learning_rate, loss, terms, grad_norm: norm, seconds })
+    }
+
+    /// Evaluates every term that has a weight at this step.
+    fn evaluate(&mut self) -> Result<Vec<Evaluated<B>>> {
+        let frozen = self.model.valid();
+        let mut context = StepContext {
+            model: &self.model,
+            frozen: &frozen,
+            device: &self.device,
+            streams: &mut self.streams,
+            step: self.step,
+            total: self.config.steps,
+        };
+        let mut evaluated = Vec::with_capacity(self.objectives.len());
+        for (place, weighted) in self.objectives.iter_mut().enumerate() {
+            let weight = weighted.ramp.value(context.step, context.total) * weighted.factor;
+            if weight != 0.0 {
+                let term = weighted.objective.evaluate(&mut context)?;
+                evaluated.push(Evaluated { place, weight, term });
+            }
+        }
+        Ok(evaluated)
+    }
+
+    /// The gradient of the weighted sum; where adaptive weights are due, term by term.
+    fn gradient(&mut self, evaluated: Vec<Evaluated<B>>) -> Gradient<B> {
+        let due = |w: &WeightedObjective<B, M>| w.adaptive.is_some_and(|a| self.step % a.every == 0);
+        let measure = evaluated.len() > 1 && evaluated.iter().any(|e| due(&self.objectives[e.place]));
+        if !measure {
+            let sum = evaluated.into_iter().map(|e| e.term.loss.mul_scalar(e.weight)).reduce(|a, b| a + b);
+            let zero = || Tensor::zeros([1], &self.device);
+            return Gradient::of(sum.unwrap_or_else(zero), &self.model);
+        }
+        let mut weighted = Vec::with_capacity(evaluated.len());
+        let mut places = Vec::with_capacity(evaluated.len());
+        for e in evaluated {
+            places.push(e.place);
+            weighted.push((e.weight, Gradient::of(e.term.loss, &self.model)));
+        }
+        let norms: Vec<f64> = weighted.iter().map(|(_, g)| g.norm()).collect();
+        let step = self.step;
+        for (i, &place) in places.iter().enumerate() {
+            let objective = &mut self.objectives[place];
+            if let Some(adaptive) = objective.adaptive.filter(|a| step % a.every == 0) {
+                objective.factor = adaptive.update(objective.factor, &norms, i);
+            }
+        }
+        match Gradient::combine(weighted) {
+            Some(gradient) => gradient,
+            None => unreachable!("at least two terms were measured"),
+        }
+    }
+
+    /// Leaves a step out whose loss or gradient is not finite; too many in a row are an error.
+    fn skip(&mut self, terms: &[TermReport]) -> Result<()> {
+        self.non_finite += 1;
+        if self.non_finite < self.config.max_non_finite {
+            return Ok(());
+        }
+        let culprit = terms.iter().find(|t| !t.loss.is_finite()).or(terms.first());
+        let mut term = culprit.map_or_else(|| "total".to_string(), |t| t.name.clone());
+        let broken = parameters(&self.model).into_iter().find(|(_, (_, v))| v.iter().any(|v| !v.is_finite()));
+        if let Some((name, _)) = broken {
+            term = format!("{term} (parameter {name})");
+        }
+        Err(Error::NonFinite { step: self.step, term, count: self.non_finite })
+    }
+
+    /// Everything needed to go on from here.
+    pub fn checkpoint(&self) -> Checkpoint {
+        let (moments, optimizer_steps) = self.optimizer.state();
+        let by_name = |w: &WeightedObjective<B, M>| w.objective.name().to_string();
+        Checkpoint {
+            model: parameters(&self.model),
+            moments,
+            state: State {
+                step: self.step,
+                streams: self.streams.state(),
+                optimizer_steps,
+                adaptive: self.objectives.iter().map(|w| (by_name(w), w.factor)).collect(),
+                objectives: self.objectives.iter().map(|w| (by_name(w), w.objective.state())).collect(),
+                non_finite: self.non_finite,
+            },
+        }
+    }
+
+    /// Goes on from a checkpoint of the same configuration.
+    ///
+    /// # Errors
+    /// If the checkpoint belongs to another model or other objectives; `path` names it.
+    pub fn restore(&mut self, checkpoint: Checkpoint, path: &Path) -> Result<()> {
+        let Checkpoint { model, moments, state } = checkpoint;
+        self.model = with_parameters(self.model.clone(), model, path)?;
+        self.optimizer.restore(moments, state.optimizer_steps, &self.device);
+        self.streams = Streams::restore(&state.streams)?;
+        let State { mut objectives, adaptive, .. } = state;
+        for weighted in &mut self.objectives {
+            let name = weighted.objective.name();
+            let cache = objectives
+                .remove(name)
+                .ok_or_else(|| Error::file(path, format!("no state of the objective `{name}`")))?;
+            weighted.objective.restore(cache)?;
+            weighted.factor = adaptive.get(name).copied().unwrap_or(weighted.factor);
+        }
+        (self.step, self.non_finite) = (state.step, state.non_finite);
+        Ok(())
+    }
+}

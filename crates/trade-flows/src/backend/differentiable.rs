@@ -1,0 +1,168 @@
+//! Kernels under automatic differentiation: each fused operation becomes one node of the graph,
+//! whose backward is the kernel's own vector-Jacobian product.
+
+use std::marker::PhantomData;
+
+use burn::tensor::Tensor;
+use burn_autodiff::{
+    Autodiff, NodeId,
+    checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
+    grads::Gradients,
+    ops::{Backward, Ops, OpsKind},
+};
+use burn_backend::tensor::FloatTensor;
+
+use super::{FlowBackend, Kernels, reference_bias, unwrap, wrap};
+use crate::{
+    Stacked,
+    spline::{Direction, RqsShape, reference},
+};
+
+impl<B: FlowBackend, C: CheckpointStrategy> FlowBackend for Autodiff<B, C> {
+    fn bias(x: Stacked<Self>, bias: Tensor<Self, 1>) -> Stacked<Self> {
+        let Some(kernels) = B::kernels() else {
+            return Stacked::from_dual(reference_bias(x, bias));
+        };
+        x.map_tensor(|x, pair| {
+            let (x, bias) = (unwrap(x), unwrap(bias));
+            let output = kernels.bias(pair, x.primitive, bias.primitive);
+            let step = BiasStep::<B>(PhantomData).prepare::<C>([x.node, bias.node]);
+            wrap(finish(step.compute_bound().stateful(), pair, output))
+        })
+    }
+
+    fn bias_silu(x: Stacked<Self>, bias: Tensor<Self, 1>) -> Stacked<Self> {
+        let Some(kernels) = B::kernels() else {
+            return Stacked::from_dual(reference_bias(x, bias).silu());
+        };
+        x.map_tensor(|x, pair| {
+            let (x, bias) = (unwrap(x), unwrap(bias));
+            let output = kernels.bias_silu(pair, x.primitive.clone(), bias.primitive.clone());
+            let step = BiasSiluStep::<B>(PhantomData).prepare::<C>([x.node, bias.node]);
+            let state = (pair, x.primitive, bias.primitive);
+            wrap(finish(step.compute_bound().stateful(), state, output))
+        })
+    }
+
+    fn rqs(
+        shape: &RqsShape,
+        direction: Direction,
+        x: Stacked<Self>,
+        parameters: Stacked<Self>,
+    ) -> Stacked<Self> {
+        let Some(kernels) = B::kernels() else {
+            return reference::rqs(shape, direction, x, parameters);
+        };
+        let (x, parameters) = Stacked::aligned(x, parameters);
+        x.map_tensor(|x, pair| {
+            let (x, parameters) = (unwrap(x), unwrap(parameters.into_tensor()));
+            let output = kernels.rqs(
+                shape,
+                direction,
+                pair,
+                x.primitive.clone(),
+                parameters.primitive.clone(),
+            );
+            let step = RqsStep::<B>(PhantomData).prepare::<C>([x.node, parameters.node]);
+            let state = RqsState { shape: *shape, direction, pair, x: x.primitive, parameters: parameters.primitive };
+            wrap(finish(step.compute_bound().stateful(), state, output))
+        })
+    }
+}
+
+/// Registers the node if a gradient may be asked for.
+fn finish<B, O, S, C, const N: usize>(
+    prepared: OpsKind<O, B, S, C, N>,
+    state: S,
+    output: FloatTensor<B>,
+) -> FloatTensor<Autodiff<B, C>>
+where
+    B: FlowBackend,
+    O: Backward<B, N, State = S>,
+    S: Clone + Send + std::fmt::Debug + 'static,
+    C: CheckpointStrategy,
+{
+    match prepared {
+        OpsKind::Tracked(step) => step.finish(state, output),
+        OpsKind::UnTracked(step) => step.finish(output),
+    }
+}
+
+/// The kernels of a backend that has registered a fused step, and so has them.
+fn kernels_of<B: FlowBackend>() -> &'static dyn Kernels<B> {
+    match B::kernels() {
+        Some(kernels) => kernels,
+        None => unreachable!("fused steps are registered by backends with kernels only"),
+    }
+}
+
+#[derive(Debug)]
+struct BiasStep<B>(PhantomData<B>);
+
+impl<B: FlowBackend> Backward<B, 2> for BiasStep<B> {
+    type State = bool;
+
+    fn backward(self, ops: Ops<bool, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let grad = grads.consume::<B>(&ops.node);
+        let [x, bias] = ops.parents;
+        if let Some(bias) = bias {
+            grads.register::<B>(bias.id, kernels_of::<B>().bias_backward(ops.state, grad.clone()));
+        }
+        if let Some(x) = x {
+            grads.register::<B>(x.id, grad);
+        }
+    }
+}
+
+#[derive(Debug)]
+struct BiasSiluStep<B>(PhantomData<B>);
+
+impl<B: FlowBackend> Backward<B, 2> for BiasSiluStep<B> {
+    type State = (bool, FloatTensor<B>, FloatTensor<B>);
+
+    fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let grad = grads.consume::<B>(&ops.node);
+        let (pair, x, bias) = ops.state;
+        let (grad_x, grad_bias) = kernels_of::<B>().bias_silu_backward(pair, x, bias, grad);
+        let parents = ops.parents.map(|node| node.map(|node| node.id));
+        register::<B>(grads, parents, [grad_x, grad_bias]);
+    }
+}
+
+#[derive(Clone, Debug)]
+struct RqsState<B: FlowBackend> {
+    shape: RqsShape,
+    direction: Direction,
+    pair: bool,
+    x: FloatTensor<B>,
+    parameters: FloatTensor<B>,
+}
+
+#[derive(Debug)]
+struct RqsStep<B>(PhantomData<B>);
+
+impl<B: FlowBackend> Backward<B, 2> for RqsStep<B> {
+    type State = RqsState<B>;
+
+    fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let grad = grads.consume::<B>(&ops.node);
+        let RqsState { shape, direction, pair, x, parameters } = ops.state;
+        let (grad_x, grad_parameters) =
+            kernels_of::<B>().rqs_backward(&shape, direction, pair, x, parameters, grad);
+        let parents = ops.parents.map(|node| node.map(|node| node.id));
+        register::<B>(grads, parents, [grad_x, grad_parameters]);
+    }
+}
+
+/// Hands each parent that wants one its gradient.
+fn register<B: FlowBackend>(
+    grads: &mut Gradients,
+    parents: [Option<NodeId>; 2],
+    gradients: [FloatTensor<B>; 2],
+) {
+    for (parent, gradient) in parents.into_iter().zip(gradients) {
+        if let Some(parent) = parent {
+            grads.register::<B>(parent, gradient);
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! The fused kernels on Burn's CPU backend `flex`, whose tensors are slices of memory.
+
+use burn::tensor::{DType, Shape};
+use burn_flex::{Flex, FlexTensor, Layout};
+use burn_std::Bytes;
+
+use super::{FlowBackend, Kernels};
+use crate::{
+    kernel::{self, Element},
+    spline::{Direction, RqsShape},
+};
+
+impl FlowBackend for Flex {
+    fn kernels() -> Option<&'static dyn Kernels<Self>> {
+        Some(&Fused)
+    }
+}
+
+/// Kernels of [`crate::kernel`], in the precision of their arguments.
+#[derive(Debug)]
+struct Fused;
+
+/// A tensor whose numbers lie side by side in memory.
+struct Contiguous(FlexTensor);
+
+impl Contiguous {
+    fn new(tensor: FlexTensor) -> Self {
+        Self(if tensor.is_contiguous() { tensor } else { tensor.to_contiguous() })
+    }
+
+    fn slice<T: Number>(&self) -> &[T] {
+        let layout = self.0.layout();
+        let start = layout.start_offset();
+        &self.0.storage::<T>()[start..start + layout.num_elements()]
+    }
+}
+
+/// A number that tensors hold and kernels take.
+trait Number: Element + burn::tensor::Element + bytemuck::Pod {}
+impl Number for f32 {}
+impl Number for f64 {}
+
+/// Runs `f` generically in the precision of a tensor.
+macro_rules! in_precision {
+    ($tensor:expr, $T:ident => $body:expr) => {
+        match $tensor.dtype() {
+            DType::F32 => {
+                type $T = f32;
+                $body
+            }
+            DType::F64 => {
+                type $T = f64;
+                $body
+            }
+            // The flow's other operations would have refused the type already.
+            other => panic!("flow layers run in f32 or f64, not in {other:?}"),
+        }
+    };
+}
+
+fn tensor<T: Number>(values: Vec<T>, shape: [usize; 2]) -> FlexTensor {
+    FlexTensor::new(Bytes::from_elems(values), Layout::contiguous(Shape::from(shape)), T::dtype())
+}
+
+fn vector<T: Number>(values: Vec<T>) -> FlexTensor {
+    let n = values.len();
+    FlexTensor::new(Bytes::from_elems(values), Layout::contiguous(Shape::from([n])), T::dtype())
+}
+
+fn dims(tensor: &FlexTensor) -> [usize; 2] {
+    let shape = tensor.layout().shape();
+    [shape[0], shape[1]]
+}
+
+fn zeros<T: Number>(len: usize) -> Vec<T> {
+    vec![T::default(); len]
+}
+
+impl Kernels<Flex> for Fused {
+    fn bias(&self, pair: bool, x: FlexTensor, bias: FlexTensor) -> FlexTensor {
+        let shape @ [rows, width] = dims(&x);
+        let (x, bias) = (Contiguous::new(x), Contiguous::new(bias));
+        in_precision!(x.0, T => {
+            let mut out = x.slice::<T>().to_vec();
+            let values = if pair { rows / 2 } else { rows };
+            for row in out[..values * width].chunks_exact_mut(width) {
+                row.iter_mut().zip(bias.slice::<T>()).for_each(|(x, b)| *x += *b);
+            }
+            tensor(out, shape)
+        })
+    }
+
+    fn bias_backward(&self, pair: bool, grad: FlexTensor) -> FlexTensor {
+        let [rows, width] = dims(&grad);
+        let grad = Contiguous::new(grad);
+        in_precision!(grad.0, T => {
+            let values = if pair { rows / 2 } else { rows };
+            let mut sums = zeros::<T>(width);
+            for row in grad.slice::<T>()[..values * width].chunks_exact(width) {
+                sums.iter_mut().zip(row).for_each(|(sum, g)| *sum += *g);
+            }
+            vector(sums)
+        })
+    }
+
+    fn bias_silu(&self, pair: bool, x: FlexTensor, bias: FlexTensor) -> FlexTensor {
+        let shape = dims(&x);
+        let (x, bias) = (Contiguous::new(x), Contiguous::new(bias));
+        in_precision!(x.0, T => {
+            let (x, bias) = (x.slice::<T>(), bias.slice::<T>());
+            let mut out = zeros::<T>(x.len());
+            if pair {
+                let (value, tangent) = x.split_at(x.len() / 2);
+                kernel::silu_pair(value, tangent, bias, &mut out);
+            } else {
+                kernel::silu(x, bias, &mut out);
+            }
+            tensor(out, shape)
+        })
+    }
+
+    fn bias_silu_backward(
+        &self,
+        pair: bool,
+        x: FlexTensor,
+        bias: FlexTensor,
+        grad: FlexTensor,
+    ) -> (FlexTensor, FlexTensor) {
+        let shape @ [_, width] = dims(&x);
+        let [x, bias, grad] = [x, bias, grad].map(Contiguous::new);
+        in_precision!(x.0, T => {
+            let (x, bias, grad) = (x.slice::<T>(), bias.slice::<T>(), grad.slice::<T>());
+            let (mut grad_x, mut grad_bias) = (zeros::<T>(x.len()), zeros::<T>(width));
+            if pair {
+                let (value, tangent) = x.split_at(x.len() / 2);
+                let (grad_value, grad_tangent) = grad_x.split_at_mut(x.len() / 2);
+                kernel::silu_pair_backward(
+                    value, tangent, bias, grad, grad_value, grad_tangent, &mut grad_bias,
+                );
+            } else {
+                kernel::silu_backward(x, bias, grad, &mut grad_x, &mut grad_bias);
+            }
+            (tensor(grad_x, shape), vector(grad_bias))
+        })
+    }
+
+    fn rqs(
+        &self,
+        shape: &RqsShape,
+        direction: Direction,
+        pair: bool,
+        x: FlexTensor,
+        parameters: FlexTensor,
+    ) -> FlexTensor {
+        let [rows, d] = dims(&x);
+        let (x, parameters) = (Contiguous::new(x), Contiguous::new(parameters));
+        in_precision!(x.0, T => {
+            let (x, p) = (x.slice::<T>(), parameters.slice::<T>());
+            let mut out = zeros::<T>(rows * (d + 1));
+            if pair {
+                let ((x, dx), (p, dp)) = (x.split_at(x.len() / 2), p.split_at(p.len() / 2));
+                kernel::rqs_pair(*shape, direction, rows / 2, d, x, dx, p, dp, &mut out);
+            } else {
+                kernel::rqs(*shape, direction, rows, d, x, p, &mut out);
+            }
+            tensor(out, [rows, d + 1])
+        })
+    }
+
+    fn rqs_backward(
+        &self,
+        shape: &RqsShape,
+        direction: Direction,
+        pair: bool,
+        x: FlexTensor,
+        parameters: FlexTensor,
+        grad: FlexTensor,
+    ) -> (FlexTensor, FlexTensor) {
+        let (x_shape @ [rows, d], p_shape) = (dims(&x), dims(&parameters));
+        let [x, parameters, grad] = [x, parameters, grad].map(Contiguous::new);
+        in_precision!(x.0, T => {
+            let (x, p, grad) = (x.slice::<T>(), parameters.slice::<T>(), grad.slice::<T>());
+            let (mut gx, mut gp) = (zeros::<T>(x.len()), zeros::<T>(p.len()));
+            if pair {
+                let ((x, dx), (p, dp)) = (x.split_at(x.len() / 2), p.split_at(p.len() / 2));
+                let (gx, gdx) = gx.split_at_mut(x.len());
+                let (gp, gdp) = gp.split_at_mut(p.len());
+                kernel::rqs_pair_backward(
+                    *shape, direction, rows / 2, d, x, dx, p, dp, grad, gx, gdx, gp, gdp,
+                );
+            } else {
+                kernel::rqs_backward(*shape, direction, rows, d, x, p, grad, &mut gx, &mut gp);
+            }
+            (tensor(gx, x_shape), tensor(gp, p_shape))
+        })
+    }
+}

@@ -1,0 +1,54 @@
+//! The contract of hand-written kernels.
+
+use std::fmt::Debug;
+
+use burn::tensor::backend::Backend;
+use burn_backend::tensor::FloatTensor;
+
+use crate::spline::{Direction, RqsShape};
+
+/// Fused operations with their vector-Jacobian products, on a backend's tensor primitives.
+///
+/// Where `pair` is true the first dimension of every argument holds the values and then, below
+/// them, the tangents (see [`Stacked`](crate::Stacked)). A kernel must agree with the
+/// tensor-operation version to rounding; `tests/kernels.rs` holds the two together.
+pub trait Kernels<B: Backend>: Debug + Send + Sync {
+    /// `x + bias`, the bias for values only.
+    fn bias(&self, pair: bool, x: FloatTensor<B>, bias: FloatTensor<B>) -> FloatTensor<B>;
+
+    /// The gradient of [`bias`](Self::bias) for the bias: column sums over the values.
+    fn bias_backward(&self, pair: bool, grad: FloatTensor<B>) -> FloatTensor<B>;
+
+    /// `silu(x + bias)`.
+    fn bias_silu(&self, pair: bool, x: FloatTensor<B>, bias: FloatTensor<B>) -> FloatTensor<B>;
+
+    /// The gradients of [`bias_silu`](Self::bias_silu) for `x` and the bias.
+    fn bias_silu_backward(
+        &self,
+        pair: bool,
+        x: FloatTensor<B>,
+        bias: FloatTensor<B>,
+        grad: FloatTensor<B>,
+    ) -> (FloatTensor<B>, FloatTensor<B>);
+
+    /// See [`FlowBackend::rqs`](super::FlowBackend::rqs).
+    fn rqs(
+        &self,
+        shape: &RqsShape,
+        direction: Direction,
+        pair: bool,
+        x: FloatTensor<B>,
+        parameters: FloatTensor<B>,
+    ) -> FloatTensor<B>;
+
+    /// The gradients of [`rqs`](Self::rqs) for `x` and the parameters.
+    fn rqs_backward(
+        &self,
+        shape: &RqsShape,
+        direction: Direction,
+        pair: bool,
+        x: FloatTensor<B>,
+        parameters: FloatTensor<B>,
+        grad: FloatTensor<B>,
+    ) -> (FloatTensor<B>, FloatTensor<B>);
+}

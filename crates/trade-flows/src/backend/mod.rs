@@ -1,0 +1,93 @@
+//! The hot pieces of a flow, and where a backend may bring its own.
+//!
+//! Layers are bounded on [`FlowBackend`] instead of [`Backend`]. Its default methods are plain
+//! tensor operations, which every Burn backend has. A backend with hand-written kernels returns
+//! them from [`FlowBackend::kernels`]; the same layer code then runs on those, with or without
+//! automatic differentiation.
+
+mod differentiable;
+#[cfg(feature = "flex")]
+mod flex;
+mod kernels;
+mod plain;
+
+use burn::tensor::{Tensor, TensorPrimitive, backend::Backend};
+use burn_backend::tensor::FloatTensor;
+
+pub use kernels::Kernels;
+
+use crate::{
+    Stacked,
+    spline::{Direction, RqsShape, reference},
+};
+
+/// A Burn backend that flow layers run on.
+pub trait FlowBackend: Backend {
+    /// The hand-written kernels of this backend, if it has any.
+    fn kernels() -> Option<&'static dyn Kernels<Self>> {
+        None
+    }
+
+    /// Adds a bias to every row: to the values only, since a constant has no tangent.
+    ///
+    /// # Shapes
+    /// `x`: `[rows, width]`, `bias`: `[width]` → `[rows, width]`
+    fn bias(x: Stacked<Self>, bias: Tensor<Self, 1>) -> Stacked<Self> {
+        match Self::kernels() {
+            Some(kernels) => x.map_tensor(|x, pair| {
+                wrap(kernels.bias(pair, unwrap(x), unwrap(bias)))
+            }),
+            None => Stacked::from_dual(reference_bias(x, bias)),
+        }
+    }
+
+    /// `silu(x + bias)` with its tangent.
+    ///
+    /// # Shapes
+    /// `x`: `[rows, width]`, `bias`: `[width]` → `[rows, width]`
+    fn bias_silu(x: Stacked<Self>, bias: Tensor<Self, 1>) -> Stacked<Self> {
+        match Self::kernels() {
+            Some(kernels) => x.map_tensor(|x, pair| {
+                wrap(kernels.bias_silu(pair, unwrap(x), unwrap(bias)))
+            }),
+            None => Stacked::from_dual(reference_bias(x, bias).silu()),
+        }
+    }
+
+    /// A rational-quadratic spline for every entry, from raw network output.
+    ///
+    /// The result has the transformed entries in the first `d` columns and the sum of their log
+    /// derivatives in the last.
+    ///
+    /// # Shapes
+    /// `x`: `[rows, d]`, `parameters`: `[rows, d · P]` → `[rows, d + 1]`
+    fn rqs(
+        shape: &RqsShape,
+        direction: Direction,
+        x: Stacked<Self>,
+        parameters: Stacked<Self>,
+    ) -> Stacked<Self> {
+        match Self::kernels() {
+            Some(kernels) => {
+                let (x, parameters) = Stacked::aligned(x, parameters);
+                x.map_tensor(|x, pair| {
+                    wrap(kernels.rqs(shape, direction, pair, unwrap(x), unwrap(parameters.into_tensor())))
+                })
+            }
+            None => reference::rqs(shape, direction, x, parameters),
+        }
+    }
+}
+
+fn reference_bias<B: Backend>(x: Stacked<B>, bias: Tensor<B, 1>) -> trade_core::Dual<B, 2> {
+    let x = x.into_dual();
+    trade_core::Dual { value: x.value + bias.unsqueeze_dim::<2>(0), tangent: x.tangent }
+}
+
+pub(crate) fn unwrap<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> FloatTensor<B> {
+    tensor.into_primitive().tensor()
+}
+
+pub(crate) fn wrap<B: Backend, const D: usize>(primitive: FloatTensor<B>) -> Tensor<B, D> {
+    Tensor::from_primitive(TensorPrimitive::Float(primitive))
+}

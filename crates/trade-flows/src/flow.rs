@@ -1,0 +1,128 @@
+//! A conditional normalizing flow: preprocessing, layers, base distribution.
+
+use burn::{
+    module::Module,
+    tensor::{Tensor, backend::Backend},
+};
+use trade_core::{Condition, Density, Dual};
+
+use crate::{
+    FlowBackend,
+    base::BaseVariance,
+    layer::Layer,
+    preprocess::Preprocess,
+    transform::{Features, Transform},
+};
+
+/// A conditional normalizing flow `p_θ(x|c, y)`, built by [`FlowConfig::init`](crate::FlowConfig::init).
+#[derive(Module, Debug)]
+pub struct Flow<B: Backend> {
+    pub(crate) preprocess: Preprocess<B>,
+    pub(crate) layers: Vec<Layer<B>>,
+    #[module(skip)]
+    pub(crate) base: BaseVariance,
+    #[module(skip)]
+    pub(crate) dim: usize,
+    #[module(skip)]
+    pub(crate) augmentation: usize,
+}
+
+impl<B: FlowBackend> Flow<B> {
+    /// Prepares what the layers may know of a condition.
+    pub fn features(&self, condition: &Condition<B>) -> Features<B> {
+        Features {
+            control: condition.control.clone(),
+            embedded: self.preprocess.forward(condition.control.clone()),
+            context: condition.context.clone(),
+        }
+    }
+
+    /// The layers, from data towards the latent space.
+    pub fn layers(&self) -> &[Layer<B>] {
+        &self.layers
+    }
+
+    /// Scales the auxiliary columns of `x` from standard normal to `N(0, σ²(c))`, as the base has
+    /// it, and gives their log density, which the bound subtracts.
+    fn augment(&self, x: Tensor<B, 2>, control: &Dual<B, 2>) -> (Dual<B, 2>, Option<Dual<B, 1>>) {
+        if self.augmentation == 0 {
+            return (Dual::constant(x), None);
+        }
+        let state = x.clone().narrow(1, 0, self.dim);
+        let noise = x.narrow(1, self.dim, self.augmentation);
+        // The noise is a fixed sample of N(0, σ²(c)): its value does not move with c. A reader who
+        // differentiates the bound along c gets the density's own derivative.
+        let noise = Dual::constant(self.base.scale(noise, control));
+        let log_prob = self.base.log_prob(noise.clone(), control);
+        (Dual::cat(vec![Dual::constant(state), noise], 1), Some(log_prob))
+    }
+}
+
+impl<B: FlowBackend> Density<B> for Flow<B> {
+    fn dim(&self) -> usize {
+        self.dim
+    }
+
+    fn augmentation(&self) -> usize {
+        self.augmentation
+    }
+
+    fn log_prob(&self, x: Tensor<B, 2>, condition: &Condition<B>) -> Dual<B, 1> {
+        let features = self.features(condition);
+        let (mut z, noise_log_prob) = self.augment(x, &condition.control);
+        let mut total = z.zeros([z.dims()[0]]);
+        for layer in &self.layers {
+            let (next, log_det) = layer.forward(z, &features);
+            z = next;
+            total = total.plus(log_det);
+        }
+        let log_prob = self.base.log_prob(z, &condition.control).plus(total);
+        match noise_log_prob {
+            Some(noise) => log_prob.plus(noise.linear(Tensor::neg)),
+            None => log_prob,
+        }
+    }
+
+    fn sample(
+        &self,
+        noise: Tensor<B, 2>,
+        condition: &Condition<B>,
+    ) -> (Tensor<B, 2>, Tensor<B, 1>) {
+        // No derivative along c is wanted of a sample.
+        let condition = Condition::new(condition.control.value.clone())
+            .with_context(condition.context.clone());
+        let features = self.features(&condition);
+        let z = Dual::constant(self.base.scale(noise, &condition.control));
+        let mut log_prob = self.base.log_prob(z.clone(), &condition.control);
+        let mut x = z;
+        for layer in self.layers.iter().rev() {
+            let (next, log_det) = layer.inverse(x, &features);
+            x = next;
+            log_prob = log_prob.plus(log_det.linear(Tensor::neg));
+        }
+        if self.augmentation == 0 {
+            return (x.value, log_prob.value);
+        }
+        let auxiliary = x.clone().slice_dim(1, self.dim..self.dim + self.augmentation);
+        let auxiliary = self.base.log_prob(auxiliary, &condition.control);
+        (x.slice_dim(1, 0..self.dim).value, log_prob.value - auxiliary.value)
+    }
+
+    fn initialised(mut self, x: Tensor<B, 2>, condition: &Condition<B>) -> Self {
+        let features = self.features(condition);
+        let (mut z, _) = self.augment(x, &condition.control);
+        self.layers = self
+            .layers
+            .into_iter()
+            .map(|layer| {
+                let layer = match layer {
+                    Layer::ActNorm(norm) => Layer::ActNorm(norm.initialised(&z.value)),
+                    other => other,
+                };
+                z = layer.forward(z.clone(), &features).0;
+                layer
+            })
+            .collect();
+        self
+    }
+}

@@ -1,0 +1,43 @@
+//! Fused kernels of the CPU: the rational-quadratic spline and `SiLU`, forward, with tangents, and
+//! backward.
+//!
+//! Each formula is written once over `real::Real`. Run on plain lanes it gives values and their
+//! gradient; run on `dual::Dual` it gives the directional derivative and, by the rule of METHOD
+//! §3, the gradient of value and tangent together. Lanes are consecutive entries of the batch, so
+//! results depend neither on the number of threads nor, in `f32`, on the instruction set.
+
+#![expect(clippy::inline_always, reason = "see `dispatch::Job`")]
+#![allow(clippy::needless_range_loop)] // lanes and planes are walked by index in lockstep
+
+mod batch;
+mod dispatch;
+mod dual;
+mod elementary;
+mod knots;
+mod lanes;
+mod real;
+mod rqs;
+mod silu;
+
+pub(crate) use batch::{rqs, rqs_backward, rqs_pair, rqs_pair_backward};
+pub(crate) use lanes::Element;
+pub(crate) use silu::{silu, silu_backward, silu_pair, silu_pair_backward};
+
+#[cfg(test)]
+mod noise {
+    /// `len` numbers between `−width/2` and `width/2`, from a linear congruential generator.
+    pub(super) fn uniform(len: usize, seed: u64, width: f64) -> Vec<f64> {
+        let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let mut next = || {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(0x1405_7B7E_F767_814F);
+            ((state >> 11) as f64 / (1_u64 << 53) as f64 - 0.5) * width
+        };
+        next();
+        (0..len).map(|_| next()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;

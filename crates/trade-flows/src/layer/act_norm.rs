@@ -1,0 +1,66 @@
+//! Scale and shift per entry, set from the first batch.
+
+use burn::{
+    module::{Module, Param},
+    tensor::{Tensor, backend::Backend},
+};
+use trade_core::Dual;
+
+use crate::{
+    FlowBackend,
+    conditioner::parameter,
+    transform::{Features, Transform},
+};
+
+/// `y = x e^s + t` with learned `s` and `t` per entry; [`initialised`](Self::initialised) sets them
+/// so that a batch comes out with mean 0 and standard deviation 1 (Glow, arXiv 1807.03039).
+#[derive(Module, Debug)]
+pub struct ActNorm<B: Backend> {
+    log_scale: Param<Tensor<B, 1>>,
+    shift: Param<Tensor<B, 1>>,
+}
+
+impl<B: Backend> ActNorm<B> {
+    pub(crate) fn init(dim: usize, device: &B::Device) -> Self {
+        Self {
+            log_scale: parameter(vec![0.0; dim], [dim], device),
+            shift: parameter(vec![0.0; dim], [dim], device),
+        }
+    }
+
+    /// Sets scale and shift from a batch, `[n, d]`. Entries that do not vary keep the scale 1.
+    #[must_use]
+    pub fn initialised(self, x: &Tensor<B, 2>) -> Self {
+        let x = x.clone().detach();
+        let mean = x.clone().mean_dim(0);
+        let variance = (x - mean.clone()).square().mean_dim(0);
+        let still = variance.clone().lower_elem(1e-12);
+        let log_scale = variance.mask_fill(still, 1.0).log().mul_scalar(-0.5);
+        let shift = (mean * log_scale.clone().exp()).neg();
+        Self {
+            log_scale: self.log_scale.map(|_| log_scale.squeeze_dim::<1>(0).require_grad()),
+            shift: self.shift.map(|_| shift.squeeze_dim::<1>(0).require_grad()),
+        }
+    }
+
+    /// `Σ s` for each of `n` rows.
+    fn log_det(&self, n: usize) -> Tensor<B, 1> {
+        self.log_scale.val().sum().expand([n])
+    }
+}
+
+impl<B: FlowBackend> Transform<B> for ActNorm<B> {
+    fn forward(&self, x: Dual<B, 2>, _: &Features<B>) -> (Dual<B, 2>, Dual<B, 1>) {
+        let scale = self.log_scale.val().exp().unsqueeze_dim::<2>(0);
+        let log_det = Dual::constant(self.log_det(x.dims()[0]));
+        let shift = Dual::constant(self.shift.val().unsqueeze_dim::<2>(0));
+        (x.linear(|t| t * scale.clone()) + shift, log_det)
+    }
+
+    fn inverse(&self, z: Dual<B, 2>, _: &Features<B>) -> (Dual<B, 2>, Dual<B, 1>) {
+        let scale = self.log_scale.val().neg().exp().unsqueeze_dim::<2>(0);
+        let log_det = Dual::constant(self.log_det(z.dims()[0]).neg());
+        let shift = Dual::constant(self.shift.val().unsqueeze_dim::<2>(0));
+        ((z - shift).linear(|t| t * scale.clone()), log_det)
+    }
+}

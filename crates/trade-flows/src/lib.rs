@@ -1,0 +1,23 @@
+#![doc = include_str!("lib.md")]
+
+mod backend;
+mod base;
+mod conditioner;
+mod config;
+mod flow;
+mod kernel;
+pub mod layer;
+mod preprocess;
+mod spline;
+mod stacked;
+mod transform;
+
+pub use backend::{FlowBackend, Kernels};
+pub use base::BaseVariance;
+pub use conditioner::{Conditioner, ConditionerConfig, Initializer, LastLayer};
+pub use config::{FlowConfig, Stage};
+pub use flow::Flow;
+pub use preprocess::{Preprocess, PreprocessConfig};
+pub use spline::{Direction, RqsShape, ShapeError, Tails};
+pub use stacked::Stacked;
+pub use transform::{Features, Transform};

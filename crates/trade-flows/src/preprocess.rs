@@ -1,0 +1,76 @@
+//! How control parameters enter the networks.
+
+use burn::{module::Module, tensor::backend::Backend};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use trade_core::{Dual, random::Stream};
+
+use crate::{
+    FlowBackend,
+    conditioner::{Conditioner, ConditionerConfig},
+};
+
+/// The map `e(c)` that the conditioners see in the place of `c`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PreprocessConfig {
+    /// `c`.
+    #[default]
+    Identity,
+    /// `log c`, for positive parameters.
+    Log,
+    /// `(c − centre)/scale`, for parameters of any sign.
+    Standardise {
+        /// One per control parameter.
+        centre: Vec<f64>,
+        /// One per control parameter.
+        scale: Vec<f64>,
+    },
+    /// `log c + MLP(log c)`, learned.
+    Embedding(ConditionerConfig),
+}
+
+impl PreprocessConfig {
+    /// Builds the map for `controls` parameters.
+    pub fn init<B: Backend>(
+        &self,
+        controls: usize,
+        device: &B::Device,
+        stream: &mut Stream,
+    ) -> Preprocess<B> {
+        let net = match self {
+            Self::Embedding(config) => Some(config.init(controls, controls, device, stream)),
+            _ => None,
+        };
+        Preprocess { net, config: self.clone() }
+    }
+}
+
+/// See [`PreprocessConfig`].
+#[derive(Module, Debug)]
+pub struct Preprocess<B: Backend> {
+    net: Option<Conditioner<B>>,
+    #[module(skip)]
+    config: PreprocessConfig,
+}
+
+impl<B: FlowBackend> Preprocess<B> {
+    /// `e(c)` and its tangent, `[n, k]` → `[n, k]`.
+    pub fn forward(&self, control: Dual<B, 2>) -> Dual<B, 2> {
+        match (&self.config, &self.net) {
+            (PreprocessConfig::Log, _) => control.log(),
+            (PreprocessConfig::Standardise { centre, scale }, _) => {
+                let row = |values: &[f64]| {
+                    trade_core::Condition::uniform(values, 1, &control.value).control.value
+                };
+                let (centre, scale) = (row(centre), row(scale));
+                (control - Dual::constant(centre)).linear(|t| t / scale.clone())
+            }
+            (PreprocessConfig::Embedding(_), Some(net)) => {
+                let log = control.log();
+                log.clone() + net.forward(log).into_dual()
+            }
+            _ => control,
+        }
+    }
+}

@@ -1,0 +1,346 @@
+//! One set of checks for all layers and their options.
+
+mod numeric;
+
+use burn::{
+    backend::Autodiff,
+    module::{AutodiffModule, Module},
+    tensor::{DType, Tensor},
+};
+use burn_flex::Flex;
+use numeric::{Noise, assert_close, check_gradient, gradient, log_abs_det, numbers, rows};
+use trade_core::{Dual, random::Stream};
+use trade_flows::{
+    ConditionerConfig, Direction, Features, FlowBackend, Tails, Transform,
+    layer::{
+        AffineCouplingConfig, AffineKind, ConditionalAffineConfig, Layer, LayerConfig, PermutationKind,
+        RqsCouplingConfig, SoftClamp, Widths,
+    },
+};
+
+const DIRECTIONS: [Direction; 2] = [Direction::Forward, Direction::Inverse];
+
+struct Case {
+    config: LayerConfig,
+    volume_preserving: bool,
+}
+
+/// Every kind of layer with every option that changes its arithmetic.
+fn cases() -> Vec<Case> {
+    let conditioners = [
+        ConditionerConfig { hidden: vec![8, 6], ..ConditionerConfig::default() },
+        ConditionerConfig { hidden: vec![6; 3], residual: true, ..ConditionerConfig::default() },
+    ];
+    let mut cases = vec![
+        (LayerConfig::ActNorm, false),
+        (LayerConfig::Permutation(PermutationKind::Hard), true),
+        (LayerConfig::Permutation(PermutationKind::Soft), true),
+    ];
+    for conditioner in conditioners {
+        for use_control in [true, false] {
+            for tails in [Tails::Learnable, Tails::Identity { bound: 2.5 }] {
+                let conditioner = conditioner.clone();
+                let config = RqsCouplingConfig { bins: 6, tails, conditioner, use_control };
+                cases.push((LayerConfig::RqsCoupling(config), false));
+            }
+        }
+        for kind in [AffineKind::Affine, AffineKind::Gin, AffineKind::Additive] {
+            for (clamp, learnable_clamp, use_control) in [
+                (SoftClamp::Atan(2.0), false, true),
+                (SoftClamp::Tanh(0.3), true, true),
+                (SoftClamp::Tanh(1.5), false, false),
+            ] {
+                let conditioner = conditioner.clone();
+                let config =
+                    AffineCouplingConfig { kind, clamp, learnable_clamp, conditioner, use_control };
+                cases.push((LayerConfig::AffineCoupling(config), kind != AffineKind::Affine));
+            }
+        }
+        for (clamp, embedded) in [(SoftClamp::Atan(2.0), false), (SoftClamp::Tanh(1.0), true)] {
+            let conditioner = conditioner.clone();
+            let config = ConditionalAffineConfig { clamp, conditioner, embedded };
+            cases.push((LayerConfig::ConditionalAffine(config), false));
+        }
+    }
+    let case = |(config, volume_preserving)| Case { config, volume_preserving };
+    cases.into_iter().map(case).collect()
+}
+
+/// Runs a check over all layers, dimensions, numbers of control parameters and contexts.
+fn each(check: impl Fn(&str, &Case, Widths)) {
+    for case in cases() {
+        for dim in [2, 3, 5] {
+            for (controls, context) in [(1, 0), (2, 0), (1, 2), (2, 3)] {
+                let widths = Widths { dim, controls, context };
+                check(&format!("{:?} {widths:?}", case.config), &case, widths);
+            }
+        }
+    }
+}
+
+fn layer<B: FlowBackend>(case: &Case, widths: Widths, noise: Noise) -> Layer<B> {
+    noise.apply(case.config.init(widths, &Default::default(), &mut Stream::new(5, 7)))
+}
+
+/// A batch of states and conditions, with directions to move both in.
+#[derive(Clone)]
+struct Batch {
+    widths: Widths,
+    n: usize,
+    x: Vec<f64>,
+    x_way: Vec<f64>,
+    control: Vec<f64>,
+    control_way: Vec<f64>,
+    context: Vec<f64>,
+}
+
+impl Batch {
+    fn new(widths: Widths, x: Vec<f64>) -> Self {
+        let n = x.len() / widths.dim;
+        let mut stream = Stream::new(6, 0);
+        let positive = |u: f64| 0.5 + 1.5 * u;
+        Self {
+            n,
+            x_way: stream.normal64(x.len()),
+            x,
+            control: stream.uniform(n * widths.controls).into_iter().map(positive).collect(),
+            control_way: stream.normal64(n * widths.controls),
+            context: stream.normal64(n * widths.context),
+            widths,
+        }
+    }
+
+    /// States of order one.
+    fn normal(widths: Widths) -> Self {
+        let x = Stream::new(8, 0).normal64(12 * widths.dim);
+        Self::new(widths, x.into_iter().map(|x| 1.5 * x).collect())
+    }
+
+    fn moved(&self, step: f64) -> Self {
+        let shift = |to: &[f64], way: &[f64]| to.iter().zip(way).map(|(t, w)| t + step * w).collect();
+        let (x, control) = (shift(&self.x, &self.x_way), shift(&self.control, &self.control_way));
+        Self { x, control, ..self.clone() }
+    }
+
+    /// Sends the batch through a layer, with or without tangents.
+    fn through<B: FlowBackend>(
+        &self,
+        layer: &Layer<B>,
+        direction: Direction,
+        tangents: bool,
+        dtype: DType,
+    ) -> (Dual<B, 2>, Dual<B, 1>) {
+        let dual = |value: &[f64], way: &[f64], width| {
+            let value = rows(value, width, dtype);
+            if tangents { Dual::new(value, rows(way, width, dtype)) } else { Dual::constant(value) }
+        };
+        let Widths { dim, controls, context } = self.widths;
+        let control = dual(&self.control, &self.control_way, controls);
+        let features = Features {
+            // Unlike the raw parameters, so that a layer cannot take one for the other unseen.
+            embedded: control.clone().log().mul_scalar(0.8),
+            control,
+            context: (context > 0).then(|| rows(&self.context, context, dtype)),
+        };
+        let x = dual(&self.x, &self.x_way, dim);
+        let (y, log_det) = match direction {
+            Direction::Forward => layer.forward(x, &features),
+            Direction::Inverse => layer.inverse(x, &features),
+        };
+        assert_eq!((y.dims(), log_det.dims()), ([self.n, dim], [self.n]));
+        for tangent in [y.tangent.as_ref().map(Tensor::dims), log_det.tangent.as_ref().map(|t| [t.dims()[0], dim])] {
+            assert!(tangent.is_none_or(|dims| tangents && dims == [self.n, dim]));
+        }
+        (y, log_det)
+    }
+
+    /// Image and log determinant as numbers, without tangents.
+    fn values(&self, layer: &Layer<Flex>, direction: Direction, dtype: DType) -> (Vec<f64>, Vec<f64>) {
+        let (y, log_det) = self.through(layer, direction, false, dtype);
+        (numbers(y.value, dtype), numbers(log_det.value, dtype))
+    }
+}
+
+/// Errors relative to one plus the largest entry of a row: a coupling adds up all entries.
+fn assert_back(what: &str, batch: &Batch, back: &[f64], tolerance: f64) {
+    let dim = batch.widths.dim;
+    for (x, back) in batch.x.chunks(dim).zip(back.chunks(dim)) {
+        let size = x.iter().fold(1.0, |size: f64, x| size.max(1.0 + x.abs()));
+        for (x, b) in x.iter().zip(back) {
+            let error = (x - b).abs() / size;
+            assert!(error <= tolerance, "{what}: {x} came back as {b}; error {error:.1e}");
+        }
+    }
+}
+
+/// Round trip forward and back, and the sum of both log determinants.
+fn check_round_trip(what: &str, layer: &Layer<Flex>, batch: &Batch, dtype: DType) {
+    let (tolerance, log_tolerance) =
+        if dtype == DType::F64 { (1e-10, 1e-9) } else { (1e-5, 1e-4) };
+    // The batch as the layer sees it.
+    let batch = Batch {
+        x: numbers(rows::<Flex>(&batch.x, batch.widths.dim, dtype), dtype),
+        ..batch.clone()
+    };
+    let (z, log_det) = batch.values(layer, Direction::Forward, dtype);
+    assert!(z.iter().chain(&log_det).all(|v| v.is_finite()), "{what}");
+    let image = Batch { x: z, ..batch.clone() };
+    let (x, inverse_log_det) = image.values(layer, Direction::Inverse, dtype);
+    assert_back(what, &batch, &x, tolerance);
+    let negated: Vec<f64> = inverse_log_det.iter().map(|l| -l).collect();
+    assert_close(what, &negated, &log_det, log_tolerance);
+}
+
+#[test]
+fn inverse_undoes_forward() {
+    each(|what, case, widths| {
+        for dtype in [DType::F32, DType::F64] {
+            let layer = layer(case, widths, Noise::moderate(dtype));
+            check_round_trip(what, &layer, &Batch::normal(widths), dtype);
+        }
+    });
+}
+
+#[test]
+fn inverse_undoes_forward_far_out() {
+    // Networks that see numbers up to 1e3 need small weights, or no spline is well conditioned.
+    let noise = |dtype| Noise { weights: 1e-3, biases: 0.5, dtype };
+    let sizes = [1e3, -1e3, 300.0, -30.0, 5.0, -2.5, 0.0];
+    each(|what, case, widths| {
+        let shuffled = |i: usize| sizes[(i * i + i / 7) % 7];
+        let batch = Batch::new(widths, (0..14 * widths.dim).map(shuffled).collect());
+        for dtype in [DType::F32, DType::F64] {
+            check_round_trip(what, &layer(case, widths, noise(dtype)), &batch, dtype);
+        }
+    });
+}
+
+#[test]
+fn log_det_is_that_of_a_numeric_jacobian() {
+    const STEP: f64 = 1e-6;
+    each(|what, case, widths| {
+        let layer = layer(case, widths, Noise::moderate(DType::F64));
+        let batch = Batch::normal(widths);
+        let d = widths.dim;
+        for direction in DIRECTIONS {
+            let (_, log_det) = batch.values(&layer, direction, DType::F64);
+            // Column j of every row's Jacobian.
+            let column = |j: usize| -> Vec<f64> {
+                let at = |step: f64| {
+                    let mut moved = batch.clone();
+                    moved.x.iter_mut().skip(j).step_by(d).for_each(|x| *x += step);
+                    moved.values(&layer, direction, DType::F64).0
+                };
+                let differences = at(STEP).into_iter().zip(at(-STEP));
+                differences.map(|(up, down)| (up - down) / (2.0 * STEP)).collect()
+            };
+            let columns: Vec<Vec<f64>> = (0..d).map(column).collect();
+            let jacobian = |row: usize| -> Vec<Vec<f64>> {
+                columns.iter().map(|column| column[row * d..(row + 1) * d].to_vec()).collect()
+            };
+            let expected: Vec<f64> = (0..batch.n).map(|row| log_abs_det(jacobian(row))).collect();
+            assert_close(what, &log_det, &expected, 1e-6);
+        }
+    });
+}
+
+#[test]
+fn tangents_are_directional_derivatives() {
+    const STEP: f64 = 1e-6;
+    each(|what, case, widths| {
+        let layer = layer::<Flex>(case, widths, Noise::moderate(DType::F64));
+        let batch = Batch::normal(widths);
+        let still = Batch { x_way: vec![0.0; batch.x.len()], ..batch.clone() };
+        // State and condition move; the condition alone.
+        for batch in [batch, still] {
+            for direction in DIRECTIONS {
+                let (y, log_det) = batch.through(&layer, direction, true, DType::F64);
+                let [up, down] =
+                    [STEP, -STEP].map(|s| batch.moved(s).values(&layer, direction, DType::F64));
+                let difference = |up: Vec<f64>, down: Vec<f64>| -> Vec<f64> {
+                    up.into_iter().zip(down).map(|(u, d)| (u - d) / (2.0 * STEP)).collect()
+                };
+                let tangent = numbers(y.tangent_or_zeros(), DType::F64);
+                assert_close(what, &tangent, &difference(up.0, down.0), 1e-6);
+                let tangent = numbers(log_det.tangent_or_zeros(), DType::F64);
+                assert_close(what, &tangent, &difference(up.1, down.1), 1e-6);
+                // The value is the same with and without a tangent.
+                let plain = batch.values(&layer, direction, DType::F64);
+                assert_close(what, &numbers(y.value, DType::F64), &plain.0, 1e-14);
+                assert_close(what, &numbers(log_det.value, DType::F64), &plain.1, 1e-13);
+            }
+        }
+    });
+}
+
+/// A number that depends on values and tangents, each with weights of its own.
+fn functional<B: FlowBackend>(
+    layer: &Layer<B>,
+    batch: &Batch,
+    direction: Direction,
+    tangents: bool,
+) -> Tensor<B, 1> {
+    let (y, log_det) = batch.through(layer, direction, tangents, DType::F64);
+    let mut stream = Stream::new(9, 0);
+    let mut weigh = |t: Tensor<B, 2>| {
+        let [n, d] = t.dims();
+        (t * rows(&stream.normal64(n * d), d, DType::F64)).mean()
+    };
+    let mut sum = weigh(y.value.clone()) + weigh(log_det.clone().into_column().value);
+    if tangents {
+        sum = sum + weigh(y.tangent_or_zeros()) + weigh(log_det.into_column().tangent_or_zeros());
+    }
+    sum
+}
+
+#[test]
+fn parameter_gradients_of_values_and_tangents() {
+    each(|what, case, widths| {
+        let layer = layer::<Autodiff<Flex>>(case, widths, Noise::moderate(DType::F64));
+        if layer.num_params() == 0 {
+            return;
+        }
+        let batch = Batch::normal(widths);
+        for direction in DIRECTIONS {
+            for tangents in [true, false] {
+                let found = gradient(functional(&layer, &batch, direction, tangents), &layer);
+                let loss = |layer: &Layer<Flex>| {
+                    numbers(functional(layer, &batch, direction, tangents), DType::F64)[0]
+                };
+                assert!(found.iter().flatten().any(|g| *g != 0.0), "{what}");
+                let what = format!("{what} {direction:?} tangents: {tangents}");
+                check_gradient(&what, &found, &layer.valid(), loss, 1e-6);
+            }
+        }
+    });
+}
+
+#[test]
+fn volume_is_preserved_where_it_is_promised() {
+    each(|what, case, widths| {
+        for dtype in [DType::F32, DType::F64] {
+            let layer = layer(case, widths, Noise::moderate(dtype));
+            let batch = Batch::normal(widths);
+            for direction in DIRECTIONS {
+                let (_, log_det) = batch.values(&layer, direction, dtype);
+                assert_eq!(log_det.iter().all(|l| *l == 0.0), case.volume_preserving, "{what}");
+            }
+        }
+    });
+}
+
+#[test]
+fn zero_weights_are_the_identity() {
+    each(|what, case, widths| {
+        if matches!(case.config, LayerConfig::Permutation(_)) {
+            return;
+        }
+        let layer = case.config.init::<Flex>(widths, &Default::default(), &mut Stream::new(5, 7));
+        let batch = Batch::normal(widths);
+        for direction in DIRECTIONS {
+            let (y, log_det) = batch.values(&layer, direction, DType::F32);
+            assert_close(what, &y, &batch.x, 2e-6);
+            assert_close(what, &log_det, &vec![0.0; batch.n], 5e-6);
+        }
+    });
+}

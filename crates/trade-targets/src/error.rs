@@ -1,0 +1,120 @@
+//! What can go wrong with a target, its exact truth, or a data file.
+
+use std::path::{Path, PathBuf};
+
+/// The result of every fallible call in this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// The errors of `trade-targets`.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A file could not be read or written.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// A file was read, but does not hold what it should.
+    #[error("{}: {reason}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What was found and what was expected.
+        reason: String,
+    },
+    /// A setting has a value that makes no sense.
+    #[error("setting `{field}`: {reason}")]
+    Setting {
+        /// The field's path, as in the config file.
+        field: String,
+        /// What was found and what was expected.
+        reason: String,
+    },
+    /// The density does not exist at this condition.
+    #[error("condition {parameter} = {value}: {reason}")]
+    Condition {
+        /// The control parameter's name.
+        parameter: String,
+        /// The value that came.
+        value: f64,
+        /// Why there is no density, and which values have one.
+        reason: String,
+    },
+    /// An array has the wrong shape.
+    #[error("{what}: expected shape {expected}, found {found}")]
+    Shape {
+        /// Which array.
+        what: String,
+        /// The expected shape, in words.
+        expected: String,
+        /// The shape that came.
+        found: String,
+    },
+    /// A quantity is not known exactly, or a quadrature did not reach its tolerance.
+    #[error("{quantity} is not known exactly: {reason}")]
+    Inexact {
+        /// What was asked for.
+        quantity: String,
+        /// Why it is not known, and where it would be.
+        reason: String,
+    },
+}
+
+impl Error {
+    /// An I/O error with the path it concerns.
+    pub fn io(path: impl AsRef<Path>, source: std::io::Error) -> Self {
+        Self::Io {
+            path: path.as_ref().to_path_buf(),
+            source,
+        }
+    }
+
+    /// A file whose content is not what was expected.
+    pub fn file(path: impl AsRef<Path>, reason: impl Into<String>) -> Self {
+        Self::File {
+            path: path.as_ref().to_path_buf(),
+            reason: reason.into(),
+        }
+    }
+
+    /// A setting out of bounds; `field` is its path in the config.
+    pub fn setting(field: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::Setting {
+            field: field.into(),
+            reason: reason.into(),
+        }
+    }
+
+    /// A condition at which there is no density.
+    pub fn condition(parameter: impl Into<String>, value: f64, reason: impl Into<String>) -> Self {
+        Self::Condition {
+            parameter: parameter.into(),
+            value,
+            reason: reason.into(),
+        }
+    }
+
+    /// A quantity that has no exact value here.
+    pub fn inexact(quantity: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::Inexact {
+            quantity: quantity.into(),
+            reason: reason.into(),
+        }
+    }
+
+    /// An array of the wrong shape.
+    pub fn shape(
+        what: impl Into<String>,
+        expected: impl Into<String>,
+        found: impl Into<String>,
+    ) -> Self {
+        Self::Shape {
+            what: what.into(),
+            expected: expected.into(),
+            found: found.into(),
+        }
+    }
+}
