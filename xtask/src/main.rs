@@ -1,1 +1,94 @@
-fn main() {}
+//! The chores: builds the two binaries and runs them.
+
+use std::{
+    env,
+    path::PathBuf,
+    process::{Command, ExitCode},
+};
+
+use anyhow::{Context, Result, bail};
+use clap::{Parser, Subcommand};
+
+/// The chores of the TRADE workspace.
+#[derive(Parser)]
+#[command(name = "cargo xtask")]
+struct Args {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Rerun an experiment of the paper; `cargo xtask reproduce --help` lists its options.
+    #[command(disable_help_flag = true)]
+    Reproduce {
+        /// What `trade-bench reproduce` takes; with `--device` the backend's feature is built in.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        options: Vec<String>,
+    },
+    /// Run what continuous integration runs.
+    Ci,
+    /// Build the book (needs `cargo install mdbook`) and the API documentation.
+    Docs,
+}
+
+fn main() -> ExitCode {
+    match run(Args::parse().chore) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(chore: Chore) -> Result<()> {
+    match chore {
+        Chore::Reproduce { options } => {
+            let mut build = vec!["build", "--release", "-p", "trade-cli", "-p", "trade-bench"];
+            let feature = device(&options).map(|d| d.split(':').next().unwrap_or(d).to_string());
+            if let Some(feature) = &feature {
+                build.extend(["--features", feature]);
+            }
+            call(cargo().args(build))?;
+            let program = target_folder()?.join("release").join("trade-bench");
+            call(Command::new(program).arg("reproduce").args(options))
+        }
+        Chore::Ci => call(Command::new("bash").arg(".ci/run")),
+        Chore::Docs => {
+            call(cargo().args(["doc", "--no-deps", "--workspace"]))?;
+            call(Command::new("mdbook").args(["build", "docs"]))
+        }
+    }
+}
+
+/// The value of `--device` among options that are passed on.
+fn device(options: &[String]) -> Option<&str> {
+    options.iter().enumerate().find_map(|(i, option)| match option.strip_prefix("--device") {
+        Some("") => options.get(i + 1).map(String::as_str),
+        Some(rest) => rest.strip_prefix('='),
+        None => None,
+    })
+}
+
+fn cargo() -> Command {
+    Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+}
+
+/// Where cargo builds: this program lies in `<target>/release`.
+fn target_folder() -> Result<PathBuf> {
+    let own = env::current_exe().context("where is this program?")?;
+    own.parent()
+        .and_then(|profile| profile.parent())
+        .map(PathBuf::from)
+        .context("this program does not lie in a target folder")
+}
+
+fn call(command: &mut Command) -> Result<()> {
+    let status =
+        command.status().with_context(|| format!("cannot start {:?}", command.get_program()))?;
+    if !status.success() {
+        bail!("{:?} ended with {status}", command.get_program());
+    }
+    Ok(())
+}

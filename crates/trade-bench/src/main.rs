@@ -1,1 +1,63 @@
-fn main() {}
+//! The program behind `cargo xtask reproduce`.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use anyhow::{Result, ensure};
+use clap::{Parser, Subcommand};
+use trade_bench::{experiment::Preset, reproduce::Reproduce};
+
+/// The experiments of the TRADE paper.
+#[derive(Parser)]
+#[command(name = "trade-bench", version)]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Train, evaluate and report an experiment; finished runs are skipped.
+    Reproduce {
+        /// Which experiment.
+        #[arg(long)]
+        experiment: String,
+        /// How much of it: smoke, desktop or paper.
+        #[arg(long, default_value = "desktop")]
+        preset: Preset,
+        /// Which methods: a list with commas, or `all`; the main ones unless given.
+        #[arg(long)]
+        methods: Option<String>,
+        /// How many seeds.
+        #[arg(long, default_value_t = 1)]
+        seeds: u64,
+        /// Where to compute: flex, ndarray, wgpu[:i] or cuda[:i].
+        #[arg(long)]
+        device: Option<String>,
+        /// Runs at a time; one a core unless given, one on a GPU.
+        #[arg(long)]
+        jobs: Option<usize>,
+        /// Where the report and the runs go; `reports/<experiment>/<preset>` unless given.
+        #[arg(long)]
+        out: Option<PathBuf>,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("trade-bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: Args) -> Result<()> {
+    let Command::Reproduce { experiment, preset, methods, seeds, device, jobs, out } = args.command;
+    ensure!(seeds > 0, "--seeds: at least one is needed");
+    let typed: Vec<String> = std::env::args().skip(1).collect();
+    let out =
+        out.unwrap_or_else(|| PathBuf::from("reports").join(&experiment).join(preset.name()));
+    let command = format!("cargo xtask {}", typed.join(" "));
+    Reproduce { experiment, preset, methods, seeds, device, jobs, out, command }.run()
+}

@@ -45,6 +45,7 @@ const SEED: u64 = 1;
 const BASE: f64 = 1.0;
 const RANGE: (f64, f64) = (0.4, 1.2);
 
+// ANCHOR: target
 /// A valley of width `s` along the parabola `x₂ = x₁²`.
 #[derive(Clone, Debug)]
 struct Valley {
@@ -66,7 +67,10 @@ impl Valley {
         let root = temperature.sqrt();
         let point = |z: &[f64]| {
             let along = root * z[0];
-            [along as f32, (along * along + self.width * root * z[1]) as f32]
+            [
+                along as f32,
+                (along * along + self.width * root * z[1]) as f32,
+            ]
         };
         noise.chunks_exact(2).flat_map(point).collect()
     }
@@ -101,13 +105,18 @@ impl<B: Backend> Target<B> for Valley {
         Some(PowerFamily::Temperature)
     }
 }
+// ANCHOR_END: target
 
 fn main() -> Result<(), Box<dyn Error>> {
     let valley = Valley { width: 0.5 };
-    println!("largest error of the condition score: {:.1e}", score_error(&valley)?);
+    println!(
+        "largest error of the condition score: {:.1e}",
+        score_error(&valley)?
+    );
 
     let device = Device::<Training>::default();
     let mut streams = Streams::new(SEED);
+    // ANCHOR: problem
     let samples = valley.sample(BASE, 10_000, &mut Stream::new(SEED, 100));
     let data = Arc::new(Dataset::at(samples, 2, &[BASE])?);
     let problem = Problem {
@@ -116,7 +125,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         ranges: vec![RANGE],
         data: Some(Arc::clone(&data)),
     };
+    // ANCHOR_END: problem
 
+    // ANCHOR: flow
     let config: FlowConfig = serde_json::from_str(
         r#"{
             "dim": 2, "preprocess": "log", "base": "control",
@@ -127,26 +138,46 @@ fn main() -> Result<(), Box<dyn Error>> {
         }"#,
     )?;
     let flow: Flow<Training> = config.init(&device, streams.get(Purpose::Init))?;
+    // ANCHOR_END: flow
 
+    // ANCHOR: train
     // The likelihood fixes the flow at T = 1; TRADE joins in after a fifth of training.
-    let nll = Nll::new(NllConfig { batch: 256, ..NllConfig::default() }, data);
+    let nll = Nll::new(
+        NllConfig {
+            batch: 256,
+            ..NllConfig::default()
+        },
+        data,
+    );
     let trade = TradeContinuous::new(
-        TradeContinuousConfig { samples: 256, ..TradeContinuousConfig::default() },
+        TradeContinuousConfig {
+            samples: 256,
+            ..TradeContinuousConfig::default()
+        },
         problem,
     )?;
-    let off_then_on = Ramp { start: 0.0, end: 1.0, pct_start: 0.2, ..Ramp::default() };
+    let off_then_on = Ramp {
+        start: 0.0,
+        end: 1.0,
+        pct_start: 0.2,
+        ..Ramp::default()
+    };
     let objectives = vec![
         WeightedObjective::new(nll, Ramp::constant(1.0), None),
         WeightedObjective::new(trade, off_then_on, None),
     ];
     let training = TrainConfig {
         steps: 300,
-        learning_rate: LearningRate::OneCycle(OneCycle { max_lr: 5e-3, ..OneCycle::default() }),
+        learning_rate: LearningRate::OneCycle(OneCycle {
+            max_lr: 5e-3,
+            ..OneCycle::default()
+        }),
         ..TrainConfig::default()
     };
     let mut trainer = Trainer::new(training, flow, objectives, streams, device)?;
     let mut observers: Vec<Box<dyn Observer>> = vec![Box::new(Progress::new(false))];
     trainer.run(None, &mut observers)?;
+    // ANCHOR_END: train
 
     let flow: Flow<Flex> = trainer.model().valid();
     println!("   T  relative ESS     KL in nats      log Z   exact");
@@ -156,6 +187,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+// ANCHOR: measure
 /// Measures the flow at one temperature, with 10 000 samples each way.
 fn measure(valley: &Valley, flow: &Flow<Flex>, temperature: f64) -> Result<(), Box<dyn Error>> {
     let n = 10_000;
@@ -173,8 +205,13 @@ fn measure(valley: &Valley, flow: &Flow<Flex>, temperature: f64) -> Result<(), B
 
     // Exact samples, scored by both: the Kullback–Leibler divergence.
     let x = upload(valley.sample(temperature, n, &mut stream), 2, &device);
-    let exact = valley.log_density(x.clone(), &condition).sub_scalar(valley.log_z(temperature));
-    let kl = kl(&numbers(exact), &numbers(flow.log_prob(x, &condition).value))?;
+    let exact = valley
+        .log_density(x.clone(), &condition)
+        .sub_scalar(valley.log_z(temperature));
+    let kl = kl(
+        &numbers(exact),
+        &numbers(flow.log_prob(x, &condition).value),
+    )?;
 
     println!(
         "{temperature:4.1}  {ess:12.3}  {:6.4} ± {:.4}  {:9.4}  {:6.4}",
@@ -185,7 +222,9 @@ fn measure(valley: &Valley, flow: &Flow<Flex>, temperature: f64) -> Result<(), B
     );
     Ok(())
 }
+// ANCHOR_END: measure
 
+// ANCHOR: check
 /// The condition score against central differences of the log density, in double precision: the
 /// check to run first on any new target.
 fn score_error(valley: &Valley) -> Result<f64, Box<dyn Error>> {
@@ -195,9 +234,11 @@ fn score_error(valley: &Valley) -> Result<f64, Box<dyn Error>> {
     let x = Tensor::<Flex, 2>::from_data(points, (&device, DType::F64));
     let at = |temperature: f64| Condition::uniform(&[temperature], n, &x);
     let log_q = |temperature: f64| valley.log_density(x.clone(), &at(temperature));
-    let difference =
-        (log_q(temperature + step) - log_q(temperature - step)).div_scalar(2.0 * step);
-    let score = valley.condition_score(x.clone(), &at(temperature)).squeeze_dim::<1>(1);
+    let difference = (log_q(temperature + step) - log_q(temperature - step)).div_scalar(2.0 * step);
+    let score = valley
+        .condition_score(x.clone(), &at(temperature))
+        .squeeze_dim::<1>(1);
     let error = (score.clone() - difference).abs() / (score.abs() + 1.0);
     Ok(error.max().into_data().to_vec::<f64>()?[0])
 }
+// ANCHOR_END: check

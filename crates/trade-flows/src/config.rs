@@ -100,6 +100,8 @@ impl FlowConfig {
                         Mixing::Matrix(rows) => rows.len() == width && rows.iter().all(|r| r.len() == width),
                     };
                     check(fits, &name("fixed_permutation"), &format!("must mix exactly {width} entries"))?;
+                    // Its log determinant is taken to be zero.
+                    check(mixing.is_orthogonal(), &name("fixed_permutation.matrix"), "must be orthogonal")?;
                 }
             }
         }

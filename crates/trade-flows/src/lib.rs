@@ -19,5 +19,8 @@ pub use config::{FlowConfig, Stage};
 pub use flow::Flow;
 pub use preprocess::{Preprocess, PreprocessConfig};
 pub use spline::{Direction, RqsShape, ShapeError, Tails};
+// What `tests/kernels.rs` holds the kernels against.
+#[doc(hidden)]
+pub use spline::reference::rqs as reference_rqs;
 pub use stacked::Stacked;
 pub use transform::{Features, Transform};

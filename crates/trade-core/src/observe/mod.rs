@@ -29,7 +29,7 @@ pub struct StepReport {
     /// The global gradient norm, before clipping.
     #[serde(deserialize_with = "number")]
     pub grad_norm: f64,
-    /// The wall-clock time of this step in seconds.
+    /// The wall-clock time of a step in seconds: the mean since the last report.
     #[serde(deserialize_with = "number")]
     pub seconds: f64,
 }

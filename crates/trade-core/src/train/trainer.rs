@@ -145,10 +145,15 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
     /// # Errors
     /// If a setting does not fit, a file cannot be written, or losses stay non-finite.
     pub fn run(&mut self, checkpoints: Option<&Path>, observers: &mut [Box<dyn Observer>]) -> Result<()> {
+        // A report gives the mean time of the steps since the one before.
+        let (mut seconds, mut steps) = (0.0, 0);
         while self.step < self.config.steps {
-            let report = self.advance()?;
+            let mut report = self.advance()?;
+            (seconds, steps) = (seconds + report.seconds, steps + 1);
             let last = self.step == self.config.steps;
             if last || report.step % self.config.report_every == 0 {
+                report.seconds = seconds / f64::from(steps);
+                (seconds, steps) = (0.0, 0);
                 for observer in observers.iter_mut() {
                     observer.step(&report)?;
                 }

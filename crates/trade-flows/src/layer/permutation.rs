@@ -55,6 +55,14 @@ impl Mixing {
             PermutationKind::Soft => Self::Matrix(random_rotation(dim, stream)),
         }
     }
+
+    /// Whether the rows are orthonormal, to the precision that a file with rounded numbers has.
+    pub(crate) fn is_orthogonal(&self) -> bool {
+        let Self::Matrix(rows) = self else { return true };
+        let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(x, y)| x * y).sum::<f64>();
+        let unit = |i: usize, j: usize| if i == j { 1.0 } else { 0.0 };
+        (0..rows.len()).all(|i| (0..=i).all(|j| (dot(&rows[i], &rows[j]) - unit(i, j)).abs() < 1e-5))
+    }
 }
 
 /// A uniformly distributed rotation: Gram–Schmidt on a normal matrix, then the sign of one row

@@ -20,7 +20,7 @@ struct Knots<B: Backend> {
 }
 
 /// See [`FlowBackend::rqs`](crate::FlowBackend::rqs).
-pub(crate) fn rqs<B: Backend>(
+pub fn rqs<B: Backend>(
     shape: &RqsShape,
     direction: Direction,
     x: Stacked<B>,
@@ -51,12 +51,13 @@ fn learnable<B: Backend>(bins: usize, parameters: Dual<B, 3>) -> Knots<B> {
     let height = part(k, 2 * k).add_scalar(shift).softplus().add_scalar(LEAST_STEP);
     let bottom = part(2 * k, 2 * k + 1).add_scalar(CORNER);
     let left = part(2 * k + 1, 2 * k + 2).add_scalar(CORNER);
-    let inner = part(2 * k + 2, 3 * k + 1).add_scalar((E - 1.0).ln()).softplus();
     let end = height.clone().sum_dim(2) / width.clone().sum_dim(2);
+    // A single bin has no inner slopes, and Burn no empty slices.
+    let inner = (k > 1).then(|| part(2 * k + 2, 3 * k + 1).add_scalar((E - 1.0).ln()).softplus());
     Knots {
         x: accumulate(left, width),
         y: accumulate(bottom, height),
-        slope: Dual::cat(vec![end.clone(), inner, end], 2),
+        slope: between(end, inner),
     }
 }
 
@@ -68,15 +69,22 @@ fn identity<B: Backend>(bins: usize, bound: f64, parameters: Dual<B, 3>) -> Knot
         raw.softmax(2).mul_scalar(1.0 - LEAST_FRACTION * k as f64).add_scalar(LEAST_FRACTION).mul_scalar(2.0 * bound)
     };
     let shift = ((1.0 - LEAST_FRACTION).exp() - 1.0).ln();
-    let inner = part(2 * k, 3 * k - 1).add_scalar(shift).softplus().add_scalar(LEAST_FRACTION);
-    let [n, d, _] = inner.dims();
-    let one = inner.zeros([n, d, 1]).add_scalar(1.0);
-    let left = inner.zeros([n, d, 1]).add_scalar(-bound);
+    let inner = (k > 1).then(|| {
+        part(2 * k, 3 * k - 1).add_scalar(shift).softplus().add_scalar(LEAST_FRACTION)
+    });
+    let [n, d, _] = parameters.dims();
+    let one = parameters.zeros([n, d, 1]).add_scalar(1.0);
+    let left = parameters.zeros([n, d, 1]).add_scalar(-bound);
     Knots {
         x: accumulate(left.clone(), fractions(part(0, k))),
         y: accumulate(left, fractions(part(k, 2 * k))),
-        slope: Dual::cat(vec![one.clone(), inner, one], 2),
+        slope: between(one, inner),
     }
+}
+
+/// Slopes at all knots, from that at both ends and those between.
+fn between<B: Backend>(end: Dual<B, 3>, inner: Option<Dual<B, 3>>) -> Dual<B, 3> {
+    Dual::cat([Some(end.clone()), inner, Some(end)].into_iter().flatten().collect(), 2)
 }
 
 /// Knots from a start and steps.
@@ -98,8 +106,9 @@ struct Bin<B: Backend> {
 
 /// The bin that holds `at` among the knots `along`; the outermost bins take what lies beyond.
 fn find<B: Backend>(bins: usize, at: &Tensor<B, 3>, along: &Dual<B, 3>, knots: &Knots<B>) -> Bin<B> {
-    let inner = along.value.clone().narrow(2, 1, bins - 1);
-    let index = at.clone().repeat_dim(2, bins - 1).greater_equal(inner).int().sum_dim(2);
+    let ends = along.value.clone().narrow(2, 1, bins);
+    let reached = at.clone().repeat_dim(2, bins).greater_equal(ends).int().sum_dim(2);
+    let index = reached.clamp_max(bins as i64 - 1);
     let pick = |table: &Dual<B, 3>| table.clone().gather(2, index.clone());
     let next = index.clone().add_scalar(1);
     let pick_next = |table: &Dual<B, 3>| table.clone().gather(2, next.clone());

@@ -1,0 +1,146 @@
+//! The paper's experiments, one a file.
+
+mod multi_well;
+
+use std::str::FromStr;
+
+use anyhow::{Result, bail};
+use trade_cli::config::RunConfig;
+
+/// How much of an experiment is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Preset {
+    /// Everything in under a minute on two cores: to see that it works.
+    Smoke,
+    /// A few minutes a method and seed: the results of this project.
+    Desktop,
+    /// The published settings.
+    Paper,
+}
+
+impl Preset {
+    /// The name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Smoke => "smoke",
+            Self::Desktop => "desktop",
+            Self::Paper => "paper",
+        }
+    }
+}
+
+impl FromStr for Preset {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "smoke" => Ok(Self::Smoke),
+            "desktop" => Ok(Self::Desktop),
+            "paper" => Ok(Self::Paper),
+            _ => bail!("unknown preset `{text}`; expected smoke, desktop or paper"),
+        }
+    }
+}
+
+/// One way to train, in the place of a row of the table.
+#[derive(Clone, Debug)]
+pub struct Method {
+    /// The name on the command line.
+    pub name: &'static str,
+    /// The name in tables and legends.
+    pub label: &'static str,
+    /// Whether it runs without being asked for.
+    pub main: bool,
+    /// The run, with seed 0.
+    pub config: RunConfig,
+}
+
+/// An experiment at a preset.
+#[derive(Clone, Debug)]
+pub struct Experiment {
+    /// The name on the command line.
+    pub name: &'static str,
+    /// The heading of its report.
+    pub title: &'static str,
+    /// The symbol of the control parameter.
+    pub control: &'static str,
+    /// The control parameter in words.
+    pub control_label: &'static str,
+    /// The conditions at which there are data.
+    pub bases: Vec<f64>,
+    /// The conditions that have columns in the table.
+    pub table_conditions: Vec<f64>,
+    /// All methods, the main ones among them.
+    pub methods: Vec<Method>,
+}
+
+/// The names of all experiments.
+pub const NAMES: [&str; 1] = ["multi-well"];
+
+/// An experiment by name.
+///
+/// # Errors
+/// If there is none of that name.
+pub fn named(name: &str, preset: Preset) -> Result<Experiment> {
+    match name {
+        "multi-well" => Ok(multi_well::experiment(preset)),
+        _ => bail!("unknown experiment `{name}`; expected {}", NAMES.join(", ")),
+    }
+}
+
+impl Experiment {
+    /// The methods that were asked for: `None` for the main ones, `all` for all, else a list.
+    ///
+    /// # Errors
+    /// If a name is unknown.
+    pub fn select(&self, wanted: Option<&str>) -> Result<Vec<Method>> {
+        match wanted {
+            None => Ok(self.methods.iter().filter(|m| m.main).cloned().collect()),
+            Some("all") => Ok(self.methods.clone()),
+            Some(list) => list
+                .split(',')
+                .map(|name| match self.methods.iter().find(|m| m.name == name.trim()) {
+                    Some(method) => Ok(method.clone()),
+                    None => {
+                        let known: Vec<&str> = self.methods.iter().map(|m| m.name).collect();
+                        bail!("unknown method `{name}`; expected all or some of {}", known.join(", "))
+                    }
+                })
+                .collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_configuration_is_complete() {
+        for preset in [Preset::Smoke, Preset::Desktop, Preset::Paper] {
+            for name in NAMES {
+                let experiment = named(name, preset).unwrap();
+                for method in experiment.select(Some("all")).unwrap() {
+                    let config = &method.config;
+                    config.flow.validate("flow").unwrap();
+                    config.train.validate("train").unwrap();
+                    let json = config.to_json().unwrap();
+                    assert_eq!(&serde_json::from_str::<RunConfig>(&json).unwrap(), config);
+                    for c in &experiment.table_conditions {
+                        assert!(config.evaluate.conditions.contains(&vec![*c]), "{} {c}", method.name);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn methods_are_found_by_name() {
+        let experiment = named("multi-well", Preset::Smoke).unwrap();
+        assert_eq!(experiment.select(None).unwrap().len(), 7);
+        assert_eq!(experiment.select(Some("nll, tsf")).unwrap().len(), 2);
+        let error = experiment.select(Some("nlll")).unwrap_err().to_string();
+        assert!(error.contains("unknown method `nlll`"));
+        assert!(named("lattices", Preset::Smoke).is_err());
+    }
+}

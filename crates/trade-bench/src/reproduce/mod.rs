@@ -1,0 +1,77 @@
+//! Runs an experiment with the tool `trade` and writes its report.
+
+mod collect;
+mod runner;
+
+use std::{path::PathBuf, process::Command};
+
+use anyhow::Result;
+
+use crate::{
+    experiment::{self, Preset},
+    report,
+};
+
+/// What to reproduce.
+#[derive(Clone, Debug)]
+pub struct Reproduce {
+    /// The experiment's name.
+    pub experiment: String,
+    /// How much of it.
+    pub preset: Preset,
+    /// Which methods; see [`Experiment::select`](experiment::Experiment::select).
+    pub methods: Option<String>,
+    /// How many seeds, from 0.
+    pub seeds: u64,
+    /// Where to compute, as `trade --device` takes it.
+    pub device: Option<String>,
+    /// Runs at a time; on CPU backends each takes one thread. `None` for one a core.
+    pub jobs: Option<usize>,
+    /// Where the report and the runs go.
+    pub out: PathBuf,
+    /// The command to name in the report.
+    pub command: String,
+}
+
+impl Reproduce {
+    /// Trains and evaluates what is not finished yet, and writes the report.
+    ///
+    /// # Errors
+    /// If a run fails (the others go on first), or a file cannot be written.
+    pub fn run(&self) -> Result<()> {
+        let experiment = experiment::named(&self.experiment, self.preset)?;
+        let methods = experiment.select(self.methods.as_deref())?;
+        let runs = runner::runs(&methods, self.seeds, &self.out);
+        runner::train_all(&runs, self.device.as_deref(), self.jobs)?;
+        let results = collect::results(self, &experiment, &methods, &runs)?;
+        report::write(&results, &self.out)?;
+        println!("{}", report::markdown(&results));
+        println!("report: {}", self.out.join("report.html").display());
+        Ok(())
+    }
+}
+
+/// The commit of the code, with a mark if the working tree differs from it.
+fn commit() -> String {
+    let git = |args: &[&str]| {
+        let output = Command::new("git").args(args).output().ok()?;
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_string())
+    };
+    match (git(&["rev-parse", "--short", "HEAD"]), git(&["status", "--porcelain", "-uno"])) {
+        (Some(commit), Some(changes)) if changes.is_empty() => commit,
+        (Some(commit), _) => commit + " with changes",
+        _ => "unknown".into(),
+    }
+}
+
+/// The processor and its cores.
+fn machine() -> String {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = info
+        .lines()
+        .find(|line| line.starts_with("model name"))
+        .and_then(|line| line.split(':').nth(1))
+        .map_or(std::env::consts::ARCH, str::trim);
+    format!("{model}, {cores} cores, {}", std::env::consts::OS)
+}

@@ -1,0 +1,132 @@
+//! Training and evaluating runs, several at a time.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::Instant,
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use trade_cli::{config::RunConfig, run::RunFolder};
+
+use crate::experiment::Method;
+
+/// A run of a method with a seed.
+#[derive(Clone, Debug)]
+pub(super) struct Run {
+    pub(super) method: &'static str,
+    pub(super) seed: u64,
+    pub(super) config: RunConfig,
+    pub(super) folder: RunFolder,
+}
+
+/// All runs, the first seeds of all methods first.
+pub(super) fn runs(methods: &[Method], seeds: u64, out: &Path) -> Vec<Run> {
+    (0..seeds)
+        .flat_map(|seed| {
+            methods.iter().map(move |method| Run {
+                method: method.name,
+                seed,
+                config: RunConfig { seed, ..method.config.clone() },
+                folder: RunFolder::new(
+                    out.join("runs").join(method.name).join(format!("seed-{seed}")),
+                ),
+            })
+        })
+        .collect()
+}
+
+/// The tool, which lies beside this program.
+fn tool() -> Result<PathBuf> {
+    let own = env::current_exe().context("where is this program?")?;
+    let tool = own.with_file_name(format!("trade{}", env::consts::EXE_SUFFIX));
+    ensure!(
+        tool.is_file(),
+        "the tool `trade` should lie beside this program at {}; build both with `cargo build \
+         --release -p trade-cli -p trade-bench`",
+        tool.display()
+    );
+    Ok(tool)
+}
+
+/// Trains and evaluates every run that is not finished.
+pub(super) fn train_all(runs: &[Run], device: Option<&str>, jobs: Option<usize>) -> Result<()> {
+    let tool = tool()?;
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let on_gpu = device.is_some_and(|d| d.starts_with("cuda") || d.starts_with("wgpu"));
+    let jobs = jobs.unwrap_or(if on_gpu { 1 } else { cores }).clamp(1, runs.len().max(1));
+    let threads = (cores / jobs).max(1);
+    let next = AtomicUsize::new(0);
+    let failures = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        for _ in 0..jobs {
+            scope.spawn(|| {
+                while let Some(run) = runs.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let start = Instant::now();
+                    let name = format!("{} seed {}", run.method, run.seed);
+                    match finish(run, &tool, device, threads) {
+                        Ok(true) => {
+                            eprintln!("{name}: {:.0} s", start.elapsed().as_secs_f64());
+                        }
+                        Ok(false) => eprintln!("{name}: was finished"),
+                        Err(error) => {
+                            eprintln!("{name}: failed");
+                            if let Ok(mut failures) = failures.lock() {
+                                failures.push(format!("{name}: {error:#}"));
+                            }
+                        }
+                    }
+                }
+            });
+        }
+    });
+    let failures = failures.into_inner().unwrap_or_default();
+    if !failures.is_empty() {
+        bail!("{} of {} runs failed:\n{}", failures.len(), runs.len(), failures.join("\n"));
+    }
+    Ok(())
+}
+
+/// Whether anything was left to do.
+fn finish(run: &Run, tool: &Path, device: Option<&str>, threads: usize) -> Result<bool> {
+    let folder = &run.folder;
+    if folder.config().is_file() {
+        ensure!(
+            folder.read_config()? == run.config,
+            "{} holds a run with other settings; remove it or choose another --out",
+            folder.path().display()
+        );
+        if folder.is_trained() && folder.evaluation().is_file() {
+            return Ok(false);
+        }
+    } else {
+        folder.create(&run.config)?;
+    }
+    let call = |arguments: &[&str]| {
+        let mut command = Command::new(tool);
+        command.args(arguments).arg(folder.path()).arg("--quiet");
+        if let Some(device) = device {
+            command.args(["--device", device]);
+        }
+        command.env("RAYON_NUM_THREADS", threads.to_string());
+        let output = command
+            .stdin(Stdio::null())
+            .output()
+            .with_context(|| format!("cannot start {}", tool.display()))?;
+        if !output.status.success() {
+            bail!("{}", String::from_utf8_lossy(&output.stderr).trim());
+        }
+        Ok(())
+    };
+    let config = folder.config();
+    let config = config.to_str().context("the path of the run is not valid Unicode")?;
+    call(&["train", config, "--resume", "--out"])?;
+    call(&["evaluate"])?;
+    Ok(true)
+}
