@@ -64,11 +64,14 @@ fn run(chore: Chore) -> Result<()> {
 
 /// The value of `--device` among options that are passed on.
 fn device(options: &[String]) -> Option<&str> {
-    options.iter().enumerate().find_map(|(i, option)| match option.strip_prefix("--device") {
-        Some("") => options.get(i + 1).map(String::as_str),
-        Some(rest) => rest.strip_prefix('='),
-        None => None,
-    })
+    options
+        .iter()
+        .enumerate()
+        .find_map(|(i, option)| match option.strip_prefix("--device") {
+            Some("") => options.get(i + 1).map(String::as_str),
+            Some(rest) => rest.strip_prefix('='),
+            None => None,
+        })
 }
 
 fn cargo() -> Command {
@@ -85,8 +88,9 @@ fn target_folder() -> Result<PathBuf> {
 }
 
 fn call(command: &mut Command) -> Result<()> {
-    let status =
-        command.status().with_context(|| format!("cannot start {:?}", command.get_program()))?;
+    let status = command
+        .status()
+        .with_context(|| format!("cannot start {:?}", command.get_program()))?;
     if !status.success() {
         bail!("{:?} ended with {status}", command.get_program());
     }

@@ -53,11 +53,32 @@ fn main() -> ExitCode {
 }
 
 fn run(args: Args) -> Result<()> {
-    let Command::Reproduce { experiment, preset, methods, seeds, device, jobs, out } = args.command;
+    let Command::Reproduce {
+        experiment,
+        preset,
+        methods,
+        seeds,
+        device,
+        jobs,
+        out,
+    } = args.command;
     ensure!(seeds > 0, "--seeds: at least one is needed");
     let typed: Vec<String> = std::env::args().skip(1).collect();
-    let out =
-        out.unwrap_or_else(|| PathBuf::from("reports").join(&experiment).join(preset.name()));
+    let out = out.unwrap_or_else(|| {
+        PathBuf::from("reports")
+            .join(&experiment)
+            .join(preset.name())
+    });
     let command = format!("cargo xtask {}", typed.join(" "));
-    Reproduce { experiment, preset, methods, seeds, device, jobs, out, command }.run()
+    Reproduce {
+        experiment,
+        preset,
+        methods,
+        seeds,
+        device,
+        jobs,
+        out,
+        command,
+    }
+    .run()
 }

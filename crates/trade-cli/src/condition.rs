@@ -14,11 +14,16 @@ pub fn parse(text: &str, controls: &[String]) -> Result<Vec<f64>> {
             .with_context(|| format!("`{part}`: expected NAME=VALUE, e.g. {}=0.5", controls[0]))?;
         let (name, value) = (name.trim(), value.trim());
         let index = resolve(name, controls)?;
-        let number: f64 =
-            value.parse().ok().filter(|v: &f64| v.is_finite()).with_context(|| {
-                format!("`{part}`: `{value}` is not a finite number")
-            })?;
-        ensure!(found[index].replace(number).is_none(), "`{}` is given twice", controls[index]);
+        let number: f64 = value
+            .parse()
+            .ok()
+            .filter(|v: &f64| v.is_finite())
+            .with_context(|| format!("`{part}`: `{value}` is not a finite number"))?;
+        ensure!(
+            found[index].replace(number).is_none(),
+            "`{}` is given twice",
+            controls[index]
+        );
     }
     found
         .into_iter()
@@ -32,23 +37,33 @@ fn resolve(name: &str, controls: &[String]) -> Result<usize> {
         return Ok(exact);
     }
     let lower = name.to_lowercase();
-    let matches: Vec<usize> =
-        (0..controls.len()).filter(|&i| !lower.is_empty() && controls[i].starts_with(&lower)).collect();
+    let matches: Vec<usize> = (0..controls.len())
+        .filter(|&i| !lower.is_empty() && controls[i].starts_with(&lower))
+        .collect();
     match matches[..] {
         [one] => Ok(one),
-        [] => bail!("unknown control parameter `{name}`; the target has {}", controls.join(", ")),
+        [] => bail!(
+            "unknown control parameter `{name}`; the target has {}",
+            controls.join(", ")
+        ),
         _ => bail!("`{name}` could be any of {}", controls.join(", ")),
     }
 }
 
 /// What to warn about if a condition lies outside the trained range.
 pub fn outside(c: &[f64], ranges: &[(f64, f64)], controls: &[String]) -> Option<String> {
-    let beyond = c.iter().zip(ranges).zip(controls).find(|((c, (low, high)), _)| {
-        let slack = 1e-9 * (high - low);
-        **c < low - slack || **c > high + slack
-    });
+    let beyond = c
+        .iter()
+        .zip(ranges)
+        .zip(controls)
+        .find(|((c, (low, high)), _)| {
+            let slack = 1e-9 * (high - low);
+            **c < low - slack || **c > high + slack
+        });
     beyond.map(|((c, (low, high)), name)| {
-        format!("{name} = {c} lies outside the trained range [{low}, {high}]; the flow extrapolates")
+        format!(
+            "{name} = {c} lies outside the trained range [{low}, {high}]; the flow extrapolates"
+        )
     })
 }
 
@@ -59,7 +74,10 @@ mod tests {
     #[test]
     fn names_may_be_short_but_not_ambiguous() {
         let controls = ["temperature".to_string(), "a".into(), "alpha".into()];
-        assert_eq!(parse("T=0.5, a=1,alpha=-2", &controls).unwrap(), [0.5, 1.0, -2.0]);
+        assert_eq!(
+            parse("T=0.5, a=1,alpha=-2", &controls).unwrap(),
+            [0.5, 1.0, -2.0]
+        );
         for (text, says) in [
             ("T=0.5", "no value for `a`"),
             ("x=1", "unknown control parameter `x`"),

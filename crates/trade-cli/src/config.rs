@@ -1,6 +1,10 @@
 //! The configuration of a run.
 
-use std::{collections::BTreeMap, fs, path::{Path, PathBuf}};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result, bail, ensure};
 use schemars::JsonSchema;
@@ -118,7 +122,12 @@ pub struct EvaluateConfig {
 
 impl Default for EvaluateConfig {
     fn default() -> Self {
-        Self { conditions: Vec::new(), samples: 10_000, reference_samples: 10_000, marginals: Vec::new() }
+        Self {
+            conditions: Vec::new(),
+            samples: 10_000,
+            reference_samples: 10_000,
+            marginals: Vec::new(),
+        }
     }
 }
 
@@ -133,9 +142,15 @@ impl RunConfig {
         let mut reader = serde_json::Deserializer::from_str(&text);
         let mut config: Self = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
             let field = error.path().to_string();
-            anyhow::anyhow!("{}: field `{field}`: {}", path.display(), error.into_inner())
+            anyhow::anyhow!(
+                "{}: field `{field}`: {}",
+                path.display(),
+                error.into_inner()
+            )
         })?;
-        reader.end().with_context(|| format!("{}: text after the configuration", path.display()))?;
+        reader
+            .end()
+            .with_context(|| format!("{}: text after the configuration", path.display()))?;
         let folder = path.parent().unwrap_or(Path::new(""));
         for data in &mut config.data {
             if let DataSource::File(file) = &mut data.from
@@ -184,8 +199,16 @@ impl RunConfig {
     /// # Errors
     /// If one is incomplete, or if there is none.
     pub fn bases(&self, controls: &[String]) -> Result<Vec<Vec<f64>>> {
-        let data = self.data.iter().enumerate().map(|(i, d)| (format!("data[{i}].at"), &d.at));
-        let free = self.bases.iter().enumerate().map(|(i, b)| (format!("bases[{i}]"), b));
+        let data = self
+            .data
+            .iter()
+            .enumerate()
+            .map(|(i, d)| (format!("data[{i}].at"), &d.at));
+        let free = self
+            .bases
+            .iter()
+            .enumerate()
+            .map(|(i, b)| (format!("bases[{i}]"), b));
         let mut bases: Vec<Vec<f64>> = Vec::new();
         for (field, named) in data.chain(free) {
             let base = ordered(named, controls).with_context(|| format!("`{field}`"))?;
@@ -193,7 +216,10 @@ impl RunConfig {
                 bases.push(base);
             }
         }
-        ensure!(!bases.is_empty(), "`data` or `bases`: at least one base condition is needed");
+        ensure!(
+            !bases.is_empty(),
+            "`data` or `bases`: at least one base condition is needed"
+        );
         Ok(bases)
     }
 }
@@ -204,10 +230,18 @@ impl RunConfig {
 /// If a name is missing or unknown.
 pub fn ordered(named: &BTreeMap<String, f64>, controls: &[String]) -> Result<Vec<f64>> {
     if let Some(unknown) = named.keys().find(|name| !controls.contains(name)) {
-        bail!("unknown control parameter `{unknown}`; the target has {}", controls.join(", "));
+        bail!(
+            "unknown control parameter `{unknown}`; the target has {}",
+            controls.join(", ")
+        );
     }
     controls
         .iter()
-        .map(|name| named.get(name).copied().with_context(|| format!("no value for `{name}`")))
+        .map(|name| {
+            named
+                .get(name)
+                .copied()
+                .with_context(|| format!("no value for `{name}`"))
+        })
         .collect()
 }

@@ -122,7 +122,11 @@ fn probe<B: FlowBackend>(device: &B::Device) -> Result<()> {
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));
     let answer = std::panic::catch_unwind(|| {
-        Tensor::<B, 1>::ones([2], device).sum().into_data().iter::<f32>().next()
+        Tensor::<B, 1>::ones([2], device)
+            .sum()
+            .into_data()
+            .iter::<f32>()
+            .next()
     });
     std::panic::set_hook(hook);
     match answer {
@@ -147,7 +151,9 @@ pub fn built() -> Vec<&'static str> {
         ("wgpu", cfg!(feature = "wgpu")),
         ("cuda", cfg!(feature = "cuda")),
     ];
-    all.into_iter().filter_map(|(name, built)| built.then_some(name)).collect()
+    all.into_iter()
+        .filter_map(|(name, built)| built.then_some(name))
+        .collect()
 }
 
 /// A line for each backend: what it is and whether it answers.
@@ -159,7 +165,12 @@ pub fn list() -> Vec<(String, String)> {
             Ok(format!("{} ({device:?})", B::name(&device)))
         }
     }
-    let devices = [DeviceName::Flex, DeviceName::NdArray, DeviceName::Wgpu(0), DeviceName::Cuda(0)];
+    let devices = [
+        DeviceName::Flex,
+        DeviceName::NdArray,
+        DeviceName::Wgpu(0),
+        DeviceName::Cuda(0),
+    ];
     devices
         .into_iter()
         .map(|name| {

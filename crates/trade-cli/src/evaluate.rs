@@ -97,7 +97,9 @@ impl Action for Evaluate {
         let mut at = Vec::new();
         for (i, c) in conditions(&config, &names)?.into_iter().enumerate() {
             let stream = &mut Stream::new(self.seed, i as u64);
-            at.push(measure(&flow, &target, &config, &c, stream, self.seed, &device)?);
+            at.push(measure(
+                &flow, &target, &config, &c, stream, self.seed, &device,
+            )?);
         }
         let mut marginals = Vec::new();
         for c in &config.evaluate.marginals {
@@ -106,7 +108,12 @@ impl Action for Evaluate {
             marginals.push(marginal(&target, &samples, c)?);
         }
         let seconds = start.elapsed().as_secs_f64();
-        let evaluation = Evaluation { controls: names, at, marginals, seconds };
+        let evaluation = Evaluation {
+            controls: names,
+            at,
+            marginals,
+            seconds,
+        };
         evaluation.write(&self.folder)?;
         Ok(evaluation)
     }
@@ -115,15 +122,24 @@ impl Action for Evaluate {
 /// The conditions to evaluate at.
 fn conditions(config: &RunConfig, names: &[String]) -> Result<Vec<Vec<f64>>> {
     let wanted = &config.evaluate.conditions;
-    if let Some(bad) = wanted.iter().chain(&config.evaluate.marginals).find(|c| c.len() != names.len()) {
-        anyhow::bail!("`evaluate`: {bad:?} is not a condition ({})", names.join(", "));
+    if let Some(bad) = wanted
+        .iter()
+        .chain(&config.evaluate.marginals)
+        .find(|c| c.len() != names.len())
+    {
+        anyhow::bail!(
+            "`evaluate`: {bad:?} is not a condition ({})",
+            names.join(", ")
+        );
     }
     if !wanted.is_empty() {
         return Ok(wanted.clone());
     }
     let ranges = config.ranges(names)?;
     if let [(low, high)] = ranges[..] {
-        return Ok((0..10).map(|i| vec![low + (high - low) * f64::from(i) / 9.0]).collect());
+        return Ok((0..10)
+            .map(|i| vec![low + (high - low) * f64::from(i) / 9.0])
+            .collect());
     }
     config.bases(names)
 }
@@ -137,13 +153,27 @@ pub(crate) fn log_density<B: FlowBackend, T: Target<B>>(
 ) -> Vec<f64> {
     let points = upload::<B>(x.to_vec(), target.dim(), device);
     let condition = Condition::uniform(c, points.dims()[0], &points);
-    target.log_density(points, &condition).into_data().iter::<f64>().collect()
+    target
+        .log_density(points, &condition)
+        .into_data()
+        .iter::<f64>()
+        .collect()
 }
 
 /// Log weights of flow samples; points where nothing is finite weigh nothing.
 pub(crate) fn log_weights(log_density: &[f64], samples: &Samples) -> Vec<f64> {
-    let weight = |(q, p): (&f64, &f64)| if (q - p).is_finite() { q - p } else { f64::NEG_INFINITY };
-    log_density.iter().zip(&samples.log_prob).map(weight).collect()
+    let weight = |(q, p): (&f64, &f64)| {
+        if (q - p).is_finite() {
+            q - p
+        } else {
+            f64::NEG_INFINITY
+        }
+    };
+    log_density
+        .iter()
+        .zip(&samples.log_prob)
+        .map(weight)
+        .collect()
 }
 
 fn measure<B: FlowBackend>(
@@ -156,7 +186,10 @@ fn measure<B: FlowBackend>(
     device: &B::Device,
 ) -> Result<AtCondition> {
     let samples = model::sample(flow, c, config.evaluate.samples, stream, device);
-    let weights = log_weights(&log_density::<B, _>(target, &samples.x, c, device), &samples);
+    let weights = log_weights(
+        &log_density::<B, _>(target, &samples.x, c, device),
+        &samples,
+    );
     let ess = relative_ess_with_error(&weights, RESAMPLES, seed)?;
     let log_z = log_z(&weights)?;
     let mut result = AtCondition {
@@ -171,13 +204,17 @@ fn measure<B: FlowBackend>(
         log_z_error: log_z.error,
         exact_log_z: None,
     };
-    let Ok(exact) = target.exact().at(c) else { return Ok(result) };
+    let Ok(exact) = target.exact().at(c) else {
+        return Ok(result);
+    };
     result.exact_log_z = Some(exact.log_z());
     let x = exact.sample(config.evaluate.reference_samples, stream)?;
     let rounded: Vec<f32> = x.iter().map(|&x| x as f32).collect();
     let log_model = model::log_prob(flow, &rounded, c, stream, device);
-    let log_target: Vec<f64> =
-        x.chunks(target.exact().dim()).map(|row| exact.log_prob(row)).collect();
+    let log_target: Vec<f64> = x
+        .chunks(target.exact().dim())
+        .map(|row| exact.log_prob(row))
+        .collect();
     // A flow may put no density at all at an exact sample; then the divergence is infinite.
     if log_model.iter().all(|l| l.is_finite()) {
         let nll = divergence::nll(&log_model)?;
@@ -190,12 +227,20 @@ fn measure<B: FlowBackend>(
 
 fn marginal(target: &trade_targets::AnyTarget, samples: &Samples, c: &[f64]) -> Result<Marginal> {
     let dim = target.exact().dim();
-    let values: Vec<f64> = samples.x.iter().step_by(dim).map(|&x| f64::from(x)).collect();
+    let values: Vec<f64> = samples
+        .x
+        .iter()
+        .step_by(dim)
+        .map(|&x| f64::from(x))
+        .collect();
     let mut sorted = values.clone();
     sorted.retain(|v| v.is_finite());
     sorted.sort_by(f64::total_cmp);
     let quantile = |p: f64| sorted[((sorted.len() - 1) as f64 * p) as usize];
-    anyhow::ensure!(!sorted.is_empty(), "none of the flow's samples at {c:?} is finite");
+    anyhow::ensure!(
+        !sorted.is_empty(),
+        "none of the flow's samples at {c:?} is finite"
+    );
     let (low, high) = (quantile(0.0005), quantile(0.9995));
     let margin = 0.15 * (high - low).max(1e-6);
     let (low, width) = (low - margin, (high - low + 2.0 * margin) / BINS as f64);
@@ -211,7 +256,10 @@ fn marginal(target: &trade_targets::AnyTarget, samples: &Samples, c: &[f64]) -> 
         condition: c.to_vec(),
         axis: 0,
         edges: (0..=BINS).map(|i| low + width * i as f64).collect(),
-        density: counts.iter().map(|n| n / (values.len() as f64 * width)).collect(),
+        density: counts
+            .iter()
+            .map(|n| n / (values.len() as f64 * width))
+            .collect(),
         exact: target.exact().marginal(c, 0, &centres).ok(),
     })
 }
@@ -223,8 +271,9 @@ impl Evaluation {
     /// If there is none, or it is damaged.
     pub fn read(folder: &RunFolder) -> Result<Self> {
         let path = folder.evaluation();
-        let text = fs::read_to_string(&path)
-            .with_context(|| format!("cannot read {}; run `trade evaluate` first", path.display()))?;
+        let text = fs::read_to_string(&path).with_context(|| {
+            format!("cannot read {}; run `trade evaluate` first", path.display())
+        })?;
         serde_json::from_str(&text).with_context(|| format!("{} is damaged", path.display()))
     }
 
@@ -258,7 +307,12 @@ impl Evaluation {
     pub fn table(&self) -> String {
         let mut text = format!(
             "{:>24}  {:>18}  {:>18}  {:>16}  {:>18}  {:>12}\n",
-            self.controls.join(", "), "NLL", "exact KL", "relative ESS", "log Z", "exact log Z"
+            self.controls.join(", "),
+            "NLL",
+            "exact KL",
+            "relative ESS",
+            "log Z",
+            "exact log Z"
         );
         let pair = |value: Option<f64>, error: Option<f64>| match (value, error) {
             (Some(v), Some(e)) => format!("{v:.4} ± {e:.4}"),

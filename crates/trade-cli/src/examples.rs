@@ -25,7 +25,12 @@ use crate::config::{
 };
 
 /// The names of the examples.
-pub const NAMES: [&str; 4] = ["multi-well", "double-well", "gaussian-mixture", "tilted-wells"];
+pub const NAMES: [&str; 4] = [
+    "multi-well",
+    "double-well",
+    "gaussian-mixture",
+    "tilted-wells",
+];
 
 /// A complete configuration by name.
 pub fn named(name: &str) -> Option<RunConfig> {
@@ -38,7 +43,10 @@ pub fn named(name: &str) -> Option<RunConfig> {
     });
     let continuous = LossConfig::TradeContinuous(TradeContinuousConfig {
         samples: 256,
-        trade: TradeConfig { penalty: Robust::SmoothL1(5e-4), ..TradeConfig::default() },
+        trade: TradeConfig {
+            penalty: Robust::SmoothL1(5e-4),
+            ..TradeConfig::default()
+        },
         ..TradeContinuousConfig::default()
     });
     let temperature = |low, high| BTreeMap::from([("temperature".to_string(), [low, high])]);
@@ -71,7 +79,11 @@ pub fn named(name: &str) -> Option<RunConfig> {
         "tilted-wells" => {
             let controls = vec![WellControl::Temperature, WellControl::A];
             let mut config = small(
-                TargetConfig::MultiWell(MultiWellConfig { dim: 3, controls, ..Default::default() }),
+                TargetConfig::MultiWell(MultiWellConfig {
+                    dim: 3,
+                    controls,
+                    ..Default::default()
+                }),
                 3,
                 BTreeMap::from([
                     ("temperature".to_string(), [0.6, 1.2]),
@@ -81,8 +93,10 @@ pub fn named(name: &str) -> Option<RunConfig> {
                 continuous,
             );
             config.flow.controls = 2;
-            config.flow.preprocess =
-                PreprocessConfig::Standardise { centre: vec![1.0, 0.0], scale: vec![0.3, 1.0] };
+            config.flow.preprocess = PreprocessConfig::Standardise {
+                centre: vec![1.0, 0.0],
+                scale: vec![0.3, 1.0],
+            };
             if let LossConfig::TradeContinuous(trade) = &mut config.objectives[1].loss {
                 // The tilt has no logarithm.
                 trade.schedule = trade_core::schedule::Schedule::GrowingInterval {
@@ -103,23 +117,55 @@ fn small(
     base: &[(&str, f64)],
     trade: LossConfig,
 ) -> RunConfig {
-    let at = base.iter().map(|(name, value)| (name.to_string(), *value)).collect();
-    let nll = LossConfig::Nll(NllConfig { batch: 256, ..NllConfig::default() });
-    let from_one_fifth = Ramp { start: 0.0, end: 1.0, pct_start: 0.2, ..Ramp::default() };
+    let at = base
+        .iter()
+        .map(|(name, value)| (name.to_string(), *value))
+        .collect();
+    let nll = LossConfig::Nll(NllConfig {
+        batch: 256,
+        ..NllConfig::default()
+    });
+    let from_one_fifth = Ramp {
+        start: 0.0,
+        end: 1.0,
+        pct_start: 0.2,
+        ..Ramp::default()
+    };
     RunConfig {
         seed: 0,
         target,
         ranges,
-        data: vec![DataConfig { at, from: DataSource::Exact(50_000) }],
+        data: vec![DataConfig {
+            at,
+            from: DataSource::Exact(50_000),
+        }],
         bases: Vec::new(),
-        flow: spline_flow(dim, 6, 8, &[64, 64], PreprocessConfig::Log, BaseVariance::Control),
+        flow: spline_flow(
+            dim,
+            6,
+            8,
+            &[64, 64],
+            PreprocessConfig::Log,
+            BaseVariance::Control,
+        ),
         objectives: vec![
-            ObjectiveConfig { loss: nll, weight: Ramp::constant(1.0), adaptive: None },
-            ObjectiveConfig { loss: trade, weight: from_one_fifth, adaptive: None },
+            ObjectiveConfig {
+                loss: nll,
+                weight: Ramp::constant(1.0),
+                adaptive: None,
+            },
+            ObjectiveConfig {
+                loss: trade,
+                weight: from_one_fifth,
+                adaptive: None,
+            },
         ],
         train: TrainConfig {
             steps: 3000,
-            learning_rate: LearningRate::OneCycle(OneCycle { max_lr: 2e-3, ..OneCycle::default() }),
+            learning_rate: LearningRate::OneCycle(OneCycle {
+                max_lr: 2e-3,
+                ..OneCycle::default()
+            }),
             ..TrainConfig::default()
         },
         evaluate: EvaluateConfig::default(),
@@ -146,7 +192,10 @@ pub fn spline_flow(
         conditioner: conditioner.clone(),
         ..RqsCouplingConfig::default()
     };
-    let affine = ConditionalAffineConfig { conditioner, ..ConditionalAffineConfig::default() };
+    let affine = ConditionalAffineConfig {
+        conditioner,
+        ..ConditionalAffineConfig::default()
+    };
     FlowConfig {
         dim,
         controls: 1,
@@ -161,7 +210,10 @@ pub fn spline_flow(
                     LayerConfig::Permutation(PermutationKind::Hard),
                 ],
             },
-            Stage { repeat: 1, of: vec![LayerConfig::ConditionalAffine(affine)] },
+            Stage {
+                repeat: 1,
+                of: vec![LayerConfig::ConditionalAffine(affine)],
+            },
         ],
         base,
     }

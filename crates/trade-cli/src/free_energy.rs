@@ -88,12 +88,17 @@ impl Action for FreeEnergy {
         for (i, c) in path.iter().enumerate() {
             let stream = &mut Stream::new(self.seed, i as u64);
             let samples = model::sample(&flow, c, self.samples, stream, &device);
-            let log_w = log_weights(&log_density::<B, _>(&target, &samples.x, c, &device), &samples);
+            let log_w = log_weights(
+                &log_density::<B, _>(&target, &samples.x, c, &device),
+                &samples,
+            );
             by_weights.push(log_z(&log_w)?);
             let x = upload::<B>(samples.x, target.exact().dim(), &device);
             let condition = Condition::uniform(c, self.samples, &x);
-            let score: Vec<f64> =
-                Target::<B>::condition_score(&target, x, &condition).into_data().iter().collect();
+            let score: Vec<f64> = Target::<B>::condition_score(&target, x, &condition)
+                .into_data()
+                .iter()
+                .collect();
             let mean = Weights::from_log(&log_w)?.mean_with_variance(&score, k)?;
             means.push(mean.mean);
             variances.push(mean.variance);
@@ -108,7 +113,10 @@ impl Action for FreeEnergy {
             .map(|(i, (condition, (w, integral)))| {
                 // The first point is its own reference.
                 let weights = if i == 0 {
-                    Estimate { value: 0.0, error: 0.0 }
+                    Estimate {
+                        value: 0.0,
+                        error: 0.0,
+                    }
                 } else {
                     log_z_difference(by_weights[0], *w)
                 };
@@ -122,6 +130,10 @@ impl Action for FreeEnergy {
                 }
             })
             .collect();
-        Ok(Path { controls: controls(&target), points, messages })
+        Ok(Path {
+            controls: controls(&target),
+            points,
+            messages,
+        })
     }
 }

@@ -8,7 +8,9 @@ use anyhow::{Context, Result, ensure};
 use clap::{CommandFactory, Parser};
 use trade_cli::{
     config::RunConfig,
-    device, evaluate::Evaluate, examples,
+    device,
+    evaluate::Evaluate,
+    examples,
     free_energy::FreeEnergy,
     run::RunFolder,
     sample::{LogProb, Sample},
@@ -32,11 +34,17 @@ fn run(args: Args) -> Result<()> {
     let seed = args.seed.unwrap_or(0);
     let say = |messages: Vec<String>| {
         if !args.quiet {
-            messages.iter().for_each(|message| eprintln!("trade: {message}"));
+            messages
+                .iter()
+                .for_each(|message| eprintln!("trade: {message}"));
         }
     };
     match args.command {
-        Command::Train { config: path, resume, out } => {
+        Command::Train {
+            config: path,
+            resume,
+            out,
+        } => {
             let mut config = RunConfig::read(&path)?;
             if let Some(seed) = args.seed {
                 config.seed = seed;
@@ -49,38 +57,105 @@ fn run(args: Args) -> Result<()> {
                 folder.path().display()
             );
             if trained {
-                say(vec![format!("{} is already trained", folder.path().display())]);
+                say(vec![format!(
+                    "{} is already trained",
+                    folder.path().display()
+                )]);
                 return Ok(());
             }
-            let action = Train { config, folder: folder.clone(), resume, quiet: args.quiet };
+            let action = Train {
+                config,
+                folder: folder.clone(),
+                resume,
+                quiet: args.quiet,
+            };
             device::on(args.device, action)?;
-            say(vec![format!("trained; the run is in {}", folder.path().display())]);
+            say(vec![format!(
+                "trained; the run is in {}",
+                folder.path().display()
+            )]);
             Ok(())
         }
-        Command::Sample { run, at, count, output, log_prob, reweight } => {
-            let action =
-                Sample { folder: RunFolder::new(run), at, count, output, log_prob, reweight, seed };
+        Command::Sample {
+            run,
+            at,
+            count,
+            output,
+            log_prob,
+            reweight,
+        } => {
+            let action = Sample {
+                folder: RunFolder::new(run),
+                at,
+                count,
+                output,
+                log_prob,
+                reweight,
+                seed,
+            };
             device::on(args.device, action).map(say)
         }
-        Command::LogProb { run, at, input, output } => {
-            let action = LogProb { folder: RunFolder::new(run), at, input, output, seed };
+        Command::LogProb {
+            run,
+            at,
+            input,
+            output,
+        } => {
+            let action = LogProb {
+                folder: RunFolder::new(run),
+                at,
+                input,
+                output,
+                seed,
+            };
             device::on(args.device, action).map(say)
         }
         Command::Evaluate { run } => {
-            let evaluation =
-                device::on(args.device, Evaluate { folder: RunFolder::new(run), seed })?;
-            if args.quiet { Ok(()) } else { print(&evaluation.table()) }
+            let evaluation = device::on(
+                args.device,
+                Evaluate {
+                    folder: RunFolder::new(run),
+                    seed,
+                },
+            )?;
+            if args.quiet {
+                Ok(())
+            } else {
+                print(&evaluation.table())
+            }
         }
-        Command::FreeEnergy { run, from, to, points, samples, json } => {
-            let action =
-                FreeEnergy { folder: RunFolder::new(run), from, to, points, samples, seed };
+        Command::FreeEnergy {
+            run,
+            from,
+            to,
+            points,
+            samples,
+            json,
+        } => {
+            let action = FreeEnergy {
+                folder: RunFolder::new(run),
+                from,
+                to,
+                points,
+                samples,
+                seed,
+            };
             let path = device::on(args.device, action)?;
             say(path.messages.clone());
-            if json { print(&(serde_json::to_string_pretty(&path.points)? + "\n")) } else { print(&free_energy_table(&path)) }
+            if json {
+                print(&(serde_json::to_string_pretty(&path.points)? + "\n"))
+            } else {
+                print(&free_energy_table(&path))
+            }
         }
         Command::Devices => {
             let lines = device::list();
-            print(&lines.iter().map(|(name, state)| format!("{name:10} {state}\n")).collect::<String>())
+            print(
+                &lines
+                    .iter()
+                    .map(|(name, state)| format!("{name:10} {state}\n"))
+                    .collect::<String>(),
+            )
         }
         Command::Config { what } => match what {
             ConfigCommand::Schema => {
@@ -89,7 +164,10 @@ fn run(args: Args) -> Result<()> {
             }
             ConfigCommand::Example { name } => {
                 let example = examples::named(&name).with_context(|| {
-                    format!("no example `{name}`; there are {}", examples::NAMES.join(", "))
+                    format!(
+                        "no example `{name}`; there are {}",
+                        examples::NAMES.join(", ")
+                    )
                 })?;
                 print(&example.to_json()?)
             }
@@ -105,7 +183,10 @@ fn run(args: Args) -> Result<()> {
 fn free_energy_table(path: &trade_cli::free_energy::Path) -> String {
     let mut text = format!(
         "{:>24}  {:>20}  {:>20}  {:>10}\n",
-        path.controls.join(", "), "log Z/Z₀ (weights)", "log Z/Z₀ (integral)", "exact"
+        path.controls.join(", "),
+        "log Z/Z₀ (weights)",
+        "log Z/Z₀ (integral)",
+        "exact"
     );
     for p in &path.points {
         let condition: Vec<String> = p.condition.iter().map(|c| format!("{c:.4}")).collect();

@@ -5,9 +5,10 @@ use std::fs;
 use anyhow::{Context, Result, bail};
 use burn::tensor::Tensor;
 use trade_core::{
-    Condition, Density, upload,
+    Condition, Density,
     parameters::{Arrays, read_arrays, with_parameters, write_arrays},
     random::Stream,
+    upload,
 };
 use trade_flows::{Flow, FlowBackend, FlowConfig};
 
@@ -43,12 +44,17 @@ pub fn read<B: FlowBackend>(folder: &RunFolder, device: &B::Device) -> Result<Fl
         );
     }
     let path = folder.flow();
-    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text =
+        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let config: FlowConfig =
         serde_json::from_str(&text).with_context(|| format!("{} is damaged", path.display()))?;
     // Every weight is replaced and every permutation is written out: any stream will do.
     let flow = config.init::<B>(device, &mut Stream::new(0, 0))?;
-    Ok(with_parameters(flow, read_arrays(&folder.weights())?, &folder.weights())?)
+    Ok(with_parameters(
+        flow,
+        read_arrays(&folder.weights())?,
+        &folder.weights(),
+    )?)
 }
 
 /// Samples with their log density: `[n, dim]` row-major and `[n]`.
@@ -98,7 +104,12 @@ pub fn log_prob<B: FlowBackend>(
         let rows = chunk.len() / dim;
         let condition = Condition::uniform(c, rows, &points);
         if extra == 0 {
-            all.extend(flow.log_prob(points, &condition).value.into_data().iter::<f64>());
+            all.extend(
+                flow.log_prob(points, &condition)
+                    .value
+                    .into_data()
+                    .iter::<f64>(),
+            );
             continue;
         }
         let mut draws = vec![Vec::with_capacity(DRAWS); rows];
@@ -106,7 +117,10 @@ pub fn log_prob<B: FlowBackend>(
             let noise = upload(stream.normal(rows * extra), extra, device);
             let augmented = Tensor::cat(vec![points.clone(), noise], 1);
             let bound = flow.log_prob(augmented, &condition).value.into_data();
-            draws.iter_mut().zip(bound.iter::<f64>()).for_each(|(d, b)| d.push(b));
+            draws
+                .iter_mut()
+                .zip(bound.iter::<f64>())
+                .for_each(|(d, b)| d.push(b));
         }
         let mean = |d: Vec<f64>| trade_core::estimate::log_z::log_sum_exp(&d) - (DRAWS as f64).ln();
         all.extend(draws.into_iter().map(mean));

@@ -1,6 +1,9 @@
 //! A run is a folder.
 
-use std::{fs, path::{Path, PathBuf}};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result, ensure};
 use trade_core::{Dataset, Target, objective::Problem, random::Stream};
@@ -66,7 +69,11 @@ impl RunFolder {
     /// # Errors
     /// If the folder holds no run.
     pub fn read_config(&self) -> Result<RunConfig> {
-        ensure!(self.path.is_dir(), "{} is not a folder", self.path.display());
+        ensure!(
+            self.path.is_dir(),
+            "{} is not a folder",
+            self.path.display()
+        );
         ensure!(
             self.config().is_file(),
             "{} holds no run: there is no config.json in it",
@@ -83,11 +90,14 @@ impl RunFolder {
         fs::create_dir_all(&self.path)
             .with_context(|| format!("cannot make the folder {}", self.path.display()))?;
         let json = config.to_json()?;
-        Ok(trade_core::checkpoint_file::write_atomically(&self.config(), |writer| {
-            writer
-                .write_all(json.as_bytes())
-                .map_err(|error| trade_core::Error::io(self.config(), error))
-        })?)
+        Ok(trade_core::checkpoint_file::write_atomically(
+            &self.config(),
+            |writer| {
+                writer
+                    .write_all(json.as_bytes())
+                    .map_err(|error| trade_core::Error::io(self.config(), error))
+            },
+        )?)
     }
 }
 
@@ -103,7 +113,10 @@ type Host = burn_flex::Flex;
 type Host = burn_ndarray::NdArray<f32>;
 #[cfg(all(not(feature = "flex"), not(feature = "ndarray"), feature = "wgpu"))]
 type Host = burn_wgpu::Wgpu;
-#[cfg(all(not(any(feature = "flex", feature = "ndarray", feature = "wgpu")), feature = "cuda"))]
+#[cfg(all(
+    not(any(feature = "flex", feature = "ndarray", feature = "wgpu")),
+    feature = "cuda"
+))]
 type Host = burn_cuda::Cuda;
 
 /// Assembles the problem of a configuration: target, ranges, bases and data.
@@ -141,7 +154,10 @@ pub fn problem(config: &RunConfig) -> Result<Problem<AnyTarget>> {
             DataSource::Exact(n) => {
                 // A stream of its own for each data set, apart from those of training.
                 let mut stream = Stream::new(config.seed, 1000 + i as u64);
-                let x = target.exact().sample(&at, *n, &mut stream).with_context(|| field.clone())?;
+                let x = target
+                    .exact()
+                    .sample(&at, *n, &mut stream)
+                    .with_context(|| field.clone())?;
                 x.into_iter().map(|x| x as f32).collect()
             }
             DataSource::File(path) => {
@@ -161,5 +177,10 @@ pub fn problem(config: &RunConfig) -> Result<Problem<AnyTarget>> {
             None => part,
         });
     }
-    Ok(Problem { target: target.into(), bases, ranges, data: data.map(Into::into) })
+    Ok(Problem {
+        target: target.into(),
+        bases,
+        ranges,
+        data: data.map(Into::into),
+    })
 }

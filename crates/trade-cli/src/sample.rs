@@ -54,7 +54,10 @@ impl Action for Sample {
                 weights.relative_ess() * self.count as f64
             ));
             let kept = weights.resample(self.count, &mut stream);
-            samples.x = kept.iter().flat_map(|&i| samples.x[i * dim..(i + 1) * dim].to_vec()).collect();
+            samples.x = kept
+                .iter()
+                .flat_map(|&i| samples.x[i * dim..(i + 1) * dim].to_vec())
+                .collect();
             samples.log_prob = kept.iter().map(|&i| samples.log_prob[i]).collect();
         }
         let broken = samples.x.iter().filter(|x| !x.is_finite()).count();
@@ -114,7 +117,10 @@ impl Action for LogProb {
         let log_prob = model::log_prob(&flow, &x, &c, &mut Stream::new(self.seed, 0), &device);
         let broken = log_prob.iter().filter(|l| !l.is_finite()).count();
         if broken > 0 {
-            messages.push(format!("{broken} of {} log densities are not finite", log_prob.len()));
+            messages.push(format!(
+                "{broken} of {} log densities are not finite",
+                log_prob.len()
+            ));
         }
         write_npy_f64(&self.output, &[log_prob.len()], &log_prob)?;
         Ok(messages)

@@ -42,7 +42,12 @@ impl Action for Train {
     type Output = ();
 
     fn run<B: FlowBackend>(self, device: B::Device) -> Result<()> {
-        let Self { config, folder, resume, quiet } = self;
+        let Self {
+            config,
+            folder,
+            resume,
+            quiet,
+        } = self;
         let problem = problem(&config)?;
         let mut trainer = trainer::<Autodiff<B>>(&config, &problem, device)?;
 
@@ -107,9 +112,10 @@ where
             let weight = entry.weight.clone();
             weight.validate(&format!("objectives[{i}].weight"))?;
             let data = || {
-                problem.data.clone().with_context(|| {
-                    format!("`objectives[{i}]` needs data, and `data` is empty")
-                })
+                problem
+                    .data
+                    .clone()
+                    .with_context(|| format!("`objectives[{i}]` needs data, and `data` is empty"))
             };
             let (ramp, adaptive, problem) = (weight, entry.adaptive, problem.clone());
             Ok(match entry.loss.clone() {
@@ -132,7 +138,13 @@ where
             })
         })
         .collect::<Result<Vec<_>>>()?;
-    Ok(Trainer::new(config.train.clone(), flow, objectives, streams, device)?)
+    Ok(Trainer::new(
+        config.train.clone(),
+        flow,
+        objectives,
+        streams,
+        device,
+    )?)
 }
 
 /// Data-dependent initialisation from a first batch of the data.
@@ -145,7 +157,9 @@ fn initialise<B>(
 where
     B: FlowBackend,
 {
-    let Some(data) = &problem.data else { return flow };
+    let Some(data) = &problem.data else {
+        return flow;
+    };
     let rows: Vec<usize> = (0..data.len().min(4096)).collect();
     let (x, condition) = data.rows::<B>(&rows, device);
     let extra = flow.augmentation();

@@ -21,7 +21,10 @@ pub struct Condition<B: Backend> {
 impl<B: Backend> Condition<B> {
     /// Conditions without a derivative.
     pub fn new(control: Tensor<B, 2>) -> Self {
-        Self { control: Dual::constant(control), context: None }
+        Self {
+            control: Dual::constant(control),
+            context: None,
+        }
     }
 
     /// The same conditions, to be differentiated along `direction` (`[batch, k]`).

@@ -43,7 +43,10 @@ impl Dataset {
             });
         }
         if let Some(row) = x.iter().position(|v| !v.is_finite()) {
-            return Err(Error::Estimate(format!("dataset: row {} is not finite", row / dim)));
+            return Err(Error::Estimate(format!(
+                "dataset: row {} is not finite",
+                row / dim
+            )));
         }
         let control = control.iter().map(|&c| c as f32).collect();
         Ok(Self {
@@ -68,7 +71,10 @@ impl Dataset {
             });
         }
         if let Some(row) = context.iter().position(|v| !v.is_finite()) {
-            return Err(Error::Estimate(format!("context: row {} is not finite", row / contexts)));
+            return Err(Error::Estimate(format!(
+                "context: row {} is not finite",
+                row / contexts
+            )));
         }
         (self.context, self.contexts) = (context, contexts);
         Ok(self)
@@ -89,10 +95,11 @@ impl Dataset {
         }
         let start = self.len();
         self.x.extend(&other.x);
-        self.segments.extend(other.segments.iter().map(|segment| Segment {
-            control: segment.control.clone(),
-            end: start + segment.end,
-        }));
+        self.segments
+            .extend(other.segments.iter().map(|segment| Segment {
+                control: segment.control.clone(),
+                end: start + segment.end,
+            }));
         self.context.extend(&other.context);
         Ok(self)
     }
@@ -113,12 +120,19 @@ impl Dataset {
     }
 
     /// The chosen rows on a device.
-    pub fn rows<B: Backend>(&self, rows: &[usize], device: &B::Device) -> (Tensor<B, 2>, Condition<B>) {
+    pub fn rows<B: Backend>(
+        &self,
+        rows: &[usize],
+        device: &B::Device,
+    ) -> (Tensor<B, 2>, Condition<B>) {
         let x = upload(pick(&self.x, self.dim, rows), self.dim, device);
         let segment = |row| &self.segments[self.segments.partition_point(|s| s.end <= row)].control;
         let control = rows.iter().flat_map(|&row| segment(row)).copied().collect();
         let control = upload(control, self.segments[0].control.len(), device);
-        (x, Condition::new(control).with_context(self.context_rows(rows, device)))
+        (
+            x,
+            Condition::new(control).with_context(self.context_rows(rows, device)),
+        )
     }
 
     /// A random row for each of the wanted conditions (`[n, k]`, row-major).
@@ -127,10 +141,18 @@ impl Dataset {
     /// If there are no samples at one of them.
     pub fn rows_at(&self, wanted: &[f32], stream: &mut Stream) -> Result<Vec<usize>> {
         let pick = |c: &[f32]| {
-            let found = self.segments.iter().position(|s| s.control == c).ok_or_else(|| {
-                Error::Estimate(format!("there are no samples at the base condition {c:?}"))
-            })?;
-            let start = if found == 0 { 0 } else { self.segments[found - 1].end };
+            let found = self
+                .segments
+                .iter()
+                .position(|s| s.control == c)
+                .ok_or_else(|| {
+                    Error::Estimate(format!("there are no samples at the base condition {c:?}"))
+                })?;
+            let start = if found == 0 {
+                0
+            } else {
+                self.segments[found - 1].end
+            };
             Ok((start, self.segments[found].end - start))
         };
         wanted
@@ -140,13 +162,26 @@ impl Dataset {
     }
 
     /// The contexts of the chosen rows; `None` without contexts.
-    pub fn context_rows<B: Backend>(&self, rows: &[usize], device: &B::Device) -> Option<Tensor<B, 2>> {
-        (self.contexts > 0).then(|| upload(pick(&self.context, self.contexts, rows), self.contexts, device))
+    pub fn context_rows<B: Backend>(
+        &self,
+        rows: &[usize],
+        device: &B::Device,
+    ) -> Option<Tensor<B, 2>> {
+        (self.contexts > 0).then(|| {
+            upload(
+                pick(&self.context, self.contexts, rows),
+                self.contexts,
+                device,
+            )
+        })
     }
 }
 
 fn pick(table: &[f32], width: usize, rows: &[usize]) -> Vec<f32> {
-    rows.iter().flat_map(|&r| &table[r * width..(r + 1) * width]).copied().collect()
+    rows.iter()
+        .flat_map(|&r| &table[r * width..(r + 1) * width])
+        .copied()
+        .collect()
 }
 
 /// Rows of numbers on a device, `[len/width, width]`, in single precision.
@@ -191,7 +226,10 @@ impl DataOrder {
 
     /// Continues after `drawn` rows.
     pub fn restore(&mut self, drawn: usize) {
-        *self = Self { drawn, ..Self::default() };
+        *self = Self {
+            drawn,
+            ..Self::default()
+        };
     }
 }
 

@@ -33,11 +33,8 @@ pub trait Density<B: Backend> {
     ///
     /// # Shapes
     /// `noise`: `[batch, noise_dim]` → `x`: `[batch, dim]`, `log p`: `[batch]`
-    fn sample(
-        &self,
-        noise: Tensor<B, 2>,
-        condition: &Condition<B>,
-    ) -> (Tensor<B, 2>, Tensor<B, 1>);
+    fn sample(&self, noise: Tensor<B, 2>, condition: &Condition<B>)
+    -> (Tensor<B, 2>, Tensor<B, 1>);
 
     /// Data-dependent initialisation from a first batch; by default nothing.
     ///

@@ -64,16 +64,25 @@ pub enum Error {
 impl Error {
     /// An I/O error with the path it concerns.
     pub fn io(path: impl AsRef<Path>, source: std::io::Error) -> Self {
-        Self::Io { path: path.as_ref().to_path_buf(), source }
+        Self::Io {
+            path: path.as_ref().to_path_buf(),
+            source,
+        }
     }
 
     /// A file whose content is not what was expected.
     pub fn file(path: impl AsRef<Path>, reason: impl Into<String>) -> Self {
-        Self::File { path: path.as_ref().to_path_buf(), reason: reason.into() }
+        Self::File {
+            path: path.as_ref().to_path_buf(),
+            reason: reason.into(),
+        }
     }
 
     /// A setting out of bounds; `field` is its path in the config.
     pub fn setting(field: impl Into<String>, reason: impl Into<String>) -> Self {
-        Self::Setting { field: field.into(), reason: reason.into() }
+        Self::Setting {
+            field: field.into(),
+            reason: reason.into(),
+        }
     }
 }

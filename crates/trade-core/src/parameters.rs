@@ -36,7 +36,10 @@ pub fn parameters<B: Backend, M: Module<B>>(module: &M) -> Arrays {
             self.arrays.insert(self.path.join("."), (shape, values));
         }
     }
-    let mut collect = Collect { path: Vec::new(), arrays: Arrays::new() };
+    let mut collect = Collect {
+        path: Vec::new(),
+        arrays: Arrays::new(),
+    };
     module.visit(&mut collect);
     collect.arrays
 }
@@ -45,7 +48,11 @@ pub fn parameters<B: Backend, M: Module<B>>(module: &M) -> Arrays {
 ///
 /// # Errors
 /// If an array is missing or has the wrong shape; `path` names the file in the message.
-pub fn with_parameters<B: Backend, M: Module<B>>(module: M, arrays: Arrays, path: &Path) -> Result<M> {
+pub fn with_parameters<B: Backend, M: Module<B>>(
+    module: M,
+    arrays: Arrays,
+    path: &Path,
+) -> Result<M> {
     struct Replace {
         path: Vec<String>,
         arrays: Arrays,
@@ -68,7 +75,8 @@ pub fn with_parameters<B: Backend, M: Module<B>>(module: M, arrays: Arrays, path
                     Tensor::from_data(data, (&device, tensor.dtype())).require_grad()
                 }),
                 found => {
-                    let found = found.map_or("nothing".into(), |(shape, _)| format!("shape {shape:?}"));
+                    let found =
+                        found.map_or("nothing".into(), |(shape, _)| format!("shape {shape:?}"));
                     self.problem.get_or_insert(format!(
                         "parameter `{name}`: expected shape {expected:?}, found {found}"
                     ));
@@ -77,13 +85,20 @@ pub fn with_parameters<B: Backend, M: Module<B>>(module: M, arrays: Arrays, path
             }
         }
     }
-    let mut replace = Replace { path: Vec::new(), arrays, problem: None };
+    let mut replace = Replace {
+        path: Vec::new(),
+        arrays,
+        problem: None,
+    };
     let module = module.map(&mut replace);
     if let Some(problem) = replace.problem {
         return Err(Error::file(path, problem));
     }
     match replace.arrays.keys().next() {
-        Some(extra) => Err(Error::file(path, format!("parameter `{extra}` is not part of the model"))),
+        Some(extra) => Err(Error::file(
+            path,
+            format!("parameter `{extra}` is not part of the model"),
+        )),
         None => Ok(module),
     }
 }
@@ -96,7 +111,11 @@ pub fn write_arrays(arrays: &Arrays, path: &Path) -> Result<()> {
     let bytes: Vec<(&String, &[usize], Vec<u8>)> = arrays
         .iter()
         .map(|(name, (shape, values))| {
-            (name, shape.as_slice(), values.iter().flat_map(|v| v.to_le_bytes()).collect())
+            (
+                name,
+                shape.as_slice(),
+                values.iter().flat_map(|v| v.to_le_bytes()).collect(),
+            )
         })
         .collect();
     let mut views = Vec::with_capacity(bytes.len());
@@ -107,7 +126,11 @@ pub fn write_arrays(arrays: &Arrays, path: &Path) -> Result<()> {
     }
     let file = safetensors::serialize(views, None)
         .map_err(|error| Error::file(path, error.to_string()))?;
-    write_atomically(path, |writer| writer.write_all(&file).map_err(|error| Error::io(path, error)))
+    write_atomically(path, |writer| {
+        writer
+            .write_all(&file)
+            .map_err(|error| Error::io(path, error))
+    })
 }
 
 /// Reads what [`write_arrays`] wrote.

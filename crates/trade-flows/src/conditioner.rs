@@ -77,18 +77,29 @@ impl ConditionerConfig {
                 layers.push(dense(inputs, first));
             }
             for pair in self.hidden.windows(2) {
-                blocks.push(ResidualBlock { first: dense(pair[0], pair[1]), second: dense(pair[1], pair[0]) });
+                blocks.push(ResidualBlock {
+                    first: dense(pair[0], pair[1]),
+                    second: dense(pair[1], pair[0]),
+                });
             }
         } else {
             layers.extend(widths.windows(2).map(|pair| dense(pair[0], pair[1])));
         }
-        let width = if self.residual { self.hidden.first() } else { self.hidden.last() };
+        let width = if self.residual {
+            self.hidden.first()
+        } else {
+            self.hidden.last()
+        };
         let mut last = dense(width.copied().unwrap_or(inputs), outputs);
         last.bias = last.bias.map(|b| b.zeros_like().require_grad());
         if self.last_layer == LastLayer::Zero {
             last.weight = last.weight.map(|w| w.zeros_like().require_grad());
         }
-        Conditioner { layers, blocks, last }
+        Conditioner {
+            layers,
+            blocks,
+            last,
+        }
     }
 }
 
@@ -132,7 +143,10 @@ struct ResidualBlock<B: Backend> {
 
 impl<B: FlowBackend> ResidualBlock<B> {
     fn forward(&self, h: Stacked<B>) -> Stacked<B> {
-        let zero = Tensor::zeros([self.first.weight.dims()[0]], (&self.first.weight.device(), self.first.weight.dtype()));
+        let zero = Tensor::zeros(
+            [self.first.weight.dims()[0]],
+            (&self.first.weight.device(), self.first.weight.dtype()),
+        );
         let inner = self.first.silu(B::bias_silu(h.clone(), zero));
         let update = self.second.forward(inner).into_tensor();
         h.map_tensor(|h, _| h + update)
@@ -159,12 +173,22 @@ impl<B: Backend> Dense<B> {
         let (weight, bias) = match initializer {
             Initializer::Uniform => {
                 let bound = 1.0 / (inputs.max(1) as f64).sqrt();
-                let mut draw = |n| stream.uniform(n).iter().map(|u| (bound * (2.0 * u - 1.0)) as f32).collect::<Vec<_>>();
+                let mut draw = |n| {
+                    stream
+                        .uniform(n)
+                        .iter()
+                        .map(|u| (bound * (2.0 * u - 1.0)) as f32)
+                        .collect::<Vec<_>>()
+                };
                 (draw(inputs * outputs), draw(outputs))
             }
             Initializer::XavierNormal => {
                 let scale = (2.0 / (inputs + outputs) as f64).sqrt() as f32;
-                let weight = stream.normal(inputs * outputs).iter().map(|z| scale * z).collect();
+                let weight = stream
+                    .normal(inputs * outputs)
+                    .iter()
+                    .map(|z| scale * z)
+                    .collect();
                 (weight, vec![0.0; outputs])
             }
         };
@@ -181,7 +205,10 @@ pub(crate) fn parameter<B: Backend, const D: usize>(
     shape: [usize; D],
     device: &B::Device,
 ) -> Param<Tensor<B, D>> {
-    Param::from_tensor(Tensor::from_data(TensorData::new(values, shape), (device, DType::F32)))
+    Param::from_tensor(Tensor::from_data(
+        TensorData::new(values, shape),
+        (device, DType::F32),
+    ))
 }
 
 impl<B: FlowBackend> Dense<B> {

@@ -74,21 +74,43 @@ impl FlowConfig {
     /// Names the first field that does not, with its path below `field`.
     pub fn validate(&self, field: &str) -> Result<()> {
         let check = |ok: bool, name: &str, reason: &str| {
-            if ok { Ok(()) } else { Err(Error::setting(format!("{field}.{name}"), reason)) }
+            if ok {
+                Ok(())
+            } else {
+                Err(Error::setting(format!("{field}.{name}"), reason))
+            }
         };
         check(self.dim > 0, "dim", "must be at least 1")?;
         check(self.controls > 0, "controls", "must be at least 1")?;
-        check(!self.layers.is_empty(), "layers", "a flow needs at least one layer")?;
+        check(
+            !self.layers.is_empty(),
+            "layers",
+            "a flow needs at least one layer",
+        )?;
         let width = self.dim + self.augmentation;
         for (i, stage) in self.layers.iter().enumerate() {
             for (j, layer) in stage.of.iter().enumerate() {
                 let name = |rest: &str| format!("layers[{i}].of[{j}].{rest}");
-                let coupling = matches!(layer, LayerConfig::RqsCoupling(_) | LayerConfig::AffineCoupling(_));
-                check(!coupling || width > 1, &name(""), "a coupling needs a state of at least 2 dimensions; add `augmentation`")?;
+                let coupling = matches!(
+                    layer,
+                    LayerConfig::RqsCoupling(_) | LayerConfig::AffineCoupling(_)
+                );
+                check(
+                    !coupling || width > 1,
+                    &name(""),
+                    "a coupling needs a state of at least 2 dimensions; add `augmentation`",
+                )?;
                 if let LayerConfig::RqsCoupling(config) = layer {
-                    let shape = RqsShape { bins: config.bins, tails: config.tails };
+                    let shape = RqsShape {
+                        bins: config.bins,
+                        tails: config.tails,
+                    };
                     let reason = shape.check().err().map(|e| e.to_string());
-                    check(reason.is_none(), &name("rqs_coupling"), &reason.unwrap_or_default())?;
+                    check(
+                        reason.is_none(),
+                        &name("rqs_coupling"),
+                        &reason.unwrap_or_default(),
+                    )?;
                 }
                 if let LayerConfig::FixedPermutation(mixing) = layer {
                     let fits = match mixing {
@@ -97,18 +119,36 @@ impl FlowConfig {
                             sorted.sort_unstable();
                             sorted.into_iter().eq(0..width)
                         }
-                        Mixing::Matrix(rows) => rows.len() == width && rows.iter().all(|r| r.len() == width),
+                        Mixing::Matrix(rows) => {
+                            rows.len() == width && rows.iter().all(|r| r.len() == width)
+                        }
                     };
-                    check(fits, &name("fixed_permutation"), &format!("must mix exactly {width} entries"))?;
+                    check(
+                        fits,
+                        &name("fixed_permutation"),
+                        &format!("must mix exactly {width} entries"),
+                    )?;
                     // Its log determinant is taken to be zero.
-                    check(mixing.is_orthogonal(), &name("fixed_permutation.matrix"), "must be orthogonal")?;
+                    check(
+                        mixing.is_orthogonal(),
+                        &name("fixed_permutation.matrix"),
+                        "must be orthogonal",
+                    )?;
                 }
             }
         }
         if let PreprocessConfig::Standardise { centre, scale } = &self.preprocess {
             let fits = centre.len() == self.controls && scale.len() == self.controls;
-            check(fits, "preprocess.standardise", "needs one centre and scale per control parameter")?;
-            check(scale.iter().all(|s| *s > 0.0), "preprocess.standardise.scale", "must be positive")?;
+            check(
+                fits,
+                "preprocess.standardise",
+                "needs one centre and scale per control parameter",
+            )?;
+            check(
+                scale.iter().all(|s| *s > 0.0),
+                "preprocess.standardise.scale",
+                "must be positive",
+            )?;
         }
         Ok(())
     }
@@ -119,8 +159,11 @@ impl FlowConfig {
     /// If [`validate`](Self::validate) fails.
     pub fn init<B: Backend>(&self, device: &B::Device, stream: &mut Stream) -> Result<Flow<B>> {
         self.validate("flow")?;
-        let widths =
-            Widths { dim: self.dim + self.augmentation, controls: self.controls, context: self.context };
+        let widths = Widths {
+            dim: self.dim + self.augmentation,
+            controls: self.controls,
+            context: self.context,
+        };
         let preprocess = self.preprocess.init(self.controls, device, stream);
         let layers = self
             .layers
@@ -128,7 +171,13 @@ impl FlowConfig {
             .flat_map(|stage| (0..stage.repeat).flat_map(|_| &stage.of))
             .map(|layer| layer.init(widths, device, stream))
             .collect();
-        Ok(Flow { preprocess, layers, base: self.base, dim: self.dim, augmentation: self.augmentation })
+        Ok(Flow {
+            preprocess,
+            layers,
+            base: self.base,
+            dim: self.dim,
+            augmentation: self.augmentation,
+        })
     }
 
     /// The same configuration with the permutations that `flow` drew written out, so that
@@ -144,13 +193,18 @@ impl FlowConfig {
                     .of
                     .iter()
                     .map(|config| match layers.next() {
-                        Some(Layer::Permutation(p)) => LayerConfig::FixedPermutation(p.mixing().clone()),
+                        Some(Layer::Permutation(p)) => {
+                            LayerConfig::FixedPermutation(p.mixing().clone())
+                        }
                         _ => config.clone(),
                     })
                     .collect();
                 stages.push(Stage { repeat: 1, of });
             }
         }
-        Self { layers: stages, ..self.clone() }
+        Self {
+            layers: stages,
+            ..self.clone()
+        }
     }
 }

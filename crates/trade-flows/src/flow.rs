@@ -54,7 +54,10 @@ impl<B: FlowBackend> Flow<B> {
         // differentiates the bound along c gets the density's own derivative.
         let noise = Dual::constant(self.base.scale(noise, control));
         let log_prob = self.base.log_prob(noise.clone(), control);
-        (Dual::cat(vec![Dual::constant(state), noise], 1), Some(log_prob))
+        (
+            Dual::cat(vec![Dual::constant(state), noise], 1),
+            Some(log_prob),
+        )
     }
 }
 
@@ -89,8 +92,8 @@ impl<B: FlowBackend> Density<B> for Flow<B> {
         condition: &Condition<B>,
     ) -> (Tensor<B, 2>, Tensor<B, 1>) {
         // No derivative along c is wanted of a sample.
-        let condition = Condition::new(condition.control.value.clone())
-            .with_context(condition.context.clone());
+        let condition =
+            Condition::new(condition.control.value.clone()).with_context(condition.context.clone());
         let features = self.features(&condition);
         let z = Dual::constant(self.base.scale(noise, &condition.control));
         let mut log_prob = self.base.log_prob(z.clone(), &condition.control);
@@ -103,9 +106,14 @@ impl<B: FlowBackend> Density<B> for Flow<B> {
         if self.augmentation == 0 {
             return (x.value, log_prob.value);
         }
-        let auxiliary = x.clone().slice_dim(1, self.dim..self.dim + self.augmentation);
+        let auxiliary = x
+            .clone()
+            .slice_dim(1, self.dim..self.dim + self.augmentation);
         let auxiliary = self.base.log_prob(auxiliary, &condition.control);
-        (x.slice_dim(1, 0..self.dim).value, log_prob.value - auxiliary.value)
+        (
+            x.slice_dim(1, 0..self.dim).value,
+            log_prob.value - auxiliary.value,
+        )
     }
 
     fn initialised(mut self, x: Tensor<B, 2>, condition: &Condition<B>) -> Self {

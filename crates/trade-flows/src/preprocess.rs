@@ -42,7 +42,10 @@ impl PreprocessConfig {
             Self::Embedding(config) => Some(config.init(controls, controls, device, stream)),
             _ => None,
         };
-        Preprocess { net, config: self.clone() }
+        Preprocess {
+            net,
+            config: self.clone(),
+        }
     }
 }
 
@@ -61,7 +64,9 @@ impl<B: FlowBackend> Preprocess<B> {
             (PreprocessConfig::Log, _) => control.log(),
             (PreprocessConfig::Standardise { centre, scale }, _) => {
                 let row = |values: &[f64]| {
-                    trade_core::Condition::uniform(values, 1, &control.value).control.value
+                    trade_core::Condition::uniform(values, 1, &control.value)
+                        .control
+                        .value
                 };
                 let (centre, scale) = (row(centre), row(scale));
                 (control - Dual::constant(centre)).linear(|t| t / scale.clone())

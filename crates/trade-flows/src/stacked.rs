@@ -21,13 +21,20 @@ impl<B: Backend> Stacked<B> {
     pub fn from_dual(dual: Dual<B, 2>) -> Self {
         match dual.stacked() {
             Some(tensor) => Self { tensor, pair: true },
-            None => Self { tensor: dual.value, pair: false },
+            None => Self {
+                tensor: dual.value,
+                pair: false,
+            },
         }
     }
 
     /// Takes value and tangent apart again.
     pub fn into_dual(self) -> Dual<B, 2> {
-        if self.pair { Dual::from_stacked(self.tensor) } else { Dual::constant(self.tensor) }
+        if self.pair {
+            Dual::from_stacked(self.tensor)
+        } else {
+            Dual::constant(self.tensor)
+        }
     }
 
     /// Whether there is a tangent.
@@ -43,7 +50,10 @@ impl<B: Backend> Stacked<B> {
     /// Applies an operation that is told whether it handles a pair.
     #[must_use]
     pub fn map_tensor(self, op: impl FnOnce(Tensor<B, 2>, bool) -> Tensor<B, 2>) -> Self {
-        Self { tensor: op(self.tensor, self.pair), pair: self.pair }
+        Self {
+            tensor: op(self.tensor, self.pair),
+            pair: self.pair,
+        }
     }
 
     /// Product with a matrix that does not depend on the condition.
@@ -63,6 +73,9 @@ impl<B: Backend> Stacked<B> {
 
     fn with_zero_tangent(self) -> Self {
         let zeros = self.tensor.zeros_like();
-        Self { tensor: Tensor::cat(vec![self.tensor, zeros], 0), pair: true }
+        Self {
+            tensor: Tensor::cat(vec![self.tensor, zeros], 0),
+            pair: true,
+        }
     }
 }

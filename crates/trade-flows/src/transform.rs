@@ -27,7 +27,11 @@ impl<B: FlowBackend> Features<B> {
             parts.push(self.embedded.clone());
         }
         parts.extend(self.context.clone().map(Dual::constant));
-        if parts.len() == 1 { parts.remove(0) } else { Dual::cat(parts, 1) }
+        if parts.len() == 1 {
+            parts.remove(0)
+        } else {
+            Dual::cat(parts, 1)
+        }
     }
 }
 

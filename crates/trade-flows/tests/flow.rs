@@ -9,7 +9,7 @@ use burn::{
     module::AutodiffModule,
     tensor::{DType, Tensor},
 };
-use burn_flex::Flex;
+use burn_flex::{Flex, FlexDevice};
 use numeric::{Noise, assert_close, check_gradient, gradient, numbers, rows};
 use trade_core::{
     Condition, Density,
@@ -17,8 +17,8 @@ use trade_core::{
     random::Stream,
 };
 use trade_flows::{
-    BaseVariance, ConditionerConfig, Flow, FlowBackend, FlowConfig, PreprocessConfig, Stage, Transform,
-    layer::LayerConfig,
+    BaseVariance, ConditionerConfig, Flow, FlowBackend, FlowConfig, PreprocessConfig, Stage,
+    Transform, layer::LayerConfig,
 };
 
 const F64: DType = DType::F64;
@@ -43,9 +43,22 @@ fn mixed() -> Vec<Stage> {
 }
 
 /// A flow of `dim` entries with one or two control parameters; with two there is a context, too.
-fn config(dim: usize, controls: usize, preprocess: PreprocessConfig, base: BaseVariance) -> FlowConfig {
+fn config(
+    dim: usize,
+    controls: usize,
+    preprocess: PreprocessConfig,
+    base: BaseVariance,
+) -> FlowConfig {
     let context = if controls == 2 { 2 } else { 0 };
-    FlowConfig { dim, controls, context, augmentation: 0, preprocess, layers: mixed(), base }
+    FlowConfig {
+        dim,
+        controls,
+        context,
+        augmentation: 0,
+        preprocess,
+        layers: mixed(),
+        base,
+    }
 }
 
 /// All preprocessings, base variances and numbers of control parameters.
@@ -59,10 +72,17 @@ fn configs() -> Vec<FlowConfig> {
                 centre: vec![0.7, 1.1][..controls].to_vec(),
                 scale: vec![0.4, 2.0][..controls].to_vec(),
             },
-            PreprocessConfig::Embedding(ConditionerConfig { hidden: vec![6], ..Default::default() }),
+            PreprocessConfig::Embedding(ConditionerConfig {
+                hidden: vec![6],
+                ..Default::default()
+            }),
         ];
         for preprocess in preprocessings {
-            for base in [BaseVariance::One, BaseVariance::Control, BaseVariance::InverseControl] {
+            for base in [
+                BaseVariance::One,
+                BaseVariance::Control,
+                BaseVariance::InverseControl,
+            ] {
                 configs.push(config(3, controls, preprocess.clone(), base));
             }
         }
@@ -71,7 +91,11 @@ fn configs() -> Vec<FlowConfig> {
 }
 
 fn flow<B: FlowBackend>(config: &FlowConfig, noise: Noise) -> Flow<B> {
-    noise.apply(config.init(&Default::default(), &mut Stream::new(3, 7)).unwrap())
+    noise.apply(
+        config
+            .init(&Default::default(), &mut Stream::new(3, 7))
+            .unwrap(),
+    )
 }
 
 /// A random condition for each of `n` rows and a direction to move the control parameters in.
@@ -87,7 +111,11 @@ impl Conditions {
         let mut stream = Stream::new(4, 0);
         let positive = |u: f64| 0.5 + u;
         Self {
-            control: stream.uniform(n * config.controls).into_iter().map(positive).collect(),
+            control: stream
+                .uniform(n * config.controls)
+                .into_iter()
+                .map(positive)
+                .collect(),
             way: stream.normal64(n * config.controls),
             context: stream.normal64(n * config.context),
             config: config.clone(),
@@ -96,15 +124,23 @@ impl Conditions {
 
     /// The conditions, moved by a step along the direction.
     fn at<B: FlowBackend>(&self, step: f64, dtype: DType) -> Condition<B> {
-        let control: Vec<f64> = self.control.iter().zip(&self.way).map(|(c, v)| c + step * v).collect();
-        let FlowConfig { controls, context, .. } = self.config;
+        let control: Vec<f64> = self
+            .control
+            .iter()
+            .zip(&self.way)
+            .map(|(c, v)| c + step * v)
+            .collect();
+        let FlowConfig {
+            controls, context, ..
+        } = self.config;
         Condition::new(rows(&control, controls, dtype))
             .with_context((context > 0).then(|| rows(&self.context, context, dtype)))
     }
 
     /// The conditions with the direction as tangent.
     fn along<B: FlowBackend>(&self) -> Condition<B> {
-        self.at(0.0, F64).along(rows(&self.way, self.config.controls, F64))
+        self.at(0.0, F64)
+            .along(rows(&self.way, self.config.controls, F64))
     }
 }
 
@@ -121,7 +157,12 @@ fn samples_have_the_density_that_comes_with_them() {
             let (x, log_prob) = flow.sample(normal(50, 3, 1, dtype), &condition);
             assert_eq!((x.dims(), log_prob.dims()), ([50, 3], [50]));
             let again = numbers(flow.log_prob(x, &condition).value, dtype);
-            assert_close(&format!("{config:?}"), &again, &numbers(log_prob, dtype), tolerance);
+            assert_close(
+                &format!("{config:?}"),
+                &again,
+                &numbers(log_prob, dtype),
+                tolerance,
+            );
         }
     }
 }
@@ -133,9 +174,17 @@ fn condition_scores_are_derivatives() {
         let flow = flow::<Flex>(&config, Noise::moderate(F64));
         let conditions = Conditions::new(&config, 40);
         let x = normal(40, 3, 2, F64);
-        let at = |step| numbers(flow.log_prob(x.clone(), &conditions.at(step, F64)).value, F64);
-        let expected: Vec<f64> =
-            at(STEP).iter().zip(at(-STEP)).map(|(up, down)| (up - down) / (2.0 * STEP)).collect();
+        let at = |step| {
+            numbers(
+                flow.log_prob(x.clone(), &conditions.at(step, F64)).value,
+                F64,
+            )
+        };
+        let expected: Vec<f64> = at(STEP)
+            .iter()
+            .zip(at(-STEP))
+            .map(|(up, down)| (up - down) / (2.0 * STEP))
+            .collect();
         let found = flow.log_prob(x.clone(), &conditions.along());
         assert_close("value", &numbers(found.value, F64), &at(0.0), 1e-13);
         let tangent = numbers(found.tangent.unwrap(), F64);
@@ -159,10 +208,22 @@ fn scores_and_samples_are_differentiated_in_the_parameters() {
         let conditions = Conditions::new(&config, 20);
         let found = gradient(score(&flow, &conditions), &flow);
         let loss = |flow: &Flow<Flex>| numbers(score(flow, &conditions), F64)[0];
-        check_gradient(&format!("score {config:?}"), &found, &flow.valid(), loss, 1e-5);
+        check_gradient(
+            &format!("score {config:?}"),
+            &found,
+            &flow.valid(),
+            loss,
+            1e-5,
+        );
         let found = gradient(sampled(&flow, &conditions), &flow);
         let loss = |flow: &Flow<Flex>| numbers(sampled(flow, &conditions), F64)[0];
-        check_gradient(&format!("sample {config:?}"), &found, &flow.valid(), loss, 1e-6);
+        check_gradient(
+            &format!("sample {config:?}"),
+            &found,
+            &flow.valid(),
+            loss,
+            1e-6,
+        );
     }
 }
 
@@ -178,7 +239,10 @@ fn densities_integrate_to_one() {
         let config = config(2, 1, PreprocessConfig::Log, base);
         let flow = flow::<Flex>(&config, Noise::moderate(F64));
         let (points, step) = line(10.0, 300);
-        let plane: Vec<f64> = points.iter().flat_map(|&a| points.iter().flat_map(move |&b| [a, b])).collect();
+        let plane: Vec<f64> = points
+            .iter()
+            .flat_map(|&a| points.iter().flat_map(move |&b| [a, b]))
+            .collect();
         let x = rows(&plane, 2, F64);
         for c in [0.5, 1.4] {
             let condition = Condition::uniform(&[c], plane.len() / 2, &x);
@@ -200,18 +264,32 @@ fn mean(values: &[f64]) -> (f64, f64) {
 
 #[test]
 fn an_augmented_identity_is_its_base() {
-    for (base, power) in
-        [(BaseVariance::One, 0.0), (BaseVariance::Control, 1.0), (BaseVariance::InverseControl, -1.0)]
-    {
+    for (base, power) in [
+        (BaseVariance::One, 0.0),
+        (BaseVariance::Control, 1.0),
+        (BaseVariance::InverseControl, -1.0),
+    ] {
         let mut config = config(2, 1, PreprocessConfig::Identity, base);
         config.augmentation = 3;
-        let flow = flow::<Flex>(&config, Noise { weights: 0.0, biases: 0.0, dtype: F64 });
-        assert_eq!((flow.dim(), flow.augmentation(), flow.noise_dim()), (2, 3, 5));
+        let flow = flow::<Flex>(
+            &config,
+            Noise {
+                weights: 0.0,
+                biases: 0.0,
+                dtype: F64,
+            },
+        );
+        assert_eq!(
+            (flow.dim(), flow.augmentation(), flow.noise_dim()),
+            (2, 3, 5)
+        );
         let conditions = Conditions::new(&config, 30);
         let x = normal::<Flex>(30, 5, 5, F64);
         let found = flow.log_prob(x.clone(), &conditions.along());
-        let squares: Vec<f64> =
-            numbers(x, F64).chunks(5).map(|row| row[0] * row[0] + row[1] * row[1]).collect();
+        let squares: Vec<f64> = numbers(x, F64)
+            .chunks(5)
+            .map(|row| row[0] * row[0] + row[1] * row[1])
+            .collect();
         let (mut values, mut scores) = (Vec::new(), Vec::new());
         for ((r, c), v) in squares.iter().zip(&conditions.control).zip(&conditions.way) {
             let variance = c.powf(power);
@@ -219,7 +297,12 @@ fn an_augmented_identity_is_its_base() {
             scores.push(v * power / c * (r / (2.0 * variance) - 1.0));
         }
         assert_close("bound", &numbers(found.value.clone(), F64), &values, 1e-13);
-        assert_close("score", &numbers(found.tangent_or_zeros(), F64), &scores, 1e-13);
+        assert_close(
+            "score",
+            &numbers(found.tangent_or_zeros(), F64),
+            &scores,
+            1e-13,
+        );
     }
 }
 
@@ -227,9 +310,17 @@ fn an_augmented_identity_is_its_base() {
 /// density, with the same weights.
 fn augmented_and_joint() -> (Flow<Flex>, Flow<Flex>) {
     // Near the identity, so that ratios of densities have a variance.
-    let noise = || Noise { weights: 0.1, biases: 0.1, dtype: F64 };
+    let noise = || Noise {
+        weights: 0.1,
+        biases: 0.1,
+        dtype: F64,
+    };
     let joint = config(3, 1, PreprocessConfig::Log, BaseVariance::Control);
-    let augmented = FlowConfig { dim: 2, augmentation: 1, ..joint.clone() };
+    let augmented = FlowConfig {
+        dim: 2,
+        augmentation: 1,
+        ..joint.clone()
+    };
     (flow(&augmented, noise()), flow(&joint, noise()))
 }
 
@@ -239,20 +330,32 @@ fn the_augmented_bound_averages_to_the_marginal_density() {
     let n = 20_000;
     for (state, c) in [([0.3, -0.8], 0.6), ([-1.5, 0.4], 1.3)] {
         let noise = Stream::new(6, 0).normal64(n);
-        let x: Vec<f64> = noise.iter().flat_map(|u| [state[0], state[1], *u]).collect();
+        let x: Vec<f64> = noise
+            .iter()
+            .flat_map(|u| [state[0], state[1], *u])
+            .collect();
         let x = rows(&x, 3, F64);
         let condition = Condition::uniform(&[c], n, &x);
         let bound = numbers(augmented.log_prob(x, &condition).value, F64);
         let (found, error) = mean(&bound.iter().map(|b| b.exp()).collect::<Vec<_>>());
 
         let (points, step) = line(10.0, 4000);
-        let x: Vec<f64> = points.iter().flat_map(|a| [state[0], state[1], *a]).collect();
+        let x: Vec<f64> = points
+            .iter()
+            .flat_map(|a| [state[0], state[1], *a])
+            .collect();
         let x = rows(&x, 3, F64);
         let condition = Condition::uniform(&[c], points.len(), &x);
         let log_prob = numbers(joint.log_prob(x, &condition).value, F64);
         let expected: f64 = log_prob.iter().map(|l| l.exp() * step).sum();
-        assert!((found - expected).abs() < 4.0 * error, "{found} ± {error}, expected {expected}");
-        assert!(error < 0.02 * expected, "a blunt test: {error} of {expected}");
+        assert!(
+            (found - expected).abs() < 4.0 * error,
+            "{found} ± {error}, expected {expected}"
+        );
+        assert!(
+            error < 0.02 * expected,
+            "a blunt test: {error} of {expected}"
+        );
         // A bound of the log density in the mean.
         assert!(mean(&bound).0 < expected.ln());
     }
@@ -262,19 +365,36 @@ fn the_augmented_bound_averages_to_the_marginal_density() {
 fn augmented_scores_hold_the_noise_fixed() {
     const STEP: f64 = 1e-6;
     let (augmented, _) = augmented_and_joint();
-    let config = FlowConfig { dim: 2, ..config(3, 1, PreprocessConfig::Log, BaseVariance::Control) };
+    let config = FlowConfig {
+        dim: 2,
+        ..config(3, 1, PreprocessConfig::Log, BaseVariance::Control)
+    };
     let conditions = Conditions::new(&config, 30);
     let x = Stream::new(8, 0).normal64(90);
     let at = |step: f64| {
         let mut x = x.clone();
-        for (row, (c, v)) in x.chunks_mut(3).zip(conditions.control.iter().zip(&conditions.way)) {
+        for (row, (c, v)) in x
+            .chunks_mut(3)
+            .zip(conditions.control.iter().zip(&conditions.way))
+        {
             row[2] *= (c / (c + step * v)).sqrt();
         }
-        numbers(augmented.log_prob(rows(&x, 3, F64), &conditions.at(step, F64)).value, F64)
+        numbers(
+            augmented
+                .log_prob(rows(&x, 3, F64), &conditions.at(step, F64))
+                .value,
+            F64,
+        )
     };
-    let expected: Vec<f64> =
-        at(STEP).iter().zip(at(-STEP)).map(|(up, down)| (up - down) / (2.0 * STEP)).collect();
-    let found = augmented.log_prob(rows(&x, 3, F64), &conditions.along()).tangent.unwrap();
+    let expected: Vec<f64> = at(STEP)
+        .iter()
+        .zip(at(-STEP))
+        .map(|(up, down)| (up - down) / (2.0 * STEP))
+        .collect();
+    let found = augmented
+        .log_prob(rows(&x, 3, F64), &conditions.along())
+        .tangent
+        .unwrap();
     assert_close("score", &numbers(found, F64), &expected, 1e-6);
 }
 
@@ -299,7 +419,10 @@ fn augmented_samples_carry_an_unbiased_density() {
             .map(|(x, l)| density(x) / l.exp())
             .collect();
         let (found, error) = mean(&ratios);
-        assert!((found - 1.0).abs() < 4.0 * error && error < 0.05, "{found} ± {error}");
+        assert!(
+            (found - 1.0).abs() < 4.0 * error && error < 0.05,
+            "{found} ± {error}"
+        );
     }
 }
 
@@ -310,10 +433,20 @@ fn act_norm_starts_from_the_first_batch() {
         ..config(3, 1, PreprocessConfig::Identity, BaseVariance::One)
     };
     let raw = Stream::new(9, 0).normal64(600);
-    let x: Vec<f64> = raw.chunks(3).flat_map(|z| [5.0 + 2.0 * z[0], z[0] - 0.1 * z[1], 7.0]).collect();
+    let x: Vec<f64> = raw
+        .chunks(3)
+        .flat_map(|z| [5.0 + 2.0 * z[0], z[0] - 0.1 * z[1], 7.0])
+        .collect();
     let x = rows::<Autodiff<Flex>>(&x, 3, DType::F32);
     let condition = Condition::uniform(&[1.0], 200, &x);
-    let flow = flow::<Autodiff<Flex>>(&config, Noise { weights: 0.0, biases: 0.0, dtype: DType::F32 });
+    let flow = flow::<Autodiff<Flex>>(
+        &config,
+        Noise {
+            weights: 0.0,
+            biases: 0.0,
+            dtype: DType::F32,
+        },
+    );
     let flow = flow.initialised(x.clone(), &condition);
     let features = flow.features(&condition);
     let mut z = x.clone().into();
@@ -330,7 +463,11 @@ fn act_norm_starts_from_the_first_batch() {
     }
     // What was set is trained: gradients reach it.
     let loss = flow.log_prob(x.mul_scalar(1.5), &condition).value.mean();
-    assert!(gradient(loss, &flow).iter().all(|part| part.iter().any(|g| g.abs() > 1e-6)));
+    assert!(
+        gradient(loss, &flow)
+            .iter()
+            .all(|part| part.iter().any(|g| g.abs() > 1e-6))
+    );
 }
 
 #[test]
@@ -348,7 +485,9 @@ fn unknown_fields_are_refused() {
     ] {
         let bad = good.replacen(from, to, 1);
         assert_ne!(bad, good);
-        let error = serde_json::from_str::<FlowConfig>(&bad).unwrap_err().to_string();
+        let error = serde_json::from_str::<FlowConfig>(&bad)
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("unknown"), "{error}");
     }
 }
@@ -358,17 +497,40 @@ fn settings_that_make_no_sense_are_named() {
     let refused = |dim: usize, layer: &str, field: &str| {
         let json = format!(r#"{{ "dim": {dim}, "layers": [ {{ "of": [ {layer} ] }} ] }}"#);
         let config: FlowConfig = serde_json::from_str(&json).unwrap();
-        let error = config.init::<Flex>(&Default::default(), &mut Stream::new(1, 0)).unwrap_err().to_string();
+        let error = config
+            .init::<Flex>(&FlexDevice::default(), &mut Stream::new(1, 0))
+            .unwrap_err()
+            .to_string();
         assert!(error.contains(&format!("flow.{field}")), "{error}");
     };
     refused(0, "\"act_norm\"", "dim");
     refused(1, r#"{ "rqs_coupling": {} }"#, "layers[0].of[0]");
-    refused(2, r#"{ "rqs_coupling": { "bins": 0 } }"#, "layers[0].of[0].rqs_coupling");
+    refused(
+        2,
+        r#"{ "rqs_coupling": { "bins": 0 } }"#,
+        "layers[0].of[0].rqs_coupling",
+    );
     // The default widths of 6/K need 6/K > 0.1 (METHOD §9).
-    refused(2, r#"{ "rqs_coupling": { "bins": 60 } }"#, "layers[0].of[0].rqs_coupling");
-    refused(2, r#"{ "rqs_coupling": { "tails": { "identity": { "bound": 0.0 } } } }"#, "layers[0]");
-    refused(3, r#"{ "fixed_permutation": { "order": [0, 1, 1] } }"#, "layers[0].of[0].fixed_permutation");
-    refused(2, r#"{ "fixed_permutation": { "matrix": [[1.0, 0.0], [0.5, 1.0]] } }"#, "layers[0].of[0]");
+    refused(
+        2,
+        r#"{ "rqs_coupling": { "bins": 60 } }"#,
+        "layers[0].of[0].rqs_coupling",
+    );
+    refused(
+        2,
+        r#"{ "rqs_coupling": { "tails": { "identity": { "bound": 0.0 } } } }"#,
+        "layers[0]",
+    );
+    refused(
+        3,
+        r#"{ "fixed_permutation": { "order": [0, 1, 1] } }"#,
+        "layers[0].of[0].fixed_permutation",
+    );
+    refused(
+        2,
+        r#"{ "fixed_permutation": { "matrix": [[1.0, 0.0], [0.5, 1.0]] } }"#,
+        "layers[0].of[0]",
+    );
 }
 
 #[test]
@@ -382,18 +544,30 @@ fn a_saved_flow_is_rebuilt_bit_for_bit() {
     let json = serde_json::to_string(&config.fixed(&flow)).unwrap();
 
     let read = read_arrays(&path).unwrap();
-    assert_eq!(read.keys().collect::<Vec<_>>(), arrays.keys().collect::<Vec<_>>());
+    assert_eq!(
+        read.keys().collect::<Vec<_>>(),
+        arrays.keys().collect::<Vec<_>>()
+    );
     for (name, (shape, values)) in &read {
         let bits = |values: &[f32]| values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
-        assert_eq!((shape, bits(values)), (&arrays[name].0, bits(&arrays[name].1)), "{name}");
+        assert_eq!(
+            (shape, bits(values)),
+            (&arrays[name].0, bits(&arrays[name].1)),
+            "{name}"
+        );
     }
     let fixed: FlowConfig = serde_json::from_str(&json).unwrap();
-    let rebuilt = fixed.init::<Flex>(&Default::default(), &mut Stream::new(999, 1)).unwrap();
+    let rebuilt = fixed
+        .init::<Flex>(&FlexDevice::default(), &mut Stream::new(999, 1))
+        .unwrap();
     let rebuilt = with_parameters(rebuilt, read, &path).unwrap();
     let condition = Conditions::new(&config, 30).at(0.0, DType::F32);
     let x = normal(30, 5, 11, DType::F32);
     let found = numbers(rebuilt.log_prob(x.clone(), &condition).value, DType::F32);
-    assert_eq!(found, numbers(flow.log_prob(x, &condition).value, DType::F32));
+    assert_eq!(
+        found,
+        numbers(flow.log_prob(x, &condition).value, DType::F32)
+    );
     // Fixed once more it stays as it is.
     assert_eq!(fixed.fixed(&rebuilt), fixed);
 }
@@ -404,18 +578,24 @@ fn weights_that_do_not_fit_are_refused_by_name() {
     let small = config(3, 1, PreprocessConfig::Identity, BaseVariance::One);
     let build = |config: &FlowConfig| flow::<Flex>(config, Noise::moderate(DType::F32));
     let refused = |config: &FlowConfig, arrays| {
-        let error = with_parameters(build(config), arrays, path).unwrap_err().to_string();
+        let error = with_parameters(build(config), arrays, path)
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("somewhere/weights.safetensors"), "{error}");
         error
     };
     let arrays = parameters(&build(&small));
     // Another width: the first parameter that differs is named, with both shapes.
     let mut wide = small.clone();
-    let LayerConfig::RqsCoupling(rqs) = &mut wide.layers[0].of[1] else { panic!("not a spline") };
+    let LayerConfig::RqsCoupling(rqs) = &mut wide.layers[0].of[1] else {
+        panic!("not a spline")
+    };
     rqs.conditioner.hidden = vec![9, 8];
     let wide_arrays = parameters(&build(&wide));
     let error = refused(&wide, arrays.clone());
-    let named = wide_arrays.keys().find(|name| error.contains(&format!("`{name}`")));
+    let named = wide_arrays
+        .keys()
+        .find(|name| error.contains(&format!("`{name}`")));
     let name = named.unwrap_or_else(|| panic!("{error}"));
     assert_ne!(wide_arrays[name].0, arrays[name].0);
     for shape in [&wide_arrays[name].0, &arrays[name].0] {

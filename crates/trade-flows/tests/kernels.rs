@@ -7,7 +7,7 @@ use burn::{
     backend::Autodiff,
     tensor::{DType, Tensor, TensorData},
 };
-use burn_flex::Flex;
+use burn_flex::{Flex, FlexDevice};
 use numeric::{numbers, rows};
 use trade_core::{Dual, random::Stream};
 use trade_flows::{Direction, FlowBackend, RqsShape, Stacked, Tails, reference_rqs};
@@ -29,7 +29,9 @@ impl Inputs {
     /// The same numbers as single precision has them.
     fn rounded(mut self) -> Self {
         for values in [&mut self.left.0, &mut self.right.0] {
-            values.iter_mut().for_each(|v| *v = f64::from(*v as f32));
+            for v in values.iter_mut() {
+                *v = f64::from(*v as f32);
+            }
         }
         self
     }
@@ -43,7 +45,11 @@ struct Output {
 }
 
 fn stacked(tensor: Tensor<Traced, 2>, pair: bool) -> Stacked<Traced> {
-    Stacked::from_dual(if pair { Dual::from_stacked(tensor) } else { Dual::constant(tensor) })
+    Stacked::from_dual(if pair {
+        Dual::from_stacked(tensor)
+    } else {
+        Dual::constant(tensor)
+    })
 }
 
 /// Runs an operation on stacked arguments and differentiates it.
@@ -52,7 +58,8 @@ fn run(
     dtype: DType,
     op: impl Fn(Stacked<Traced>, Tensor<Traced, 2>) -> Stacked<Traced>,
 ) -> Output {
-    let leaf = |(values, width): &(Vec<f64>, usize)| rows::<Traced>(values, *width, dtype).require_grad();
+    let leaf =
+        |(values, width): &(Vec<f64>, usize)| rows::<Traced>(values, *width, dtype).require_grad();
     let (left, right) = (leaf(&inputs.left), leaf(&inputs.right));
     let output = op(stacked(left.clone(), inputs.pair), right.clone());
     assert_eq!(output.is_pair(), inputs.pair);
@@ -73,24 +80,58 @@ fn run(
 fn assert_same(what: &str, found: &[f64], expected: &[f64], tolerance: f64) {
     assert_eq!(found.len(), expected.len(), "{what}");
     for (i, (f, e)) in found.iter().zip(expected).enumerate() {
-        let same = f == e || (f.is_nan() && e.is_nan()) || (f - e).abs() <= tolerance * (1.0 + e.abs());
+        let same =
+            f == e || (f.is_nan() && e.is_nan()) || (f - e).abs() <= tolerance * (1.0 + e.abs());
         assert!(same, "{what}[{i}]: {f}, expected {e}");
     }
 }
 
 fn compare(what: &str, found: &Output, expected: &Output, tolerance: f64, gradient_tolerance: f64) {
-    assert_same(&format!("{what}: values"), &found.values, &expected.values, tolerance);
-    assert_same(&format!("{what}: first gradient"), &found.left, &expected.left, gradient_tolerance);
-    assert_same(&format!("{what}: second gradient"), &found.right, &expected.right, gradient_tolerance);
+    assert_same(
+        &format!("{what}: values"),
+        &found.values,
+        &expected.values,
+        tolerance,
+    );
+    assert_same(
+        &format!("{what}: first gradient"),
+        &found.left,
+        &expected.left,
+        gradient_tolerance,
+    );
+    assert_same(
+        &format!("{what}: second gradient"),
+        &found.right,
+        &expected.right,
+        gradient_tolerance,
+    );
 }
 
 const SHAPES: [RqsShape; 6] = [
-    RqsShape { bins: 2, tails: Tails::Learnable },
-    RqsShape { bins: 8, tails: Tails::Learnable },
-    RqsShape { bins: 11, tails: Tails::Learnable },
-    RqsShape { bins: 2, tails: Tails::Identity { bound: 1.5 } },
-    RqsShape { bins: 8, tails: Tails::Identity { bound: 4.0 } },
-    RqsShape { bins: 10, tails: Tails::Identity { bound: 3.0 } },
+    RqsShape {
+        bins: 2,
+        tails: Tails::Learnable,
+    },
+    RqsShape {
+        bins: 8,
+        tails: Tails::Learnable,
+    },
+    RqsShape {
+        bins: 11,
+        tails: Tails::Learnable,
+    },
+    RqsShape {
+        bins: 2,
+        tails: Tails::Identity { bound: 1.5 },
+    },
+    RqsShape {
+        bins: 8,
+        tails: Tails::Identity { bound: 4.0 },
+    },
+    RqsShape {
+        bins: 10,
+        tails: Tails::Identity { bound: 3.0 },
+    },
 ];
 
 /// Runs a check over all shapes, both directions, with and without tangents.
@@ -98,7 +139,12 @@ fn each(check: impl Fn(&str, RqsShape, Direction, bool)) {
     for shape in SHAPES {
         for direction in [Direction::Forward, Direction::Inverse] {
             for pair in [false, true] {
-                check(&format!("{shape:?} {direction:?} pair: {pair}"), shape, direction, pair);
+                check(
+                    &format!("{shape:?} {direction:?} pair: {pair}"),
+                    shape,
+                    direction,
+                    pair,
+                );
             }
         }
     }
@@ -117,15 +163,23 @@ fn spline(shape: RqsShape, pair: bool, n: usize, d: usize, spread: f64) -> Input
         x.extend(stream.normal64(n * d));
         parameters.extend(stream.normal64(n * p));
     }
-    Inputs { pair, left: (x, d), right: (parameters, p) }
+    Inputs {
+        pair,
+        left: (x, d),
+        right: (parameters, p),
+    }
 }
 
 fn kernel(shape: RqsShape, direction: Direction, inputs: &Inputs, dtype: DType) -> Output {
-    run(inputs, dtype, |x, p| Traced::rqs(&shape, direction, x, stacked(p, inputs.pair)))
+    run(inputs, dtype, |x, p| {
+        Traced::rqs(&shape, direction, x, stacked(p, inputs.pair))
+    })
 }
 
 fn reference(shape: RqsShape, direction: Direction, inputs: &Inputs) -> Output {
-    run(inputs, F64, |x, p| reference_rqs(&shape, direction, x, stacked(p, inputs.pair)))
+    run(inputs, F64, |x, p| {
+        reference_rqs(&shape, direction, x, stacked(p, inputs.pair))
+    })
 }
 
 #[test]
@@ -139,15 +193,26 @@ fn splines_agree() {
         for d in [1, 3] {
             let inputs = spline(shape, pair, 30, d, 0.8);
             let expected = reference(shape, direction, &inputs);
-            compare(what, &kernel(shape, direction, &inputs, F64), &expected, 1e-9, 1e-8);
+            compare(
+                what,
+                &kernel(shape, direction, &inputs, F64),
+                &expected,
+                1e-9,
+                1e-8,
+            );
 
             let inputs = inputs.rounded();
-            let (found, expected) =
-                (kernel(shape, direction, &inputs, F32), reference(shape, direction, &inputs));
+            let (found, expected) = (
+                kernel(shape, direction, &inputs, F32),
+                reference(shape, direction, &inputs),
+            );
             // Derivatives of a spline grow like 1/w and 1/w², and so does what rounding does to them;
             // measured: 4e-5 and 4e-4 at most.
-            let (tolerance, gradient_tolerance) =
-                if shape.bins == 2 { (5e-6, 3e-5) } else { (1e-4, 1e-3) };
+            let (tolerance, gradient_tolerance) = if shape.bins == 2 {
+                (5e-6, 3e-5)
+            } else {
+                (1e-4, 1e-3)
+            };
             compare(what, &found, &expected, tolerance, gradient_tolerance);
         }
     });
@@ -171,7 +236,11 @@ fn splines_agree_under_extreme_parameters() {
             }
         }
         let single = kernel(shape, direction, &inputs.rounded(), F32);
-        let all = single.values.iter().chain(&single.left).chain(&single.right);
+        let all = single
+            .values
+            .iter()
+            .chain(&single.left)
+            .chain(&single.right);
         assert!(pair || all.into_iter().all(|v| v.is_finite()), "{what}");
     });
 }
@@ -180,7 +249,11 @@ fn splines_agree_under_extreme_parameters() {
 fn splines_agree_on_the_knots() {
     each(|what, shape, direction, pair| {
         // Zero parameters put the knots at equal distances.
-        let bound = if let Tails::Identity { bound } = shape.tails { bound } else { 3.0 };
+        let bound = if let Tails::Identity { bound } = shape.tails {
+            bound
+        } else {
+            3.0
+        };
         let knot = |k: usize| -bound + 2.0 * bound * k as f64 / shape.bins as f64;
         let mut x: Vec<f64> = (0..=shape.bins).map(knot).collect();
         let n = x.len();
@@ -190,7 +263,11 @@ fn splines_agree_on_the_knots() {
             x.extend(stream.normal64(n));
             parameters.extend(stream.normal64(n * p));
         }
-        let inputs = Inputs { pair, left: (x, 1), right: (parameters, p) };
+        let inputs = Inputs {
+            pair,
+            left: (x, 1),
+            right: (parameters, p),
+        };
         let found = kernel(shape, direction, &inputs, F64).values;
         let expected = reference(shape, direction, &inputs).values;
         // On a knot the derivative of the log derivative has two values; all else is continuous.
@@ -206,10 +283,22 @@ fn splines_agree_on_what_is_not_finite() {
     each(|what, shape, direction, pair| {
         let mut inputs = spline(shape, pair, 12, 1, 0.8);
         inputs.left.0[..3].copy_from_slice(&[f64::NAN, f64::INFINITY, f64::NEG_INFINITY]);
-        let kernel = Traced::rqs(&shape, direction, argument(&inputs, 0), argument(&inputs, 1));
-        let plain = reference_rqs(&shape, direction, argument(&inputs, 0), argument(&inputs, 1));
-        let (found, expected) =
-            (numbers(kernel.into_tensor(), F64), numbers(plain.into_tensor(), F64));
+        let kernel = Traced::rqs(
+            &shape,
+            direction,
+            argument(&inputs, 0),
+            argument(&inputs, 1),
+        );
+        let plain = reference_rqs(
+            &shape,
+            direction,
+            argument(&inputs, 0),
+            argument(&inputs, 1),
+        );
+        let (found, expected) = (
+            numbers(kernel.into_tensor(), F64),
+            numbers(plain.into_tensor(), F64),
+        );
         for row in 0..12 {
             let row = 2 * row..2 * row + 2;
             assert_same(what, &found[row.clone()], &expected[row], 1e-9);
@@ -220,13 +309,20 @@ fn splines_agree_on_what_is_not_finite() {
 }
 
 fn argument(inputs: &Inputs, which: usize) -> Stacked<Traced> {
-    let (values, width) = if which == 0 { &inputs.left } else { &inputs.right };
+    let (values, width) = if which == 0 {
+        &inputs.left
+    } else {
+        &inputs.right
+    };
     stacked(rows(values, *width, F64), inputs.pair)
 }
 
 #[test]
 fn splines_agree_in_batches_that_are_cut_for_threads() {
-    let shape = RqsShape { bins: 8, tails: Tails::Learnable };
+    let shape = RqsShape {
+        bins: 8,
+        tails: Tails::Learnable,
+    };
     for direction in [Direction::Forward, Direction::Inverse] {
         let inputs = spline(shape, true, 4001, 3, 0.5);
         let expected = reference(shape, direction, &inputs);
@@ -238,7 +334,10 @@ fn splines_agree_in_batches_that_are_cut_for_threads() {
 #[test]
 fn one_tangent_is_enough() {
     // A constant argument under parameters that move, and the reverse.
-    let shape = RqsShape { bins: 6, tails: Tails::Learnable };
+    let shape = RqsShape {
+        bins: 6,
+        tails: Tails::Learnable,
+    };
     let [plain, pair] = [false, true].map(|pair| spline(shape, pair, 20, 2, 0.8));
     for (x, p) in [(&plain, &pair), (&pair, &plain)] {
         for direction in [Direction::Forward, Direction::Inverse] {
@@ -246,7 +345,12 @@ fn one_tangent_is_enough() {
             let expected = reference_rqs(&shape, direction, argument(x, 0), argument(p, 1));
             assert!(found.is_pair() && expected.is_pair());
             let expected = numbers(expected.into_tensor(), F64);
-            assert_same("tangent", &numbers(found.into_tensor(), F64), &expected, 1e-9);
+            assert_same(
+                "tangent",
+                &numbers(found.into_tensor(), F64),
+                &expected,
+                1e-9,
+            );
         }
     }
 }
@@ -258,7 +362,13 @@ fn one_bin_is_a_spline_too() {
         for direction in [Direction::Forward, Direction::Inverse] {
             let inputs = spline(shape, true, 20, 2, 0.8);
             let expected = reference(shape, direction, &inputs);
-            compare("one bin", &kernel(shape, direction, &inputs, F64), &expected, 1e-9, 1e-8);
+            compare(
+                "one bin",
+                &kernel(shape, direction, &inputs, F64),
+                &expected,
+                1e-9,
+                1e-8,
+            );
         }
     }
 }
@@ -277,11 +387,18 @@ fn biases_and_activations_agree() {
                 }
             }
             let bias = stream.normal64(width);
-            let inputs = Inputs { pair, left: (x, width), right: (bias, width) };
+            let inputs = Inputs {
+                pair,
+                left: (x, width),
+                right: (bias, width),
+            };
             let row = |bias: Tensor<Traced, 2>| bias.reshape([width]);
             let plain = |x: Stacked<Traced>, bias: Tensor<Traced, 2>| {
                 let x = x.into_dual();
-                Dual { value: x.value + bias, tangent: x.tangent }
+                Dual {
+                    value: x.value + bias,
+                    tangent: x.tangent,
+                }
             };
             for (dtype, inputs, tolerance) in
                 [(F64, inputs.clone(), 1e-12), (F32, inputs.rounded(), 3e-6)]
@@ -302,31 +419,47 @@ fn biases_and_activations_agree() {
 
 #[test]
 fn strided_tensors_are_read_in_their_own_order() {
-    let shape = RqsShape { bins: 4, tails: Tails::Learnable };
+    let shape = RqsShape {
+        bins: 4,
+        tails: Tails::Learnable,
+    };
     let (n, d) = (9, 2);
     let inputs = spline(shape, false, n, d, 0.8);
     let expected = reference(shape, Direction::Forward, &inputs).values;
     // The same matrices as transposes and as slices of larger ones.
     let turned = |(values, width): &(Vec<f64>, usize)| -> Tensor<Flex, 2> {
         let rows = values.len() / width;
-        let columns: Vec<f64> = (0..values.len()).map(|i| values[i % rows * width + i / rows]).collect();
+        let columns: Vec<f64> = (0..values.len())
+            .map(|i| values[i % rows * width + i / rows])
+            .collect();
         let data = TensorData::new(columns, [*width, rows]);
-        Tensor::from_data(data, (&Default::default(), F64)).transpose()
+        Tensor::from_data(data, (&FlexDevice::default(), F64)).transpose()
     };
     let cut = |(values, width): &(Vec<f64>, usize)| {
         let inner = rows::<Flex>(values, *width, F64);
         let edge = inner.ones_like().mul_scalar(77.0);
         Tensor::cat(vec![edge.clone(), inner, edge], 1).narrow(1, *width, *width)
     };
-    for (x, p) in
-        [(turned(&inputs.left), turned(&inputs.right)), (cut(&inputs.left), cut(&inputs.right))]
-    {
+    for (x, p) in [
+        (turned(&inputs.left), turned(&inputs.right)),
+        (cut(&inputs.left), cut(&inputs.right)),
+    ] {
         let plain = |t: Tensor<Flex, 2>| Stacked::from_dual(Dual::constant(t));
         let found = Flex::rqs(&shape, Direction::Forward, plain(x.clone()), plain(p));
-        assert_same("strided", &numbers(found.into_tensor(), F64), &expected, 1e-10);
-        let bias = Tensor::<Flex, 1>::from_data(TensorData::new(vec![0.5, -0.25], [2]), (&Default::default(), F64));
+        assert_same(
+            "strided",
+            &numbers(found.into_tensor(), F64),
+            &expected,
+            1e-10,
+        );
+        let bias = Tensor::<Flex, 1>::from_data(
+            TensorData::new(vec![0.5, -0.25], [2]),
+            (&FlexDevice::default(), F64),
+        );
         let found = Flex::bias_silu(plain(x.clone()), bias.clone()).into_tensor();
-        let expected = Dual::constant(x.clone() + bias.clone().unsqueeze_dim::<2>(0)).silu().value;
+        let expected = Dual::constant(x.clone() + bias.clone().unsqueeze_dim::<2>(0))
+            .silu()
+            .value;
         assert_same("silu", &numbers(found, F64), &numbers(expected, F64), 1e-13);
         let found = Flex::bias(plain(x.clone()), bias.clone()).into_tensor();
         let expected = x + bias.unsqueeze_dim::<2>(0);

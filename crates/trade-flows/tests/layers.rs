@@ -7,14 +7,14 @@ use burn::{
     module::{AutodiffModule, Module},
     tensor::{DType, Tensor},
 };
-use burn_flex::Flex;
+use burn_flex::{Flex, FlexDevice};
 use numeric::{Noise, assert_close, check_gradient, gradient, log_abs_det, numbers, rows};
 use trade_core::{Dual, random::Stream};
 use trade_flows::{
     ConditionerConfig, Direction, Features, FlowBackend, Tails, Transform,
     layer::{
-        AffineCouplingConfig, AffineKind, ConditionalAffineConfig, Layer, LayerConfig, PermutationKind,
-        RqsCouplingConfig, SoftClamp, Widths,
+        AffineCouplingConfig, AffineKind, ConditionalAffineConfig, Layer, LayerConfig,
+        PermutationKind, RqsCouplingConfig, SoftClamp, Widths,
     },
 };
 
@@ -28,8 +28,15 @@ struct Case {
 /// Every kind of layer with every option that changes its arithmetic.
 fn cases() -> Vec<Case> {
     let conditioners = [
-        ConditionerConfig { hidden: vec![8, 6], ..ConditionerConfig::default() },
-        ConditionerConfig { hidden: vec![6; 3], residual: true, ..ConditionerConfig::default() },
+        ConditionerConfig {
+            hidden: vec![8, 6],
+            ..ConditionerConfig::default()
+        },
+        ConditionerConfig {
+            hidden: vec![6; 3],
+            residual: true,
+            ..ConditionerConfig::default()
+        },
     ];
     let mut cases = vec![
         (LayerConfig::ActNorm, false),
@@ -40,7 +47,12 @@ fn cases() -> Vec<Case> {
         for use_control in [true, false] {
             for tails in [Tails::Learnable, Tails::Identity { bound: 2.5 }] {
                 let conditioner = conditioner.clone();
-                let config = RqsCouplingConfig { bins: 6, tails, conditioner, use_control };
+                let config = RqsCouplingConfig {
+                    bins: 6,
+                    tails,
+                    conditioner,
+                    use_control,
+                };
                 cases.push((LayerConfig::RqsCoupling(config), false));
             }
         }
@@ -51,18 +63,33 @@ fn cases() -> Vec<Case> {
                 (SoftClamp::Tanh(1.5), false, false),
             ] {
                 let conditioner = conditioner.clone();
-                let config =
-                    AffineCouplingConfig { kind, clamp, learnable_clamp, conditioner, use_control };
-                cases.push((LayerConfig::AffineCoupling(config), kind != AffineKind::Affine));
+                let config = AffineCouplingConfig {
+                    kind,
+                    clamp,
+                    learnable_clamp,
+                    conditioner,
+                    use_control,
+                };
+                cases.push((
+                    LayerConfig::AffineCoupling(config),
+                    kind != AffineKind::Affine,
+                ));
             }
         }
         for (clamp, embedded) in [(SoftClamp::Atan(2.0), false), (SoftClamp::Tanh(1.0), true)] {
             let conditioner = conditioner.clone();
-            let config = ConditionalAffineConfig { clamp, conditioner, embedded };
+            let config = ConditionalAffineConfig {
+                clamp,
+                conditioner,
+                embedded,
+            };
             cases.push((LayerConfig::ConditionalAffine(config), false));
         }
     }
-    let case = |(config, volume_preserving)| Case { config, volume_preserving };
+    let case = |(config, volume_preserving)| Case {
+        config,
+        volume_preserving,
+    };
     cases.into_iter().map(case).collect()
 }
 
@@ -71,7 +98,11 @@ fn each(check: impl Fn(&str, &Case, Widths)) {
     for case in cases() {
         for dim in [2, 3, 5] {
             for (controls, context) in [(1, 0), (2, 0), (1, 2), (2, 3)] {
-                let widths = Widths { dim, controls, context };
+                let widths = Widths {
+                    dim,
+                    controls,
+                    context,
+                };
                 check(&format!("{:?} {widths:?}", case.config), &case, widths);
             }
         }
@@ -79,7 +110,10 @@ fn each(check: impl Fn(&str, &Case, Widths)) {
 }
 
 fn layer<B: FlowBackend>(case: &Case, widths: Widths, noise: Noise) -> Layer<B> {
-    noise.apply(case.config.init(widths, &Default::default(), &mut Stream::new(5, 7)))
+    noise.apply(
+        case.config
+            .init(widths, &Default::default(), &mut Stream::new(5, 7)),
+    )
 }
 
 /// A batch of states and conditions, with directions to move both in.
@@ -103,7 +137,11 @@ impl Batch {
             n,
             x_way: stream.normal64(x.len()),
             x,
-            control: stream.uniform(n * widths.controls).into_iter().map(positive).collect(),
+            control: stream
+                .uniform(n * widths.controls)
+                .into_iter()
+                .map(positive)
+                .collect(),
             control_way: stream.normal64(n * widths.controls),
             context: stream.normal64(n * widths.context),
             widths,
@@ -117,9 +155,17 @@ impl Batch {
     }
 
     fn moved(&self, step: f64) -> Self {
-        let shift = |to: &[f64], way: &[f64]| to.iter().zip(way).map(|(t, w)| t + step * w).collect();
-        let (x, control) = (shift(&self.x, &self.x_way), shift(&self.control, &self.control_way));
-        Self { x, control, ..self.clone() }
+        let shift =
+            |to: &[f64], way: &[f64]| to.iter().zip(way).map(|(t, w)| t + step * w).collect();
+        let (x, control) = (
+            shift(&self.x, &self.x_way),
+            shift(&self.control, &self.control_way),
+        );
+        Self {
+            x,
+            control,
+            ..self.clone()
+        }
     }
 
     /// Sends the batch through a layer, with or without tangents.
@@ -132,9 +178,17 @@ impl Batch {
     ) -> (Dual<B, 2>, Dual<B, 1>) {
         let dual = |value: &[f64], way: &[f64], width| {
             let value = rows(value, width, dtype);
-            if tangents { Dual::new(value, rows(way, width, dtype)) } else { Dual::constant(value) }
+            if tangents {
+                Dual::new(value, rows(way, width, dtype))
+            } else {
+                Dual::constant(value)
+            }
         };
-        let Widths { dim, controls, context } = self.widths;
+        let Widths {
+            dim,
+            controls,
+            context,
+        } = self.widths;
         let control = dual(&self.control, &self.control_way, controls);
         let features = Features {
             // Unlike the raw parameters, so that a layer cannot take one for the other unseen.
@@ -148,14 +202,22 @@ impl Batch {
             Direction::Inverse => layer.inverse(x, &features),
         };
         assert_eq!((y.dims(), log_det.dims()), ([self.n, dim], [self.n]));
-        for tangent in [y.tangent.as_ref().map(Tensor::dims), log_det.tangent.as_ref().map(|t| [t.dims()[0], dim])] {
+        for tangent in [
+            y.tangent.as_ref().map(Tensor::dims),
+            log_det.tangent.as_ref().map(|t| [t.dims()[0], dim]),
+        ] {
             assert!(tangent.is_none_or(|dims| tangents && dims == [self.n, dim]));
         }
         (y, log_det)
     }
 
     /// Image and log determinant as numbers, without tangents.
-    fn values(&self, layer: &Layer<Flex>, direction: Direction, dtype: DType) -> (Vec<f64>, Vec<f64>) {
+    fn values(
+        &self,
+        layer: &Layer<Flex>,
+        direction: Direction,
+        dtype: DType,
+    ) -> (Vec<f64>, Vec<f64>) {
         let (y, log_det) = self.through(layer, direction, false, dtype);
         (numbers(y.value, dtype), numbers(log_det.value, dtype))
     }
@@ -168,15 +230,21 @@ fn assert_back(what: &str, batch: &Batch, back: &[f64], tolerance: f64) {
         let size = x.iter().fold(1.0, |size: f64, x| size.max(1.0 + x.abs()));
         for (x, b) in x.iter().zip(back) {
             let error = (x - b).abs() / size;
-            assert!(error <= tolerance, "{what}: {x} came back as {b}; error {error:.1e}");
+            assert!(
+                error <= tolerance,
+                "{what}: {x} came back as {b}; error {error:.1e}"
+            );
         }
     }
 }
 
 /// Round trip forward and back, and the sum of both log determinants.
 fn check_round_trip(what: &str, layer: &Layer<Flex>, batch: &Batch, dtype: DType) {
-    let (tolerance, log_tolerance) =
-        if dtype == DType::F64 { (1e-10, 1e-9) } else { (1e-5, 1e-4) };
+    let (tolerance, log_tolerance) = if dtype == DType::F64 {
+        (1e-10, 1e-9)
+    } else {
+        (1e-5, 1e-4)
+    };
     // The batch as the layer sees it.
     let batch = Batch {
         x: numbers(rows::<Flex>(&batch.x, batch.widths.dim, dtype), dtype),
@@ -184,7 +252,10 @@ fn check_round_trip(what: &str, layer: &Layer<Flex>, batch: &Batch, dtype: DType
     };
     let (z, log_det) = batch.values(layer, Direction::Forward, dtype);
     assert!(z.iter().chain(&log_det).all(|v| v.is_finite()), "{what}");
-    let image = Batch { x: z, ..batch.clone() };
+    let image = Batch {
+        x: z,
+        ..batch.clone()
+    };
     let (x, inverse_log_det) = image.values(layer, Direction::Inverse, dtype);
     assert_back(what, &batch, &x, tolerance);
     let negated: Vec<f64> = inverse_log_det.iter().map(|l| -l).collect();
@@ -204,7 +275,11 @@ fn inverse_undoes_forward() {
 #[test]
 fn inverse_undoes_forward_far_out() {
     // Networks that see numbers up to 1e3 need small weights, or no spline is well conditioned.
-    let noise = |dtype| Noise { weights: 1e-3, biases: 0.5, dtype };
+    let noise = |dtype| Noise {
+        weights: 1e-3,
+        biases: 0.5,
+        dtype,
+    };
     let sizes = [1e3, -1e3, 300.0, -30.0, 5.0, -2.5, 0.0];
     each(|what, case, widths| {
         let shuffled = |i: usize| sizes[(i * i + i / 7) % 7];
@@ -228,15 +303,25 @@ fn log_det_is_that_of_a_numeric_jacobian() {
             let column = |j: usize| -> Vec<f64> {
                 let at = |step: f64| {
                     let mut moved = batch.clone();
-                    moved.x.iter_mut().skip(j).step_by(d).for_each(|x| *x += step);
+                    moved
+                        .x
+                        .iter_mut()
+                        .skip(j)
+                        .step_by(d)
+                        .for_each(|x| *x += step);
                     moved.values(&layer, direction, DType::F64).0
                 };
                 let differences = at(STEP).into_iter().zip(at(-STEP));
-                differences.map(|(up, down)| (up - down) / (2.0 * STEP)).collect()
+                differences
+                    .map(|(up, down)| (up - down) / (2.0 * STEP))
+                    .collect()
             };
             let columns: Vec<Vec<f64>> = (0..d).map(column).collect();
             let jacobian = |row: usize| -> Vec<Vec<f64>> {
-                columns.iter().map(|column| column[row * d..(row + 1) * d].to_vec()).collect()
+                columns
+                    .iter()
+                    .map(|column| column[row * d..(row + 1) * d].to_vec())
+                    .collect()
             };
             let expected: Vec<f64> = (0..batch.n).map(|row| log_abs_det(jacobian(row))).collect();
             assert_close(what, &log_det, &expected, 1e-6);
@@ -250,7 +335,10 @@ fn tangents_are_directional_derivatives() {
     each(|what, case, widths| {
         let layer = layer::<Flex>(case, widths, Noise::moderate(DType::F64));
         let batch = Batch::normal(widths);
-        let still = Batch { x_way: vec![0.0; batch.x.len()], ..batch.clone() };
+        let still = Batch {
+            x_way: vec![0.0; batch.x.len()],
+            ..batch.clone()
+        };
         // State and condition move; the condition alone.
         for batch in [batch, still] {
             for direction in DIRECTIONS {
@@ -258,7 +346,10 @@ fn tangents_are_directional_derivatives() {
                 let [up, down] =
                     [STEP, -STEP].map(|s| batch.moved(s).values(&layer, direction, DType::F64));
                 let difference = |up: Vec<f64>, down: Vec<f64>| -> Vec<f64> {
-                    up.into_iter().zip(down).map(|(u, d)| (u - d) / (2.0 * STEP)).collect()
+                    up.into_iter()
+                        .zip(down)
+                        .map(|(u, d)| (u - d) / (2.0 * STEP))
+                        .collect()
                 };
                 let tangent = numbers(y.tangent_or_zeros(), DType::F64);
                 assert_close(what, &tangent, &difference(up.0, down.0), 1e-6);
@@ -323,7 +414,11 @@ fn volume_is_preserved_where_it_is_promised() {
             let batch = Batch::normal(widths);
             for direction in DIRECTIONS {
                 let (_, log_det) = batch.values(&layer, direction, dtype);
-                assert_eq!(log_det.iter().all(|l| *l == 0.0), case.volume_preserving, "{what}");
+                assert_eq!(
+                    log_det.iter().all(|l| *l == 0.0),
+                    case.volume_preserving,
+                    "{what}"
+                );
             }
         }
     });
@@ -335,7 +430,9 @@ fn zero_weights_are_the_identity() {
         if matches!(case.config, LayerConfig::Permutation(_)) {
             return;
         }
-        let layer = case.config.init::<Flex>(widths, &Default::default(), &mut Stream::new(5, 7));
+        let layer =
+            case.config
+                .init::<Flex>(widths, &FlexDevice::default(), &mut Stream::new(5, 7));
         let batch = Batch::normal(widths);
         for direction in DIRECTIONS {
             let (y, log_det) = batch.values(&layer, direction, DType::F32);

@@ -99,13 +99,18 @@ impl Experiment {
             Some("all") => Ok(self.methods.clone()),
             Some(list) => list
                 .split(',')
-                .map(|name| match self.methods.iter().find(|m| m.name == name.trim()) {
-                    Some(method) => Ok(method.clone()),
-                    None => {
-                        let known: Vec<&str> = self.methods.iter().map(|m| m.name).collect();
-                        bail!("unknown method `{name}`; expected all or some of {}", known.join(", "))
-                    }
-                })
+                .map(
+                    |name| match self.methods.iter().find(|m| m.name == name.trim()) {
+                        Some(method) => Ok(method.clone()),
+                        None => {
+                            let known: Vec<&str> = self.methods.iter().map(|m| m.name).collect();
+                            bail!(
+                                "unknown method `{name}`; expected all or some of {}",
+                                known.join(", ")
+                            )
+                        }
+                    },
+                )
                 .collect(),
         }
     }
@@ -127,7 +132,11 @@ mod tests {
                     let json = config.to_json().unwrap();
                     assert_eq!(&serde_json::from_str::<RunConfig>(&json).unwrap(), config);
                     for c in &experiment.table_conditions {
-                        assert!(config.evaluate.conditions.contains(&vec![*c]), "{} {c}", method.name);
+                        assert!(
+                            config.evaluate.conditions.contains(&vec![*c]),
+                            "{} {c}",
+                            method.name
+                        );
                     }
                 }
             }

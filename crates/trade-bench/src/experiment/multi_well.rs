@@ -20,9 +20,7 @@ use trade_core::{
 };
 use trade_flows::{
     BaseVariance, ConditionerConfig, FlowConfig, LastLayer, PreprocessConfig, Stage,
-    layer::{
-        AffineCouplingConfig, AffineKind, LayerConfig, PermutationKind, SoftClamp,
-    },
+    layer::{AffineCouplingConfig, AffineKind, LayerConfig, PermutationKind, SoftClamp},
 };
 use trade_targets::{TargetConfig, exact::MultiWellConfig};
 
@@ -130,15 +128,28 @@ impl Sizes {
     fn train(&self, max_lr: f64) -> TrainConfig {
         TrainConfig {
             steps: self.steps,
-            learning_rate: LearningRate::OneCycle(OneCycle { max_lr, ..OneCycle::default() }),
-            adam: AdamConfig { clip_norm: Some(3.0), ..AdamConfig::default() },
+            learning_rate: LearningRate::OneCycle(OneCycle {
+                max_lr,
+                ..OneCycle::default()
+            }),
+            adam: AdamConfig {
+                clip_norm: Some(3.0),
+                ..AdamConfig::default()
+            },
             ..TrainConfig::default()
         }
     }
 
     fn spline(&self) -> FlowConfig {
         let hidden = [self.hidden; 2];
-        spline_flow(DIM, self.blocks, 8, &hidden, PreprocessConfig::Log, BaseVariance::Control)
+        spline_flow(
+            DIM,
+            self.blocks,
+            8,
+            &hidden,
+            PreprocessConfig::Log,
+            BaseVariance::Control,
+        )
     }
 
     /// The temperature-steerable flow: volume preserving, augmented, blind to the temperature
@@ -166,20 +177,38 @@ impl Sizes {
                         LayerConfig::Permutation(PermutationKind::Hard),
                     ],
                 },
-                Stage { repeat: 1, of: vec![LayerConfig::ActNorm] },
+                Stage {
+                    repeat: 1,
+                    of: vec![LayerConfig::ActNorm],
+                },
             ],
             ..self.spline()
         }
     }
 
     fn nll(&self) -> ObjectiveConfig {
-        plain(LossConfig::Nll(NllConfig { batch: self.batch, ..NllConfig::default() }))
+        plain(LossConfig::Nll(NllConfig {
+            batch: self.batch,
+            ..NllConfig::default()
+        }))
     }
 
     fn trade(&self, loss: LossConfig) -> RunConfig {
         // From 20 % of training, cosine ramp.
-        let weight = Ramp { start: 0.0, end: 1.0, pct_start: 0.2, ..Ramp::default() };
-        self.run(vec![self.nll(), ObjectiveConfig { loss, weight, adaptive: self.adaptive }])
+        let weight = Ramp {
+            start: 0.0,
+            end: 1.0,
+            pct_start: 0.2,
+            ..Ramp::default()
+        };
+        self.run(vec![
+            self.nll(),
+            ObjectiveConfig {
+                loss,
+                weight,
+                adaptive: self.adaptive,
+            },
+        ])
     }
 
     fn grid(&self, energy: EnergyOrigin, causality: bool) -> RunConfig {
@@ -204,7 +233,10 @@ impl Sizes {
     fn continuous(&self, energy: EnergyOrigin, points: SampleOrigin) -> RunConfig {
         self.trade(LossConfig::TradeContinuous(TradeContinuousConfig {
             trade: smooth(energy, points),
-            schedule: Schedule::SkewedLogUniform { s_min: 0.01, s_max: 1.5 },
+            schedule: Schedule::SkewedLogUniform {
+                s_min: 0.01,
+                s_max: 1.5,
+            },
             samples: self.batch,
             expectation_from: points,
             ..TradeContinuousConfig::default()
@@ -213,11 +245,20 @@ impl Sizes {
 }
 
 fn smooth(energy: EnergyOrigin, points: SampleOrigin) -> TradeConfig {
-    TradeConfig { energy, points, penalty: Robust::SmoothL1(5e-4), ..TradeConfig::default() }
+    TradeConfig {
+        energy,
+        points,
+        penalty: Robust::SmoothL1(5e-4),
+        ..TradeConfig::default()
+    }
 }
 
 fn plain(loss: LossConfig) -> ObjectiveConfig {
-    ObjectiveConfig { loss, weight: Ramp::constant(1.0), adaptive: None }
+    ObjectiveConfig {
+        loss,
+        weight: Ramp::constant(1.0),
+        adaptive: None,
+    }
 }
 
 /// The experiment with the baselines and the ablation of the paper.
@@ -225,7 +266,12 @@ pub(super) fn experiment(preset: Preset) -> Experiment {
     use EnergyOrigin::{FlowAtBase, FlowAtCondition, GroundTruth};
     use SampleOrigin::{Data, Flow};
     let sizes = Sizes::of(preset);
-    let (batch, uniform) = (sizes.batch, Schedule::Uniform { spacing: Spacing::Log });
+    let (batch, uniform) = (
+        sizes.batch,
+        Schedule::Uniform {
+            spacing: Spacing::Log,
+        },
+    );
     let mut tsf = sizes.run(vec![sizes.nll()]);
     tsf.flow = sizes.steerable();
     tsf.train = sizes.train(sizes.tsf_lr);
@@ -244,17 +290,43 @@ pub(super) fn experiment(preset: Preset) -> Experiment {
         conditions: uniform,
         ..LogVarianceConfig::default()
     }));
-    let main = |name, label, config| Method { name, label, main: true, config };
-    let further = |name, label, config| Method { name, label, main: false, config };
+    let main = |name, label, config| Method {
+        name,
+        label,
+        main: true,
+        config,
+    };
+    let further = |name, label, config| Method {
+        name,
+        label,
+        main: false,
+        config,
+    };
     let methods = vec![
         main("nll", "NLL at T = 1 only", sizes.run(vec![sizes.nll()])),
         main("reverse-kl", "reverse KL", sizes.run(vec![reverse_kl])),
-        main("reweighting", "reweighted NLL", sizes.run(vec![sizes.nll(), reweighted])),
+        main(
+            "reweighting",
+            "reweighted NLL",
+            sizes.run(vec![sizes.nll(), reweighted]),
+        ),
         main("tsf", "volume preserving (TSF)", tsf),
         main("trade-grid", "TRADE, grid", sizes.grid(GroundTruth, true)),
-        main("trade-continuous", "TRADE, continuous", sizes.continuous(GroundTruth, Flow)),
-        main("trade-energy-free", "TRADE, energy-free (grid)", sizes.grid(FlowAtBase, true)),
-        further("log-variance", "log variance", sizes.run(vec![sizes.nll(), log_variance])),
+        main(
+            "trade-continuous",
+            "TRADE, continuous",
+            sizes.continuous(GroundTruth, Flow),
+        ),
+        main(
+            "trade-energy-free",
+            "TRADE, energy-free (grid)",
+            sizes.grid(FlowAtBase, true),
+        ),
+        further(
+            "log-variance",
+            "log variance",
+            sizes.run(vec![sizes.nll(), log_variance]),
+        ),
         further(
             "trade-grid-no-causality",
             "TRADE, grid, no causality",

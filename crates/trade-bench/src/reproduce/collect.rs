@@ -59,19 +59,31 @@ pub(super) fn results(
 
 /// The measurement at the base, to which `log Z` is relative.
 fn at_base(evaluation: &Evaluation, base: f64) -> Option<&AtCondition> {
-    evaluation.at.iter().find(|a| (a.condition[0] - base).abs() < 1e-9)
+    evaluation
+        .at
+        .iter()
+        .find(|a| (a.condition[0] - base).abs() < 1e-9)
 }
 
 fn truth(evaluation: &Evaluation, base: f64) -> Option<ExactCurves> {
     let start = at_base(evaluation, base)?.exact_log_z?;
-    let log_z = evaluation.at.iter().map(|a| Some(a.exact_log_z? - start)).collect::<Option<_>>()?;
+    let log_z = evaluation
+        .at
+        .iter()
+        .map(|a| Some(a.exact_log_z? - start))
+        .collect::<Option<_>>()?;
     let marginals = evaluation
         .marginals
         .iter()
         .filter_map(|m| {
             let y = m.exact.clone()?;
             let x = m.edges.windows(2).map(|e| 0.5 * (e[0] + e[1])).collect();
-            Some(Curve { condition: m.condition[0], axis: axis(m), x, y })
+            Some(Curve {
+                condition: m.condition[0],
+                axis: axis(m),
+                x,
+                y,
+            })
         })
         .collect();
     Some(ExactCurves { log_z, marginals })
@@ -118,7 +130,11 @@ fn seed(number: u64, folder: &RunFolder, evaluation: &Evaluation, base: f64) -> 
         .iter()
         .map(|report| TrainPoint {
             step: report.step as u64,
-            terms: report.terms.iter().map(|t| (t.name.clone(), t.loss)).collect(),
+            terms: report
+                .terms
+                .iter()
+                .map(|t| (t.name.clone(), t.loss))
+                .collect(),
             learning_rate: report.learning_rate,
             grad_norm: report.grad_norm,
         })

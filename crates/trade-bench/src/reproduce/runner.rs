@@ -33,9 +33,14 @@ pub(super) fn runs(methods: &[Method], seeds: u64, out: &Path) -> Vec<Run> {
             methods.iter().map(move |method| Run {
                 method: method.name,
                 seed,
-                config: RunConfig { seed, ..method.config.clone() },
+                config: RunConfig {
+                    seed,
+                    ..method.config.clone()
+                },
                 folder: RunFolder::new(
-                    out.join("runs").join(method.name).join(format!("seed-{seed}")),
+                    out.join("runs")
+                        .join(method.name)
+                        .join(format!("seed-{seed}")),
                 ),
             })
         })
@@ -60,7 +65,9 @@ pub(super) fn train_all(runs: &[Run], device: Option<&str>, jobs: Option<usize>)
     let tool = tool()?;
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let on_gpu = device.is_some_and(|d| d.starts_with("cuda") || d.starts_with("wgpu"));
-    let jobs = jobs.unwrap_or(if on_gpu { 1 } else { cores }).clamp(1, runs.len().max(1));
+    let jobs = jobs
+        .unwrap_or(if on_gpu { 1 } else { cores })
+        .clamp(1, runs.len().max(1));
     let threads = (cores / jobs).max(1);
     let next = AtomicUsize::new(0);
     let failures = Mutex::new(Vec::new());
@@ -88,7 +95,12 @@ pub(super) fn train_all(runs: &[Run], device: Option<&str>, jobs: Option<usize>)
     });
     let failures = failures.into_inner().unwrap_or_default();
     if !failures.is_empty() {
-        bail!("{} of {} runs failed:\n{}", failures.len(), runs.len(), failures.join("\n"));
+        bail!(
+            "{} of {} runs failed:\n{}",
+            failures.len(),
+            runs.len(),
+            failures.join("\n")
+        );
     }
     Ok(())
 }
@@ -125,7 +137,9 @@ fn finish(run: &Run, tool: &Path, device: Option<&str>, threads: usize) -> Resul
         Ok(())
     };
     let config = folder.config();
-    let config = config.to_str().context("the path of the run is not valid Unicode")?;
+    let config = config
+        .to_str()
+        .context("the path of the run is not valid Unicode")?;
     call(&["train", config, "--resume", "--out"])?;
     call(&["evaluate"])?;
     Ok(true)

@@ -90,7 +90,11 @@ impl<B: Backend, const D: usize> Dual<B, D> {
 
     /// Clamps the value; the tangent is zero where the value was outside.
     pub fn clamp(self, min: f64, max: f64) -> Self {
-        let outside = self.value.clone().lower_elem(min).bool_or(self.value.clone().greater_elem(max));
+        let outside = self
+            .value
+            .clone()
+            .lower_elem(min)
+            .bool_or(self.value.clone().greater_elem(max));
         Self {
             value: self.value.clamp(min, max),
             tangent: self.tangent.map(|t| t.mask_fill(outside, 0.0)),

@@ -15,8 +15,20 @@ impl<B: Backend, const D: usize> Add for Dual<B, D> {
         let tangent = join(
             self.tangent,
             other.tangent,
-            |t| if t.shape() == shape { t } else { t.expand(shape.clone()) },
-            |t| if t.shape() == shape { t } else { t.expand(shape.clone()) },
+            |t| {
+                if t.shape() == shape {
+                    t
+                } else {
+                    t.expand(shape.clone())
+                }
+            },
+            |t| {
+                if t.shape() == shape {
+                    t
+                } else {
+                    t.expand(shape.clone())
+                }
+            },
             |a, b| a + b,
         );
         Self { value, tangent }
@@ -48,7 +60,10 @@ impl<B: Backend, const D: usize> Mul for Dual<B, D> {
             |t| t * left.clone(),
             |a, b| a + b,
         );
-        Self { value: left * right, tangent }
+        Self {
+            value: left * right,
+            tangent,
+        }
     }
 }
 
@@ -62,7 +77,10 @@ impl<B: Backend, const D: usize> Div for Dual<B, D> {
 impl<B: Backend, const D: usize> Dual<B, D> {
     /// `x + s`.
     pub fn add_scalar(self, s: f64) -> Self {
-        Self { value: self.value.add_scalar(s), tangent: self.tangent }
+        Self {
+            value: self.value.add_scalar(s),
+            tangent: self.tangent,
+        }
     }
 
     /// `x · s`.
@@ -117,7 +135,10 @@ impl<B: Backend> Dual<B, 2> {
             |t| left.clone().matmul(t),
             |a, b| a + b,
         );
-        Self { value: left.matmul(right), tangent }
+        Self {
+            value: left.matmul(right),
+            tangent,
+        }
     }
 
     /// Sum over the columns: `[n, d] → [n]`.
@@ -138,7 +159,12 @@ impl<B: Backend> Dual<B, 4> {
         bias: Option<Tensor<B, 1>>,
         options: ConvOptions<2>,
     ) -> Self {
-        let tangent = self.tangent.map(|t| conv2d(t, weight.clone(), None, options.clone()));
-        Self { value: conv2d(self.value, weight, bias, options), tangent }
+        let tangent = self
+            .tangent
+            .map(|t| conv2d(t, weight.clone(), None, options.clone()));
+        Self {
+            value: conv2d(self.value, weight, bias, options),
+            tangent,
+        }
     }
 }

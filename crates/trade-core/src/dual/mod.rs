@@ -41,22 +41,33 @@ pub struct Dual<B: Backend, const D: usize> {
 impl<B: Backend, const D: usize> Dual<B, D> {
     /// A value with its tangent; both have the same shape.
     pub fn new(value: Tensor<B, D>, tangent: Tensor<B, D>) -> Self {
-        Self { value, tangent: Some(tangent) }
+        Self {
+            value,
+            tangent: Some(tangent),
+        }
     }
 
     /// A value that does not depend on the condition.
     pub fn constant(value: Tensor<B, D>) -> Self {
-        Self { value, tangent: None }
+        Self {
+            value,
+            tangent: None,
+        }
     }
 
     /// Zeros of the given shape on the device and in the precision of `self`.
     pub fn zeros<const E: usize>(&self, shape: [usize; E]) -> Dual<B, E> {
-        Dual::constant(Tensor::zeros(shape, (&self.value.device(), self.value.dtype())))
+        Dual::constant(Tensor::zeros(
+            shape,
+            (&self.value.device(), self.value.dtype()),
+        ))
     }
 
     /// The tangent, written out as zeros where it is `None`.
     pub fn tangent_or_zeros(&self) -> Tensor<B, D> {
-        self.tangent.clone().unwrap_or_else(|| self.value.zeros_like())
+        self.tangent
+            .clone()
+            .unwrap_or_else(|| self.value.zeros_like())
     }
 
     /// The shape of the value.
@@ -71,13 +82,19 @@ impl<B: Backend, const D: usize> Dual<B, D> {
 
     /// Applies a linear map to value and tangent alike.
     pub fn linear<const E: usize>(self, map: impl Fn(Tensor<B, D>) -> Tensor<B, E>) -> Dual<B, E> {
-        Dual { value: map(self.value), tangent: self.tangent.map(map) }
+        Dual {
+            value: map(self.value),
+            tangent: self.tangent.map(map),
+        }
     }
 
     /// The chain rule for an element-wise function: `value` is `f(x)`, and `derivative` gives
     /// `f'(x)` when it is asked for, that is only if there is a tangent.
     fn chain(self, value: Tensor<B, D>, derivative: impl FnOnce() -> Tensor<B, D>) -> Self {
-        Self { value, tangent: self.tangent.map(|t| t * derivative()) }
+        Self {
+            value,
+            tangent: self.tangent.map(|t| t * derivative()),
+        }
     }
 }
 

@@ -47,21 +47,30 @@ impl<B: Backend, const D: usize> Dual<B, D> {
                 Some(left.mask_where(mask.clone(), right))
             }
         };
-        Self { value: self.value.mask_where(mask, other.value), tangent }
+        Self {
+            value: self.value.mask_where(mask, other.value),
+            tangent,
+        }
     }
 
     /// Concatenates along one dimension; if any part has a tangent the result has.
     pub fn cat(parts: Vec<Self>, dim: usize) -> Self {
-        let tangent = parts.iter().any(|p| p.tangent.is_some()).then(|| {
-            Tensor::cat(parts.iter().map(Self::tangent_or_zeros).collect(), dim)
-        });
-        Self { value: Tensor::cat(parts.into_iter().map(|p| p.value).collect(), dim), tangent }
+        let tangent = parts
+            .iter()
+            .any(|p| p.tangent.is_some())
+            .then(|| Tensor::cat(parts.iter().map(Self::tangent_or_zeros).collect(), dim));
+        Self {
+            value: Tensor::cat(parts.into_iter().map(|p| p.value).collect(), dim),
+            tangent,
+        }
     }
 
     /// Value and tangent stacked along the first dimension, `[2n, …]`: linear maps then take both
     /// in one product. `None` if there is no tangent.
     pub fn stacked(&self) -> Option<Tensor<B, D>> {
-        self.tangent.as_ref().map(|t| Tensor::cat(vec![self.value.clone(), t.clone()], 0))
+        self.tangent
+            .as_ref()
+            .map(|t| Tensor::cat(vec![self.value.clone(), t.clone()], 0))
     }
 
     /// The inverse of [`stacked`](Self::stacked).
@@ -75,7 +84,10 @@ impl<B: Backend> Dual<B, 1> {
     /// Adds two log densities or log determinants.
     pub fn plus(self, other: Self) -> Self {
         let tangent = join(self.tangent, other.tangent, |t| t, |t| t, |a, b| a + b);
-        Self { value: self.value + other.value, tangent }
+        Self {
+            value: self.value + other.value,
+            tangent,
+        }
     }
 
     /// `[n] → [n, 1]`.

@@ -1,7 +1,7 @@
 //! Values against the standard library, tangents against central differences, in f64.
 
 use burn::tensor::{Bool, Int, TensorData, ops::ConvOptions};
-use burn_flex::Flex;
+use burn_flex::{Flex, FlexDevice};
 
 use super::*;
 use crate::random::Stream;
@@ -12,7 +12,10 @@ type D2 = Dual<Flex, 2>;
 const STEP: f64 = 1e-5;
 
 fn tensor<const D: usize>(values: Vec<f64>, shape: [usize; D]) -> Tensor<Flex, D> {
-    let tensor = Tensor::from_data(TensorData::new(values, shape), (&Default::default(), DType::F64));
+    let tensor = Tensor::from_data(
+        TensorData::new(values, shape),
+        (&FlexDevice::default(), DType::F64),
+    );
     assert_eq!(tensor.dtype(), DType::F64);
     tensor
 }
@@ -22,14 +25,21 @@ fn normal<const D: usize>(shape: [usize; D], seed: u64) -> Tensor<Flex, D> {
 }
 
 fn numbers<const D: usize>(tensor: &Tensor<Flex, D>) -> Vec<f64> {
-    assert_eq!(tensor.dtype(), DType::F64, "a test in double precision left it");
+    assert_eq!(
+        tensor.dtype(),
+        DType::F64,
+        "a test in double precision left it"
+    );
     tensor.to_data().to_vec().unwrap()
 }
 
 fn assert_close(name: &str, found: &[f64], expected: &[f64], tolerance: f64) {
     assert_eq!(found.len(), expected.len(), "{name}");
     for (f, e) in found.iter().zip(expected) {
-        assert!((f - e).abs() <= tolerance * (1.0 + e.abs()), "{name}: {f}, expected {e}");
+        assert!(
+            (f - e).abs() <= tolerance * (1.0 + e.abs()),
+            "{name}: {f}, expected {e}"
+        );
     }
 }
 
@@ -43,11 +53,22 @@ fn check<const D: usize, const E: usize>(
     let v = normal(x.dims(), 900);
     let found = f(Dual::new(x.clone(), v.clone()));
     let at = |step: f64| f(Dual::constant(x.clone() + v.clone().mul_scalar(step)));
-    assert!(at(0.0).tangent.is_none(), "{name}: a tangent out of nothing");
-    assert_eq!(numbers(&found.value), numbers(&at(0.0).value), "{name}: values");
+    assert!(
+        at(0.0).tangent.is_none(),
+        "{name}: a tangent out of nothing"
+    );
+    assert_eq!(
+        numbers(&found.value),
+        numbers(&at(0.0).value),
+        "{name}: values"
+    );
     let expected = (at(STEP).value - at(-STEP).value).div_scalar(2.0 * STEP);
     let tangent = found.tangent.unwrap();
-    assert_eq!(tangent.dims(), found.value.dims(), "{name}: shape of the tangent");
+    assert_eq!(
+        tangent.dims(),
+        found.value.dims(),
+        "{name}: shape of the tangent"
+    );
     assert_close(name, &numbers(&tangent), &numbers(&expected), 1e-8);
 }
 
@@ -67,10 +88,17 @@ fn check_pair<const D: usize, const E: usize>(
         };
         f(shifted(&x, &v), shifted(&y, &w)).value
     };
-    let found = f(Dual::new(x.clone(), v.clone()), Dual::new(y.clone(), w.clone()));
+    let found = f(
+        Dual::new(x.clone(), v.clone()),
+        Dual::new(y.clone(), w.clone()),
+    );
     let expected = (at(STEP) - at(-STEP)).div_scalar(2.0 * STEP);
     let tangent = found.tangent.unwrap();
-    assert_eq!(tangent.dims(), found.value.dims(), "{name}: shape of the tangent");
+    assert_eq!(
+        tangent.dims(),
+        found.value.dims(),
+        "{name}: shape of the tangent"
+    );
     assert_close(name, &numbers(&tangent), &numbers(&expected), 1e-8);
 }
 
@@ -87,7 +115,12 @@ fn elementary_functions() {
         ("log1p", Dual::log1p, f64::ln_1p, true),
         ("tanh", Dual::tanh, f64::tanh, false),
         ("atan", Dual::atan, f64::atan, false),
-        ("sigmoid", Dual::sigmoid, |x| 1.0 / (1.0 + (-x).exp()), false),
+        (
+            "sigmoid",
+            Dual::sigmoid,
+            |x| 1.0 / (1.0 + (-x).exp()),
+            false,
+        ),
         ("silu", Dual::silu, |x| x / (1.0 + (-x).exp()), false),
         ("softplus", Dual::softplus, stable_softplus, false),
         ("sin", Dual::sin, f64::sin, false),
@@ -105,7 +138,12 @@ fn elementary_functions() {
             x = x.abs().add_scalar(0.3);
         }
         let expected: Vec<f64> = numbers(&x).into_iter().map(plain).collect();
-        assert_close(name, &numbers(&dual(Dual::constant(x.clone())).value), &expected, 1e-14);
+        assert_close(
+            name,
+            &numbers(&dual(Dual::constant(x.clone())).value),
+            &expected,
+            1e-14,
+        );
         check(name, x, dual);
     }
 }
@@ -118,7 +156,10 @@ fn sums_and_products_broadcast() {
         [full(), normal([4, 1], 3).abs().add_scalar(0.5)],
         [normal([4, 1], 3).abs().add_scalar(0.5), full()],
         [full(), normal([1, 5], 3).abs().add_scalar(0.5)],
-        [normal([4, 1], 3).abs().add_scalar(0.5), normal([1, 5], 4).abs().add_scalar(0.5)],
+        [
+            normal([4, 1], 3).abs().add_scalar(0.5),
+            normal([1, 5], 4).abs().add_scalar(0.5),
+        ],
     ];
     for pair in pairs {
         check_pair("add", pair.clone(), |x, y| x + y);
@@ -132,7 +173,9 @@ fn sums_and_products_broadcast() {
 #[test]
 fn a_product_with_itself_has_both_tangents() {
     check("x · x", normal([3, 4], 7), |x| x.clone() * x);
-    check("x / (1 + x²)", normal([3, 4], 7), |x| x.clone() / x.square().add_scalar(1.0));
+    check("x / (1 + x²)", normal([3, 4], 7), |x| {
+        x.clone() / x.square().add_scalar(1.0)
+    });
 }
 
 #[test]
@@ -155,7 +198,12 @@ fn softmax_keeps_far_logits_finite() {
     check("softmax", x.clone(), |x| x.softmax(1));
     let p = numbers(&D2::constant(x).softmax(1).value);
     let second = 1.0 / (1.0 + 1_f64.exp());
-    assert_close("softmax", &p, &[1.0 - second, 0.0, second, 1.0, 0.0, 0.0], 1e-15);
+    assert_close(
+        "softmax",
+        &p,
+        &[1.0 - second, 0.0, second, 1.0, 0.0, 0.0],
+        1e-15,
+    );
 }
 
 #[test]
@@ -166,29 +214,53 @@ fn softplus_over_the_whole_range() {
     // Relative errors: the values span 87 orders of magnitude.
     let relative = |found: f64, expected: f64| (found / expected - 1.0).abs();
     for (value, x) in numbers(&found.value).iter().zip(points) {
-        assert!(relative(*value, stable_softplus(x)) < 1e-14, "softplus({x}) = {value}");
+        assert!(
+            relative(*value, stable_softplus(x)) < 1e-14,
+            "softplus({x}) = {value}"
+        );
     }
     for (slope, x) in numbers(&found.tangent.unwrap()).iter().zip(points) {
-        let expected = if x < 0.0 { x.exp() / (1.0 + x.exp()) } else { 1.0 / (1.0 + (-x).exp()) };
-        assert!(relative(*slope, expected) < 1e-14, "softplus'({x}) = {slope}");
+        let expected = if x < 0.0 {
+            x.exp() / (1.0 + x.exp())
+        } else {
+            1.0 / (1.0 + (-x).exp())
+        };
+        assert!(
+            relative(*slope, expected) < 1e-14,
+            "softplus'({x}) = {slope}"
+        );
     }
 
-    let single = Tensor::<Flex, 1>::from_floats([-200.0, -80.0, -30.0, 30.0, 200.0], &Default::default());
+    let single =
+        Tensor::<Flex, 1>::from_floats([-200.0, -80.0, -30.0, 30.0, 200.0], &FlexDevice::default());
     let found = Dual::new(single.clone(), single.ones_like()).softplus();
     let values: Vec<f32> = found.value.into_data().to_vec().unwrap();
     let slopes: Vec<f32> = found.tangent.unwrap().into_data().to_vec().unwrap();
     // e^{−200} is below the smallest single; e^{−80} is not.
-    assert_eq!((values[0], values[4], slopes[0], slopes[4]), (0.0, 200.0, 0.0, 1.0));
+    assert_eq!(
+        (values[0], values[4], slopes[0], slopes[4]),
+        (0.0, 200.0, 0.0, 1.0)
+    );
     for (i, x) in [(1, -80.0_f64), (2, -30.0)] {
-        assert!(relative(f64::from(values[i]), x.exp()) < 1e-5, "{}", values[i]);
-        assert!(relative(f64::from(slopes[i]), x.exp()) < 1e-5, "{}", slopes[i]);
+        assert!(
+            relative(f64::from(values[i]), x.exp()) < 1e-5,
+            "{}",
+            values[i]
+        );
+        assert!(
+            relative(f64::from(slopes[i]), x.exp()) < 1e-5,
+            "{}",
+            slopes[i]
+        );
     }
 }
 
 #[test]
 fn clamp_stops_the_tangent_outside() {
     check("clamp", normal([5, 6], 10), |x| x.clamp(-0.5, 0.8));
-    check("clamp from below", normal([5, 6], 10), |x| x.clamp(0.0, f64::INFINITY));
+    check("clamp from below", normal([5, 6], 10), |x| {
+        x.clamp(0.0, f64::INFINITY)
+    });
     let x = tensor(vec![-2.0, -1.0, 0.0, 1.0, 2.0], [5]);
     let found = Dual::new(x.clone(), x.ones_like()).clamp(-1.0, 1.0);
     assert_eq!(numbers(&found.value), [-1.0, -1.0, 0.0, 1.0, 1.0]);
@@ -203,31 +275,45 @@ fn moves_and_selections() {
     check("slice_dim", x(), |x| x.slice_dim(1, 1..3));
     check("repeat_dim", normal([3, 1], 11), |x| x.repeat_dim(1, 4));
     check("into_column", normal([3], 11), Dual::into_column);
-    check("linear", x(), |x| x.linear(|t| t.mul_scalar(3.0).sum_dim(0)));
-    let device = Default::default();
+    check("linear", x(), |x| {
+        x.linear(|t| t.mul_scalar(3.0).sum_dim(0))
+    });
+    let device = FlexDevice::default();
     let columns = Tensor::<Flex, 1, Int>::from_ints([3, 0, 0], &device);
     check("select", x(), |x| x.select(1, columns.clone()));
     let indices = Tensor::<Flex, 2, Int>::from_ints([[1, 0], [3, 3], [2, 1]], &device);
     check("gather", x(), |x| x.gather(1, indices.clone()));
-    let gathered = D2::constant(tensor((0..12).map(f64::from).collect(), [3, 4])).gather(1, indices);
+    let gathered =
+        D2::constant(tensor((0..12).map(f64::from).collect(), [3, 4])).gather(1, indices);
     assert_eq!(numbers(&gathered.value), [1.0, 0.0, 7.0, 7.0, 10.0, 9.0]);
 }
 
 #[test]
 fn mask_where_takes_value_and_tangent_from_one_side() {
-    let device = Default::default();
-    let mask = Tensor::<Flex, 2, Bool>::from_data([[true, false, true], [false, false, true]], &device);
+    let device = FlexDevice::default();
+    let mask =
+        Tensor::<Flex, 2, Bool>::from_data([[true, false, true], [false, false, true]], &device);
     let pair = [normal([2, 3], 12), normal([2, 3], 13)];
-    check_pair("mask_where", pair.clone(), |x, y| x.mask_where(mask.clone(), y));
+    check_pair("mask_where", pair.clone(), |x, y| {
+        x.mask_where(mask.clone(), y)
+    });
     let [x, y] = pair;
     let nan = x.zeros_like().add_scalar(f64::NAN);
     // What is not taken may be anything.
     let left = Dual::new(x.clone().mask_where(mask.clone(), nan.clone()), nan.clone());
     let taken = left.mask_where(mask.clone(), Dual::constant(y.clone()));
     let tangent = numbers(&taken.tangent.unwrap());
-    assert_eq!(numbers(&taken.value), numbers(&x.mask_where(mask.clone(), y)));
+    assert_eq!(
+        numbers(&taken.value),
+        numbers(&x.mask_where(mask.clone(), y))
+    );
     let expected = [0.0, f64::NAN, 0.0, f64::NAN, f64::NAN, 0.0];
-    assert!(tangent.iter().zip(expected).all(|(t, e)| t.is_nan() == e.is_nan() && (t.is_nan() || *t == e)));
+    assert!(
+        tangent
+            .iter()
+            .zip(expected)
+            .all(|(t, e)| t.is_nan() == e.is_nan() && (t.is_nan() || *t == e))
+    );
 }
 
 #[test]
@@ -237,7 +323,12 @@ fn cat_fills_missing_tangents_with_zeros() {
         let join = |x, y| Dual::cat(vec![x, Dual::constant(middle.clone()), y], dim);
         check_pair("cat", [normal([3, 3], 14), normal([3, 3], 16)], join);
     }
-    let parts = || vec![D2::constant(normal([2, 2], 1)), Dual::constant(normal([2, 3], 2))];
+    let parts = || {
+        vec![
+            D2::constant(normal([2, 2], 1)),
+            Dual::constant(normal([2, 3], 2)),
+        ]
+    };
     assert!(Dual::cat(parts(), 1).tangent.is_none());
 }
 
@@ -248,7 +339,10 @@ fn stacked_and_back() {
     assert_eq!(stacked.dims(), [6, 4]);
     let back = D2::from_stacked(stacked);
     assert_eq!(numbers(&back.value), numbers(&dual.value));
-    assert_eq!(numbers(&back.tangent.unwrap()), numbers(&dual.tangent.clone().unwrap()));
+    assert_eq!(
+        numbers(&back.tangent.unwrap()),
+        numbers(&dual.tangent.clone().unwrap())
+    );
     assert!(D2::constant(dual.value).stacked().is_none());
 }
 
@@ -259,7 +353,10 @@ fn zeros_follow_the_precision() {
     assert_eq!((zeros.dtype(), zeros.dims()), (DType::F64, [2, 2, 2]));
     assert!(zeros.tangent.is_none());
     assert_eq!(numbers(&zeros.tangent_or_zeros()), [0.0; 8]);
-    assert_eq!(numbers(&dual.tangent_or_zeros()), numbers(&dual.tangent.unwrap()));
+    assert_eq!(
+        numbers(&dual.tangent_or_zeros()),
+        numbers(&dual.tangent.unwrap())
+    );
 }
 
 #[test]
@@ -270,7 +367,8 @@ fn matrix_products() {
     let (a, b) = (numbers(&a), numbers(&b));
     let entry = |i: usize, j: usize| (0..4).map(|k| a[i * 4 + k] * b[k * 5 + j]).sum::<f64>();
     let expected: Vec<f64> = (0..15).map(|at| entry(at / 5, at % 5)).collect();
-    let product = D2::constant(tensor(a.clone(), [3, 4])).matmul(Dual::constant(tensor(b.clone(), [4, 5])));
+    let product =
+        D2::constant(tensor(a.clone(), [3, 4])).matmul(Dual::constant(tensor(b.clone(), [4, 5])));
     assert_close("matmul", &numbers(&product.value), &expected, 1e-14);
 }
 
@@ -286,9 +384,14 @@ fn convolutions() {
     // Where the kernel covers the whole image: one inner product with the weights, plus the bias.
     let image = normal([1, 3, 3, 3], 26);
     let options = ConvOptions::new([1, 1], [0, 0], [1, 1], 1);
-    let found = Dual::constant(image.clone()).conv2d(weight.clone(), Some(normal([4], 24)), options);
+    let found =
+        Dual::constant(image.clone()).conv2d(weight.clone(), Some(normal([4], 24)), options);
     let (image, weight, bias) = (numbers(&image), numbers(&weight), numbers(&normal([4], 24)));
     let inner = |w: &[f64]| w.iter().zip(&image).map(|(a, b)| a * b).sum::<f64>();
-    let expected: Vec<f64> = weight.chunks(27).zip(bias).map(|(w, b)| inner(w) + b).collect();
+    let expected: Vec<f64> = weight
+        .chunks(27)
+        .zip(bias)
+        .map(|(w, b)| inner(w) + b)
+        .collect();
     assert_close("conv2d", &numbers(&found.value), &expected, 1e-14);
 }

@@ -38,7 +38,10 @@ impl Robust {
     pub fn validate(self, field: &str) -> Result<()> {
         match self {
             Self::Huber(delta) | Self::SmoothL1(delta) if !(delta > 0.0 && delta.is_finite()) => {
-                Err(Error::setting(field, format!("the width must be positive, found {delta}")))
+                Err(Error::setting(
+                    field,
+                    format!("the width must be positive, found {delta}"),
+                ))
             }
             _ => Ok(()),
         }
@@ -74,7 +77,8 @@ impl Clip {
             loss
         };
         let mut clipped = 0;
-        let mut count = |mask: Tensor<B, 1, burn::tensor::Bool>| clipped += scalar(mask.int().sum());
+        let mut count =
+            |mask: Tensor<B, 1, burn::tensor::Bool>| clipped += scalar(mask.int().sum());
         if let Some(limit) = self.log_clip {
             let above = loss.clone().greater_elem(limit);
             count(above.clone());
@@ -86,7 +90,12 @@ impl Clip {
             loss = loss.clamp_max(limit);
         }
         let left_out = if self.clip.is_none() { non_finite } else { 0 };
-        Clipped { loss, left_out, clipped, non_finite }
+        Clipped {
+            loss,
+            left_out,
+            clipped,
+            non_finite,
+        }
     }
 }
 
@@ -101,10 +110,19 @@ pub struct Clipped<B: Backend> {
 }
 
 impl<B: Backend> Clipped<B> {
-    /// The mean over the elements that count, `[1]`; 0 if none does.
+    /// Leaves `count` more elements out of the mean, whose loss was set to 0.
+    #[must_use]
+    pub(super) fn without(mut self, count: usize) -> Self {
+        self.left_out += count;
+        self.non_finite += count;
+        self
+    }
+
+    /// The mean over the elements that count, `[1]`; NaN if none does, so that the trainer sees a
+    /// step without a loss.
     pub fn mean(self) -> Tensor<B, 1> {
         let n = self.loss.dims()[0] - self.left_out;
-        self.loss.sum().div_scalar(n.max(1) as f64)
+        self.loss.sum().div_scalar(n as f64)
     }
 }
 
@@ -130,17 +148,29 @@ mod tests {
         assert_eq!(apply(Robust::Squared, r), [9.0, 0.25, 0.0625, 4.0]);
         assert_eq!(apply(Robust::Absolute, r), [3.0, 0.5, 0.25, 2.0]);
         assert_eq!(apply(Robust::Huber(1.0), r), [2.5, 0.125, 0.03125, 1.5]);
-        assert_eq!(apply(Robust::SmoothL1(0.5), [-3.0, 0.25, 0.0, 1.0]), [2.75, 0.0625, 0.0, 0.75]);
+        assert_eq!(
+            apply(Robust::SmoothL1(0.5), [-3.0, 0.25, 0.0, 1.0]),
+            [2.75, 0.0625, 0.0, 0.75]
+        );
     }
 
     #[test]
     fn clips_count_and_nan_counts_as_the_clip() {
         let loss = Tensor::<Flex, 1>::from_floats([1.0, 20.0, f32::NAN, 1e9], &Default::default());
-        let clipped = Clip { clip: Some(100.0), log_clip: Some(10.0) }.apply(loss.clone());
+        let clipped = Clip {
+            clip: Some(100.0),
+            log_clip: Some(10.0),
+        }
+        .apply(loss.clone());
         assert_eq!((clipped.clipped, clipped.non_finite), (3, 1));
         let mean: f32 = clipped.mean().into_scalar();
-        let expected = (1.0 + (11.0_f64.ln() + 10.0) + (91.0_f64.ln() + 10.0) + ((1e9 - 9.0_f64).ln() + 10.0)) / 4.0;
-        assert!((f64::from(mean) - expected).abs() < 1e-4, "{mean} {expected}");
+        let expected =
+            (1.0 + (11.0_f64.ln() + 10.0) + (91.0_f64.ln() + 10.0) + ((1e9 - 9.0_f64).ln() + 10.0))
+                / 4.0;
+        assert!(
+            (f64::from(mean) - expected).abs() < 1e-4,
+            "{mean} {expected}"
+        );
         let left_out = Clip::default().apply(loss.slice(0..3));
         assert!((left_out.mean().into_scalar() - 10.5).abs() < 1e-6);
     }

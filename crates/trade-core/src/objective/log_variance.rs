@@ -1,16 +1,14 @@
 //! The log-variance baseline.
 
-use burn::tensor::{Tensor, backend::AutodiffBackend};
+use burn::tensor::{ElementConversion, Tensor, backend::AutodiffBackend};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Clip, Objective, Problem, StepContext, Term, TermStatistics, Trainable, TrainableTarget};
+use super::{
+    Clip, Objective, Problem, StepContext, Term, TermStatistics, Trainable, TrainableTarget,
+};
 use crate::{
-    Condition, Density, Target,
-    dataset::upload,
-    error::Result,
-    grid::Spacing,
-    random::Purpose,
+    Condition, Density, Target, dataset::upload, error::Result, grid::Spacing, random::Purpose,
     schedule::Schedule,
 };
 
@@ -30,7 +28,9 @@ impl Default for LogVarianceConfig {
     fn default() -> Self {
         Self {
             batch: 512,
-            conditions: Schedule::Uniform { spacing: Spacing::Log },
+            conditions: Schedule::Uniform {
+                spacing: Spacing::Log,
+            },
             clip: Clip::default(),
         }
     }
@@ -61,12 +61,24 @@ where
     }
 
     fn evaluate(&mut self, step: &mut StepContext<'_, B, M>) -> Result<Term<B>> {
-        let Problem { target, bases, ranges, data } = &self.problem;
+        let Problem {
+            target,
+            bases,
+            ranges,
+            data,
+        } = &self.problem;
         let batch = self.config.batch;
         let progress = step.progress();
         let stream = step.streams.get(Purpose::Condition);
-        let c = self.config.conditions.draw(progress, ranges, bases, stream)?;
-        let control: Vec<f32> = c.iter().map(|&c| c as f32).collect::<Vec<_>>().repeat(batch);
+        let c = self
+            .config
+            .conditions
+            .draw(progress, ranges, bases, stream)?;
+        let control: Vec<f32> = c
+            .iter()
+            .map(|&c| c as f32)
+            .collect::<Vec<_>>()
+            .repeat(batch);
         // log Z depends on the context too: one context a step as well.
         let context = data.as_ref().filter(|d| d.contexts() > 0).and_then(|d| {
             let row = step.streams.get(Purpose::Evaluation).index(d.len());
@@ -76,16 +88,32 @@ where
             Condition::new(upload(control, ranges.len(), step.device)).with_context(context);
         let width = Density::<B::InnerBackend>::noise_dim(step.frozen);
         let noise = step.streams.get(Purpose::Latent).normal(batch * width);
-        let (x, _) = step.frozen.sample(upload(noise, width, step.device), &condition);
+        let (x, _) = step
+            .frozen
+            .sample(upload(noise, width, step.device), &condition);
         let log_q = Target::<B::InnerBackend>::log_density(&**target, x.clone(), &condition);
         let condition = Condition::<B>::new(Tensor::from_inner(condition.control.value))
             .with_context(condition.context.map(Tensor::from_inner));
         let x = super::nll::with_auxiliary_noise(Tensor::from_inner(x), step);
         let difference = step.model.log_prob(x, &condition).value - Tensor::from_inner(log_q);
-        let deviation = difference.clone() - difference.mean();
-        let clipped = self.config.clip.apply(deviation.square());
-        let statistics =
-            TermStatistics { ess: None, clipped: clipped.clipped, non_finite: clipped.non_finite };
-        Ok(Term { loss: clipped.mean(), statistics })
+        // One sample without density must not make the mean of all others infinite.
+        let bad = difference.clone().is_finite().bool_not();
+        let left_out: i64 = bad.clone().int().sum().into_scalar().elem();
+        let difference = difference.mask_fill(bad.clone(), 0.0);
+        let mean = difference
+            .clone()
+            .sum()
+            .div_scalar(batch as f64 - left_out as f64);
+        let squares = (difference - mean).square().mask_fill(bad, f64::NAN);
+        let clipped = self.config.clip.apply(squares);
+        let statistics = TermStatistics {
+            ess: None,
+            clipped: clipped.clipped,
+            non_finite: clipped.non_finite,
+        };
+        Ok(Term {
+            loss: clipped.mean(),
+            statistics,
+        })
     }
 }

@@ -20,12 +20,7 @@ pub use nll::{Nll, NllConfig};
 pub use reverse_kl::{ReverseKl, ReverseKlConfig};
 pub use reweighted_nll::{ReweightedNll, ReweightedNllConfig};
 
-use crate::{
-    Density, Target,
-    dataset::Dataset,
-    error::Result,
-    random::Streams,
-};
+use crate::{Density, Target, dataset::Dataset, error::Result, random::Streams};
 
 /// What is to be learned: the target, where data exist, and the range to carry them over.
 #[derive(Clone, Debug)]

@@ -27,7 +27,11 @@ pub struct NllConfig {
 
 impl Default for NllConfig {
     fn default() -> Self {
-        Self { batch: 512, noise: 0.0, clip: Clip::default() }
+        Self {
+            batch: 512,
+            noise: 0.0,
+            clip: Clip::default(),
+        }
     }
 }
 
@@ -41,7 +45,11 @@ pub struct Nll {
 impl Nll {
     /// The negative log likelihood of a dataset.
     pub fn new(config: NllConfig, data: Arc<Dataset>) -> Self {
-        Self { config, data, order: DataOrder::default() }
+        Self {
+            config,
+            data,
+            order: DataOrder::default(),
+        }
     }
 }
 
@@ -51,7 +59,9 @@ impl<B: AutodiffBackend, M: Trainable<B>> Objective<B, M> for Nll {
     }
 
     fn evaluate(&mut self, step: &mut StepContext<'_, B, M>) -> Result<Term<B>> {
-        let rows = self.order.next(self.config.batch, self.data.len(), step.streams.seed());
+        let rows = self
+            .order
+            .next(self.config.batch, self.data.len(), step.streams.seed());
         let (mut x, condition) = self.data.rows::<B>(&rows, step.device);
         let [n, d] = x.dims();
         if self.config.noise > 0.0 {
@@ -61,9 +71,15 @@ impl<B: AutodiffBackend, M: Trainable<B>> Objective<B, M> for Nll {
         let x = with_auxiliary_noise(x, step);
         let nll = step.model.log_prob(x, &condition).value.neg();
         let clipped = self.config.clip.apply(nll);
-        let statistics =
-            TermStatistics { ess: None, clipped: clipped.clipped, non_finite: clipped.non_finite };
-        Ok(Term { loss: clipped.mean(), statistics })
+        let statistics = TermStatistics {
+            ess: None,
+            clipped: clipped.clipped,
+            non_finite: clipped.non_finite,
+        };
+        Ok(Term {
+            loss: clipped.mean(),
+            statistics,
+        })
     }
 
     fn state(&self) -> serde_json::Value {
@@ -85,6 +101,9 @@ pub(super) fn with_auxiliary_noise<B: AutodiffBackend, M: Trainable<B>>(
     if extra == 0 {
         return x;
     }
-    let noise = step.streams.get(Purpose::Augmentation).normal(x.dims()[0] * extra);
+    let noise = step
+        .streams
+        .get(Purpose::Augmentation)
+        .normal(x.dims()[0] * extra);
     burn::tensor::Tensor::cat(vec![x, upload(noise, extra, step.device)], 1)
 }

@@ -4,13 +4,11 @@ use burn::tensor::backend::AutodiffBackend;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Clip, Objective, Problem, StepContext, Term, TermStatistics, Trainable, TrainableTarget};
+use super::{
+    Clip, Objective, Problem, StepContext, Term, TermStatistics, Trainable, TrainableTarget,
+};
 use crate::{
-    Condition, Target,
-    dataset::upload,
-    error::Result,
-    grid::Spacing,
-    random::Purpose,
+    Condition, Target, dataset::upload, error::Result, grid::Spacing, random::Purpose,
     schedule::Schedule,
 };
 
@@ -30,7 +28,9 @@ impl Default for ReverseKlConfig {
     fn default() -> Self {
         Self {
             batch: 512,
-            conditions: Some(Schedule::Uniform { spacing: Spacing::Log }),
+            conditions: Some(Schedule::Uniform {
+                spacing: Spacing::Log,
+            }),
             clip: Clip::default(),
         }
     }
@@ -61,7 +61,12 @@ where
     }
 
     fn evaluate(&mut self, step: &mut StepContext<'_, B, M>) -> Result<Term<B>> {
-        let Problem { target, bases, ranges, data } = &self.problem;
+        let Problem {
+            target,
+            bases,
+            ranges,
+            data,
+        } = &self.problem;
         let batch = self.config.batch;
         let mut control = Vec::with_capacity(batch * ranges.len());
         for i in 0..batch {
@@ -85,11 +90,19 @@ where
             Condition::new(upload(control, ranges.len(), step.device)).with_context(context);
         let width = step.model.noise_dim();
         let noise = step.streams.get(Purpose::Latent).normal(batch * width);
-        let (x, log_prob) = step.model.sample(upload(noise, width, step.device), &condition);
+        let (x, log_prob) = step
+            .model
+            .sample(upload(noise, width, step.device), &condition);
         let loss = log_prob - Target::<B>::log_density(&**target, x, &condition);
         let clipped = self.config.clip.apply(loss);
-        let statistics =
-            TermStatistics { ess: None, clipped: clipped.clipped, non_finite: clipped.non_finite };
-        Ok(Term { loss: clipped.mean(), statistics })
+        let statistics = TermStatistics {
+            ess: None,
+            clipped: clipped.clipped,
+            non_finite: clipped.non_finite,
+        };
+        Ok(Term {
+            loss: clipped.mean(),
+            statistics,
+        })
     }
 }

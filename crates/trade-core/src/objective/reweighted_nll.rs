@@ -34,7 +34,9 @@ impl Default for ReweightedNllConfig {
     fn default() -> Self {
         Self {
             batch: 512,
-            conditions: Schedule::Uniform { spacing: Spacing::Log },
+            conditions: Schedule::Uniform {
+                spacing: Spacing::Log,
+            },
             clip: Clip::default(),
         }
     }
@@ -53,7 +55,12 @@ pub struct ReweightedNll<T> {
 impl<T> ReweightedNll<T> {
     /// The weighted likelihood of a dataset.
     pub fn new(config: ReweightedNllConfig, problem: Problem<T>, data: Arc<Dataset>) -> Self {
-        Self { config, problem, data, order: DataOrder::default() }
+        Self {
+            config,
+            problem,
+            data,
+            order: DataOrder::default(),
+        }
     }
 }
 
@@ -68,20 +75,36 @@ where
     }
 
     fn evaluate(&mut self, step: &mut StepContext<'_, B, M>) -> Result<Term<B>> {
-        let Problem { target, bases, ranges, .. } = &self.problem;
+        let Problem {
+            target,
+            bases,
+            ranges,
+            ..
+        } = &self.problem;
         let Some(family) = Target::<B>::power_family(&**target) else {
             return Err(Error::setting(
                 "objectives.reweighted_nll",
                 "this baseline needs a target that is a power family with one control parameter",
             ));
         };
-        let rows = self.order.next(self.config.batch, self.data.len(), step.streams.seed());
+        if Density::<B>::augmentation(step.model) > 0 {
+            return Err(Error::setting(
+                "objectives.reweighted_nll",
+                "an augmented flow knows a bound of its density only, and no weights follow from it",
+            ));
+        }
+        let rows = self
+            .order
+            .next(self.config.batch, self.data.len(), step.streams.seed());
         let (x, reference) = self.data.rows::<B::InnerBackend>(&rows, step.device);
         let mut control = Vec::with_capacity(rows.len());
         for _ in &rows {
             let progress = step.progress();
             let stream = step.streams.get(Purpose::Condition);
-            let c = self.config.conditions.draw(progress, ranges, bases, stream)?;
+            let c = self
+                .config
+                .conditions
+                .draw(progress, ranges, bases, stream)?;
             control.extend(c.into_iter().map(|c| c as f32));
         }
         let control: Tensor<B::InnerBackend, 2> = upload(control, 1, step.device);
@@ -91,16 +114,26 @@ where
             None => log_prob,
         };
         let largest: f64 = log_prob.clone().max().into_scalar().elem();
-        let power = family.exponent(control.clone())
-            / family.exponent(reference.control.value.clone());
+        let power =
+            family.exponent(control.clone()) / family.exponent(reference.control.value.clone());
         let weights = (log_prob.sub_scalar(largest) * power.sub_scalar(1.0)).exp();
         let condition = Condition::new(Tensor::from_inner(control))
             .with_context(reference.context.map(Tensor::from_inner));
-        let nll = step.model.log_prob(Tensor::from_inner(x), &condition).value.neg();
+        let nll = step
+            .model
+            .log_prob(Tensor::from_inner(x), &condition)
+            .value
+            .neg();
         let clipped = self.config.clip.apply(nll * Tensor::from_inner(weights));
-        let statistics =
-            TermStatistics { ess: None, clipped: clipped.clipped, non_finite: clipped.non_finite };
-        Ok(Term { loss: clipped.mean(), statistics })
+        let statistics = TermStatistics {
+            ess: None,
+            clipped: clipped.clipped,
+            non_finite: clipped.non_finite,
+        };
+        Ok(Term {
+            loss: clipped.mean(),
+            statistics,
+        })
     }
 
     fn state(&self) -> serde_json::Value {

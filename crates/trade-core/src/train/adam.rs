@@ -27,7 +27,13 @@ pub struct AdamConfig {
 
 impl Default for AdamConfig {
     fn default() -> Self {
-        Self { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.0, clip_norm: Some(3.0) }
+        Self {
+            beta1: 0.9,
+            beta2: 0.999,
+            epsilon: 1e-8,
+            weight_decay: 0.0,
+            clip_norm: Some(3.0),
+        }
     }
 }
 
@@ -50,9 +56,14 @@ impl<B: AutodiffBackend> Gradient<B> {
                 self.parts.push(gradient.map(|g| g.flatten(0, D - 1)));
             }
         }
-        let mut collect = Collect::<B> { gradients: loss.backward(), parts: Vec::new() };
+        let mut collect = Collect::<B> {
+            gradients: loss.backward(),
+            parts: Vec::new(),
+        };
         model.visit(&mut collect);
-        Self { parts: collect.parts }
+        Self {
+            parts: collect.parts,
+        }
     }
 
     /// `Σ_i λ_i g_i`.
@@ -60,7 +71,11 @@ impl<B: AutodiffBackend> Gradient<B> {
         weighted
             .into_iter()
             .map(|(weight, g)| Self {
-                parts: g.parts.into_iter().map(|p| p.map(|t| t.mul_scalar(weight))).collect(),
+                parts: g
+                    .parts
+                    .into_iter()
+                    .map(|p| p.map(|t| t.mul_scalar(weight)))
+                    .collect(),
             })
             .reduce(|a, b| Self {
                 parts: a
@@ -77,8 +92,15 @@ impl<B: AutodiffBackend> Gradient<B> {
 
     /// The Euclidean norm over all parameters.
     pub fn norm(&self) -> f64 {
-        let squares = self.parts.iter().flatten().map(|t| t.clone().square().sum());
-        squares.map(|s| s.into_scalar().elem::<f64>()).sum::<f64>().sqrt()
+        let squares = self
+            .parts
+            .iter()
+            .flatten()
+            .map(|t| t.clone().square().sum());
+        squares
+            .map(|s| s.into_scalar().elem::<f64>())
+            .sum::<f64>()
+            .sqrt()
     }
 }
 
@@ -92,16 +114,34 @@ pub struct Adam<B: AutodiffBackend> {
 impl<B: AutodiffBackend> Adam<B> {
     /// An optimizer before its first step.
     pub fn new(config: AdamConfig) -> Self {
-        Self { config, steps: 0, moments: Vec::new() }
+        Self {
+            config,
+            steps: 0,
+            moments: Vec::new(),
+        }
     }
 
     /// One step; `norm` is the norm of the gradient.
-    pub fn step<M: AutodiffModule<B>>(&mut self, model: M, gradient: Gradient<B>, norm: f64, rate: f64) -> M {
+    pub fn step<M: AutodiffModule<B>>(
+        &mut self,
+        model: M,
+        gradient: Gradient<B>,
+        norm: f64,
+        rate: f64,
+    ) -> M {
         self.steps += 1;
         self.moments.resize_with(gradient.parts.len(), || None);
-        let clip = self.config.clip_norm.map_or(1.0, |limit| (limit / norm.max(1e-300)).min(1.0));
-        let mut update =
-            Update { adam: self, parts: gradient.parts.into_iter(), index: 0, clip, rate };
+        let clip = self
+            .config
+            .clip_norm
+            .map_or(1.0, |limit| (limit / norm.max(1e-300)).min(1.0));
+        let mut update = Update {
+            adam: self,
+            parts: gradient.parts.into_iter(),
+            index: 0,
+            clip,
+            rate,
+        };
         model.map(&mut update)
     }
 
@@ -122,8 +162,12 @@ impl<B: AutodiffBackend> Adam<B> {
         self.steps = steps;
         self.moments.clear();
         for (name, (_, values)) in arrays {
-            let Some((order, index)) = name.split_once('.') else { continue };
-            let Ok(index) = index.parse::<usize>() else { continue };
+            let Some((order, index)) = name.split_once('.') else {
+                continue;
+            };
+            let Ok(index) = index.parse::<usize>() else {
+                continue;
+            };
             if self.moments.len() <= index {
                 self.moments.resize_with(index + 1, || None);
             }
@@ -151,8 +195,16 @@ impl<B: AutodiffBackend> ModuleMapper<B> for Update<'_, B> {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
         let index = self.index;
         self.index += 1;
-        let Some(Some(gradient)) = self.parts.next() else { return param };
-        let AdamConfig { beta1, beta2, epsilon, weight_decay, .. } = self.adam.config;
+        let Some(Some(gradient)) = self.parts.next() else {
+            return param;
+        };
+        let AdamConfig {
+            beta1,
+            beta2,
+            epsilon,
+            weight_decay,
+            ..
+        } = self.adam.config;
         let steps = self.adam.steps;
         let (clip, rate) = (self.clip, self.rate);
         let moments = &mut self.adam.moments[index];
@@ -164,8 +216,9 @@ impl<B: AutodiffBackend> ModuleMapper<B> for Update<'_, B> {
             if weight_decay > 0.0 {
                 gradient = gradient + theta.clone().mul_scalar(weight_decay);
             }
-            let [first, second] =
-                moments.take().unwrap_or_else(|| [gradient.zeros_like(), gradient.zeros_like()]);
+            let [first, second] = moments
+                .take()
+                .unwrap_or_else(|| [gradient.zeros_like(), gradient.zeros_like()]);
             let first = first.mul_scalar(beta1) + gradient.clone().mul_scalar(1.0 - beta1);
             let second = second.mul_scalar(beta2) + gradient.square().mul_scalar(1.0 - beta2);
             let scale = rate / (1.0 - beta1.powi(steps));

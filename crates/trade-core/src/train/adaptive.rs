@@ -29,7 +29,12 @@ pub struct AdaptiveConfig {
 
 impl Default for AdaptiveConfig {
     fn default() -> Self {
-        Self { rule: AdaptiveRule::Balanced, every: 25, rate: 0.1, initial: 1e-3 }
+        Self {
+            rule: AdaptiveRule::Balanced,
+            every: 25,
+            rate: 0.1,
+            initial: 1e-3,
+        }
     }
 }
 
@@ -45,7 +50,11 @@ impl AdaptiveConfig {
             AdaptiveRule::Relative(factor) => factor * norms[0] / norms[term],
         };
         let usable = norms.iter().all(|g| g.is_finite() && *g > 0.0) && measured.is_finite();
-        if usable { (1.0 - self.rate) * weight + self.rate * measured } else { weight }
+        if usable {
+            (1.0 - self.rate) * weight + self.rate * measured
+        } else {
+            weight
+        }
     }
 }
 
@@ -55,12 +64,19 @@ mod tests {
 
     #[test]
     fn weights_move_towards_balance() {
-        let config = AdaptiveConfig { rate: 0.5, ..AdaptiveConfig::default() };
+        let config = AdaptiveConfig {
+            rate: 0.5,
+            ..AdaptiveConfig::default()
+        };
         // G = (1, 3): λ ∝ (4, 4/3), normalised (3/4, 1/4).
         assert!((config.update(0.0, &[1.0, 3.0], 1) - 0.125).abs() < 1e-15);
         assert_eq!(config.update(0.2, &[1.0, f64::NAN], 1), 0.2);
         assert_eq!(config.update(0.2, &[0.0, 1.0], 1), 0.2);
-        let relative = AdaptiveConfig { rule: AdaptiveRule::Relative(0.355), rate: 1.0, ..config };
+        let relative = AdaptiveConfig {
+            rule: AdaptiveRule::Relative(0.355),
+            rate: 1.0,
+            ..config
+        };
         assert!((relative.update(1.0, &[2.0, 4.0], 1) - 0.1775).abs() < 1e-15);
     }
 }

@@ -57,15 +57,16 @@ impl Checkpoint {
     pub fn write(&self, folder: &Path) -> Result<PathBuf> {
         fs::create_dir_all(folder).map_err(|error| Error::io(folder, error))?;
         let path = folder.join(format!("step-{:09}.safetensors", self.state.step));
-        let all: Vec<(String, &Vec<usize>, Vec<u8>)> = [("model", &self.model), ("adam", &self.moments)]
-            .into_iter()
-            .flat_map(|(kind, arrays)| {
-                arrays.iter().map(move |(name, (shape, values))| {
-                    let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
-                    (format!("{kind}/{name}"), shape, bytes)
+        let all: Vec<(String, &Vec<usize>, Vec<u8>)> =
+            [("model", &self.model), ("adam", &self.moments)]
+                .into_iter()
+                .flat_map(|(kind, arrays)| {
+                    arrays.iter().map(move |(name, (shape, values))| {
+                        let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+                        (format!("{kind}/{name}"), shape, bytes)
+                    })
                 })
-            })
-            .collect();
+                .collect();
         let invalid = |error: &dyn std::fmt::Display| Error::file(&path, error.to_string());
         let mut views = Vec::with_capacity(all.len());
         for (name, shape, bytes) in &all {
@@ -75,9 +76,12 @@ impl Checkpoint {
         }
         let state = serde_json::to_string(&self.state).map_err(|error| invalid(&error))?;
         let metadata = HashMap::from([(STATE.to_string(), state)]);
-        let file = safetensors::serialize(views, Some(metadata)).map_err(|error| invalid(&error))?;
+        let file =
+            safetensors::serialize(views, Some(metadata)).map_err(|error| invalid(&error))?;
         write_atomically(&path, |writer| {
-            writer.write_all(&file).map_err(|error| Error::io(&path, error))
+            writer
+                .write_all(&file)
+                .map_err(|error| Error::io(&path, error))
         })?;
         let found = list(folder)?;
         for (_, old) in found.iter().take(found.len().saturating_sub(2)) {
@@ -93,7 +97,12 @@ impl Checkpoint {
     pub fn read(path: &Path) -> Result<Self> {
         let bytes = fs::read(path).map_err(|error| Error::io(path, error))?;
         let corrupt = |reason: &dyn std::fmt::Display| {
-            Error::file(path, format!("not a complete checkpoint ({reason}); delete it to go on from the one before"))
+            Error::file(
+                path,
+                format!(
+                    "not a complete checkpoint ({reason}); delete it to go on from the one before"
+                ),
+            )
         };
         let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|error| corrupt(&error))?;
         let file = SafeTensors::deserialize(&bytes).map_err(|error| corrupt(&error))?;
@@ -106,7 +115,9 @@ impl Checkpoint {
         let (mut model, mut moments) = (Arrays::new(), Arrays::new());
         for (name, view) in file.iter() {
             let values = view.data().chunks_exact(4);
-            let values = values.map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+            let values = values
+                .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+                .collect();
             let array = (view.shape().to_vec(), values);
             match name.split_once('/') {
                 Some(("model", name)) => model.insert(name.to_string(), array),
@@ -114,7 +125,11 @@ impl Checkpoint {
                 _ => return Err(corrupt(&format!("unknown array `{name}`"))),
             };
         }
-        Ok(Self { model, moments, state })
+        Ok(Self {
+            model,
+            moments,
+            state,
+        })
     }
 
     /// The newest checkpoint of a folder, if there is one.
@@ -134,8 +149,13 @@ fn list(folder: &Path) -> Result<Vec<(usize, PathBuf)>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).map_err(|error| Error::io(folder, error))? {
         let path = entry.map_err(|error| Error::io(folder, error))?.path();
-        let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
-        let step = name.strip_prefix("step-").and_then(|n| n.strip_suffix(".safetensors"));
+        let name = path
+            .file_name()
+            .and_then(|n| n.to_str())
+            .unwrap_or_default();
+        let step = name
+            .strip_prefix("step-")
+            .and_then(|n| n.strip_suffix(".safetensors"));
         if let Some(Ok(step)) = step.map(str::parse) {
             found.push((step, path));
         }

@@ -4,7 +4,7 @@ use std::{path::Path, time::Instant};
 
 use burn::{
     module::AutodiffModule,
-    tensor::{ElementConversion, Tensor, backend::AutodiffBackend},
+    tensor::{ElementConversion, backend::AutodiffBackend},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -64,10 +64,14 @@ impl TrainConfig {
             ("max_non_finite", self.max_non_finite),
         ] {
             if value == 0 {
-                return Err(Error::setting(format!("{field}.{name}"), "must be at least 1"));
+                return Err(Error::setting(
+                    format!("{field}.{name}"),
+                    "must be at least 1",
+                ));
             }
         }
-        self.learning_rate.validate(&format!("{field}.learning_rate"))
+        self.learning_rate
+            .validate(&format!("{field}.learning_rate"))
     }
 }
 
@@ -81,7 +85,11 @@ pub struct WeightedObjective<B: AutodiffBackend, M: AutodiffModule<B>> {
 
 impl<B: AutodiffBackend, M: AutodiffModule<B>> WeightedObjective<B, M> {
     /// A term whose weight follows a ramp, times an adaptive factor if given.
-    pub fn new(objective: impl Objective<B, M> + 'static, ramp: Ramp, adaptive: Option<AdaptiveConfig>) -> Self {
+    pub fn new(
+        objective: impl Objective<B, M> + 'static,
+        ramp: Ramp,
+        adaptive: Option<AdaptiveConfig>,
+    ) -> Self {
         Self {
             objective: Box::new(objective),
             ramp,
@@ -127,7 +135,16 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
             return Err(Error::setting("objectives", "at least one is needed"));
         }
         let optimizer = Adam::new(config.adam.clone());
-        Ok(Self { config, model, objectives, optimizer, streams, device, step: 0, non_finite: 0 })
+        Ok(Self {
+            config,
+            model,
+            objectives,
+            optimizer,
+            streams,
+            device,
+            step: 0,
+            non_finite: 0,
+        })
     }
 
     /// The number of steps done.
@@ -144,7 +161,11 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
     ///
     /// # Errors
     /// If a setting does not fit, a file cannot be written, or losses stay non-finite.
-    pub fn run(&mut self, checkpoints: Option<&Path>, observers: &mut [Box<dyn Observer>]) -> Result<()> {
+    pub fn run(
+        &mut self,
+        checkpoints: Option<&Path>,
+        observers: &mut [Box<dyn Observer>],
+    ) -> Result<()> {
         // A report gives the mean time of the steps since the one before.
         let (mut seconds, mut steps) = (0.0, 0);
         while self.step < self.config.steps {
@@ -158,11 +179,15 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
                     observer.step(&report)?;
                 }
             }
-            if let Some(folder) = checkpoints.filter(|_| last || self.step % self.config.checkpoint_every == 0) {
+            if let Some(folder) =
+                checkpoints.filter(|_| last || self.step % self.config.checkpoint_every == 0)
+            {
                 self.checkpoint().write(folder)?;
             }
         }
-        observers.iter_mut().try_for_each(|observer| observer.finish())
+        observers
+            .iter_mut()
+            .try_for_each(|observer| observer.finish())
     }
 
     /// One step.
@@ -189,18 +214,30 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
             losses.push(e.weight * loss);
         }
         let gradient = self.gradient(evaluated);
-        let norm = gradient.norm();
+        let norm = gradient.as_ref().map_or(0.0, Gradient::norm);
         let loss: f64 = losses.iter().sum();
         let learning_rate = self.config.learning_rate.value(step, total);
         if norm.is_finite() && loss.is_finite() {
             self.non_finite = 0;
-            self.model = self.optimizer.step(self.model.clone(), gradient, norm, learning_rate);
+            if let Some(gradient) = gradient {
+                self.model = self
+                    .optimizer
+                    .step(self.model.clone(), gradient, norm, learning_rate);
+            }
         } else {
             self.skip(&terms)?;
         }
         self.step += 1;
         let seconds = start.elapsed().as_secs_f64();
-        Ok(StepReport { step, total, learning_rate, loss, terms, grad_norm: norm, seconds })
+        Ok(StepReport {
+            step,
+            total,
+            learning_rate,
+            loss,
+            terms,
+            grad_norm: norm,
+            seconds,
+        })
     }
 
     /// Evaluates every term that has a weight at this step.
@@ -219,20 +256,31 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
             let weight = weighted.ramp.value(context.step, context.total) * weighted.factor;
             if weight != 0.0 {
                 let term = weighted.objective.evaluate(&mut context)?;
-                evaluated.push(Evaluated { place, weight, term });
+                evaluated.push(Evaluated {
+                    place,
+                    weight,
+                    term,
+                });
             }
         }
         Ok(evaluated)
     }
 
-    /// The gradient of the weighted sum; where adaptive weights are due, term by term.
-    fn gradient(&mut self, evaluated: Vec<Evaluated<B>>) -> Gradient<B> {
-        let due = |w: &WeightedObjective<B, M>| w.adaptive.is_some_and(|a| self.step % a.every == 0);
-        let measure = evaluated.len() > 1 && evaluated.iter().any(|e| due(&self.objectives[e.place]));
+    /// The gradient of the weighted sum, `None` if no term has a weight; where adaptive weights are
+    /// due, term by term.
+    fn gradient(&mut self, evaluated: Vec<Evaluated<B>>) -> Option<Gradient<B>> {
+        let due = |w: &WeightedObjective<B, M>| {
+            w.adaptive
+                .is_some_and(|a| self.step.is_multiple_of(a.every))
+        };
+        let measure =
+            evaluated.len() > 1 && evaluated.iter().any(|e| due(&self.objectives[e.place]));
         if !measure {
-            let sum = evaluated.into_iter().map(|e| e.term.loss.mul_scalar(e.weight)).reduce(|a, b| a + b);
-            let zero = || Tensor::zeros([1], &self.device);
-            return Gradient::of(sum.unwrap_or_else(zero), &self.model);
+            let sum = evaluated
+                .into_iter()
+                .map(|e| e.term.loss.mul_scalar(e.weight))
+                .reduce(|a, b| a + b);
+            return sum.map(|sum| Gradient::of(sum, &self.model));
         }
         let mut weighted = Vec::with_capacity(evaluated.len());
         let mut places = Vec::with_capacity(evaluated.len());
@@ -244,14 +292,11 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
         let step = self.step;
         for (i, &place) in places.iter().enumerate() {
             let objective = &mut self.objectives[place];
-            if let Some(adaptive) = objective.adaptive.filter(|a| step % a.every == 0) {
+            if let Some(adaptive) = objective.adaptive.filter(|a| step.is_multiple_of(a.every)) {
                 objective.factor = adaptive.update(objective.factor, &norms, i);
             }
         }
-        match Gradient::combine(weighted) {
-            Some(gradient) => gradient,
-            None => unreachable!("at least two terms were measured"),
-        }
+        Gradient::combine(weighted)
     }
 
     /// Leaves a step out whose loss or gradient is not finite; too many in a row are an error.
@@ -262,11 +307,17 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
         }
         let culprit = terms.iter().find(|t| !t.loss.is_finite()).or(terms.first());
         let mut term = culprit.map_or_else(|| "total".to_string(), |t| t.name.clone());
-        let broken = parameters(&self.model).into_iter().find(|(_, (_, v))| v.iter().any(|v| !v.is_finite()));
+        let broken = parameters(&self.model)
+            .into_iter()
+            .find(|(_, (_, v))| v.iter().any(|v| !v.is_finite()));
         if let Some((name, _)) = broken {
             term = format!("{term} (parameter {name})");
         }
-        Err(Error::NonFinite { step: self.step, term, count: self.non_finite })
+        Err(Error::NonFinite {
+            step: self.step,
+            term,
+            count: self.non_finite,
+        })
     }
 
     /// Everything needed to go on from here.
@@ -280,8 +331,16 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
                 step: self.step,
                 streams: self.streams.state(),
                 optimizer_steps,
-                adaptive: self.objectives.iter().map(|w| (by_name(w), w.factor)).collect(),
-                objectives: self.objectives.iter().map(|w| (by_name(w), w.objective.state())).collect(),
+                adaptive: self
+                    .objectives
+                    .iter()
+                    .map(|w| (by_name(w), w.factor))
+                    .collect(),
+                objectives: self
+                    .objectives
+                    .iter()
+                    .map(|w| (by_name(w), w.objective.state()))
+                    .collect(),
                 non_finite: self.non_finite,
             },
         }
@@ -292,11 +351,20 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
     /// # Errors
     /// If the checkpoint belongs to another model or other objectives; `path` names it.
     pub fn restore(&mut self, checkpoint: Checkpoint, path: &Path) -> Result<()> {
-        let Checkpoint { model, moments, state } = checkpoint;
+        let Checkpoint {
+            model,
+            moments,
+            state,
+        } = checkpoint;
         self.model = with_parameters(self.model.clone(), model, path)?;
-        self.optimizer.restore(moments, state.optimizer_steps, &self.device);
+        self.optimizer
+            .restore(moments, state.optimizer_steps, &self.device);
         self.streams = Streams::restore(&state.streams)?;
-        let State { mut objectives, adaptive, .. } = state;
+        let State {
+            mut objectives,
+            adaptive,
+            ..
+        } = state;
         for weighted in &mut self.objectives {
             let name = weighted.objective.name();
             let cache = objectives

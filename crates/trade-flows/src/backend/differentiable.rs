@@ -64,7 +64,13 @@ impl<B: FlowBackend, C: CheckpointStrategy> FlowBackend for Autodiff<B, C> {
                 parameters.primitive.clone(),
             );
             let step = RqsStep::<B>(PhantomData).prepare::<C>([x.node, parameters.node]);
-            let state = RqsState { shape: *shape, direction, pair, x: x.primitive, parameters: parameters.primitive };
+            let state = RqsState {
+                shape: *shape,
+                direction,
+                pair,
+                x: x.primitive,
+                parameters: parameters.primitive,
+            };
             wrap(finish(step.compute_bound().stateful(), state, output))
         })
     }
@@ -106,7 +112,10 @@ impl<B: FlowBackend> Backward<B, 2> for BiasStep<B> {
         let grad = grads.consume::<B>(&ops.node);
         let [x, bias] = ops.parents;
         if let Some(bias) = bias {
-            grads.register::<B>(bias.id, kernels_of::<B>().bias_backward(ops.state, grad.clone()));
+            grads.register::<B>(
+                bias.id,
+                kernels_of::<B>().bias_backward(ops.state, grad.clone()),
+            );
         }
         if let Some(x) = x {
             grads.register::<B>(x.id, grad);
@@ -146,7 +155,13 @@ impl<B: FlowBackend> Backward<B, 2> for RqsStep<B> {
 
     fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
         let grad = grads.consume::<B>(&ops.node);
-        let RqsState { shape, direction, pair, x, parameters } = ops.state;
+        let RqsState {
+            shape,
+            direction,
+            pair,
+            x,
+            parameters,
+        } = ops.state;
         let (grad_x, grad_parameters) =
             kernels_of::<B>().rqs_backward(&shape, direction, pair, x, parameters, grad);
         let parents = ops.parents.map(|node| node.map(|node| node.id));

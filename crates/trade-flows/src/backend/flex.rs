@@ -25,7 +25,11 @@ struct Contiguous(FlexTensor);
 
 impl Contiguous {
     fn new(tensor: FlexTensor) -> Self {
-        Self(if tensor.is_contiguous() { tensor } else { tensor.to_contiguous() })
+        Self(if tensor.is_contiguous() {
+            tensor
+        } else {
+            tensor.to_contiguous()
+        })
     }
 
     fn slice<T: Number>(&self) -> &[T] {
@@ -59,12 +63,20 @@ macro_rules! in_precision {
 }
 
 fn tensor<T: Number>(values: Vec<T>, shape: [usize; 2]) -> FlexTensor {
-    FlexTensor::new(Bytes::from_elems(values), Layout::contiguous(Shape::from(shape)), T::dtype())
+    FlexTensor::new(
+        Bytes::from_elems(values),
+        Layout::contiguous(Shape::from(shape)),
+        T::dtype(),
+    )
 }
 
 fn vector<T: Number>(values: Vec<T>) -> FlexTensor {
     let n = values.len();
-    FlexTensor::new(Bytes::from_elems(values), Layout::contiguous(Shape::from([n])), T::dtype())
+    FlexTensor::new(
+        Bytes::from_elems(values),
+        Layout::contiguous(Shape::from([n])),
+        T::dtype(),
+    )
 }
 
 fn dims(tensor: &FlexTensor) -> [usize; 2] {

@@ -34,9 +34,9 @@ pub trait FlowBackend: Backend {
     /// `x`: `[rows, width]`, `bias`: `[width]` → `[rows, width]`
     fn bias(x: Stacked<Self>, bias: Tensor<Self, 1>) -> Stacked<Self> {
         match Self::kernels() {
-            Some(kernels) => x.map_tensor(|x, pair| {
-                wrap(kernels.bias(pair, unwrap(x), unwrap(bias)))
-            }),
+            Some(kernels) => {
+                x.map_tensor(|x, pair| wrap(kernels.bias(pair, unwrap(x), unwrap(bias))))
+            }
             None => Stacked::from_dual(reference_bias(x, bias)),
         }
     }
@@ -47,9 +47,9 @@ pub trait FlowBackend: Backend {
     /// `x`: `[rows, width]`, `bias`: `[width]` → `[rows, width]`
     fn bias_silu(x: Stacked<Self>, bias: Tensor<Self, 1>) -> Stacked<Self> {
         match Self::kernels() {
-            Some(kernels) => x.map_tensor(|x, pair| {
-                wrap(kernels.bias_silu(pair, unwrap(x), unwrap(bias)))
-            }),
+            Some(kernels) => {
+                x.map_tensor(|x, pair| wrap(kernels.bias_silu(pair, unwrap(x), unwrap(bias))))
+            }
             None => Stacked::from_dual(reference_bias(x, bias).silu()),
         }
     }
@@ -71,7 +71,13 @@ pub trait FlowBackend: Backend {
             Some(kernels) => {
                 let (x, parameters) = Stacked::aligned(x, parameters);
                 x.map_tensor(|x, pair| {
-                    wrap(kernels.rqs(shape, direction, pair, unwrap(x), unwrap(parameters.into_tensor())))
+                    wrap(kernels.rqs(
+                        shape,
+                        direction,
+                        pair,
+                        unwrap(x),
+                        unwrap(parameters.into_tensor()),
+                    ))
                 })
             }
             None => reference::rqs(shape, direction, x, parameters),
@@ -81,7 +87,10 @@ pub trait FlowBackend: Backend {
 
 fn reference_bias<B: Backend>(x: Stacked<B>, bias: Tensor<B, 1>) -> trade_core::Dual<B, 2> {
     let x = x.into_dual();
-    trade_core::Dual { value: x.value + bias.unsqueeze_dim::<2>(0), tangent: x.tangent }
+    trade_core::Dual {
+        value: x.value + bias.unsqueeze_dim::<2>(0),
+        tangent: x.tangent,
+    }
 }
 
 pub(crate) fn unwrap<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> FloatTensor<B> {

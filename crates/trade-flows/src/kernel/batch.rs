@@ -361,7 +361,10 @@ impl<T: Element, R: Jet<T::Lanes, M>, const M: usize> Job for Forward<'_, T, R, 
         let p = plan.shape.width();
         let mut params = [R::splat(0.0); MAX_PARAMS];
         let mut knots = Knots::<R>::new();
-        for part in out.iter_mut().flat_map(|plane| plane.chunks_exact_mut(d + 1)) {
+        for part in out
+            .iter_mut()
+            .flat_map(|plane| plane.chunks_exact_mut(d + 1))
+        {
             part[d] = T::default();
         }
         let mut cursor = Cursor {

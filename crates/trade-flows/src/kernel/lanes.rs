@@ -50,7 +50,10 @@ pub(super) trait Vector: Real {
 
 /// A floating-point type the kernels run on: `f32` or `f64`.
 #[expect(private_bounds, reason = "seals the trait")]
-pub(crate) trait Element: Packed + Copy + Default + Send + Sync + AddAssign + 'static {}
+pub(crate) trait Element:
+    Packed + Copy + Default + Send + Sync + AddAssign + 'static
+{
+}
 
 /// Ties an [`Element`] to its vector.
 pub(super) trait Packed: Sized {

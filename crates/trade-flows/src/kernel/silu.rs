@@ -129,7 +129,9 @@ fn forward<T: Element, R: Jet<T::Lanes, M>, const M: usize>(
     let block = TASK_ROWS * columns;
     let mut out = out.map(|plane| plane.chunks_mut(block));
     let tasks = (0..elements.div_ceil(block)).map(|task| {
-        let out = out.each_mut().map(|chunks| chunks.next().unwrap_or_default());
+        let out = out
+            .each_mut()
+            .map(|chunks| chunks.next().unwrap_or_default());
         Forward {
             x: x.map(|plane| &plane[task * block..][..out[0].len()]),
             bias,
@@ -164,7 +166,9 @@ fn backward<T: Element, R: Jet<T::Lanes, M>, const M: usize>(
     let mut sums = vec![T::default(); elements.div_ceil(block) * columns];
     let mut grad_x = grad_x.map(|grad| grad.chunks_mut(block));
     let tasks = sums.chunks_mut(columns).enumerate().map(|(task, sum)| {
-        let grad_x = grad_x.each_mut().map(|chunks| chunks.next().unwrap_or_default());
+        let grad_x = grad_x
+            .each_mut()
+            .map(|chunks| chunks.next().unwrap_or_default());
         let len = grad_x[0].len();
         Backward {
             x: x.map(|plane| &plane[task * block..][..len]),
@@ -225,7 +229,9 @@ fn each_vector(columns: usize, lanes: usize, mut visit: impl FnMut(usize, usize)
 impl<T: Element, R: Jet<T::Lanes, M>, const M: usize> Job for Forward<'_, T, R, M> {
     #[inline(always)]
     fn run(self) {
-        let Self { x, bias, mut out, .. } = self;
+        let Self {
+            x, bias, mut out, ..
+        } = self;
         let columns = bias.len();
         for start in (0..out[0].len()).step_by(columns) {
             each_vector(

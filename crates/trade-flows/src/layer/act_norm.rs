@@ -38,7 +38,9 @@ impl<B: Backend> ActNorm<B> {
         let log_scale = variance.mask_fill(still, 1.0).log().mul_scalar(-0.5);
         let shift = (mean * log_scale.clone().exp()).neg();
         Self {
-            log_scale: self.log_scale.map(|_| log_scale.squeeze_dim::<1>(0).require_grad()),
+            log_scale: self
+                .log_scale
+                .map(|_| log_scale.squeeze_dim::<1>(0).require_grad()),
             shift: self.shift.map(|_| shift.squeeze_dim::<1>(0).require_grad()),
         }
     }

@@ -65,16 +65,21 @@ impl AffineCouplingConfig {
     ) -> AffineCoupling<B> {
         let (first, second) = split_at(widths.dim);
         let features = widths.features(self.use_control);
-        let per_entry = if self.kind == AffineKind::Additive { 1 } else { 2 };
+        let per_entry = if self.kind == AffineKind::Additive {
+            1
+        } else {
+            2
+        };
         let mut net = |from: usize, to: usize| {
-            self.conditioner.init(from + features, to * per_entry, device, stream)
+            self.conditioner
+                .init(from + features, to * per_entry, device, stream)
         };
         AffineCoupling {
             first: net(second, first),
             second: net(first, second),
-            bound: self.learnable_clamp.then(|| {
-                parameter(vec![self.clamp.bound() as f32; 2], [2], device)
-            }),
+            bound: self
+                .learnable_clamp
+                .then(|| parameter(vec![self.clamp.bound() as f32; 2], [2], device)),
             kind: self.kind,
             clamp: self.clamp,
             split: first,
@@ -110,13 +115,18 @@ impl<B: FlowBackend> AffineCoupling<B> {
         features: &Features<B>,
     ) -> (Option<Dual<B, 2>>, Dual<B, 2>) {
         let net = if half == 0 { &self.first } else { &self.second };
-        let output = net.forward(features.append(given, self.use_control)).into_dual();
+        let output = net
+            .forward(features.append(given, self.use_control))
+            .into_dual();
         if self.kind == AffineKind::Additive {
             return (None, output);
         }
         let [_, width] = output.dims();
         let raw = output.clone().slice_dim(1, 0..width / 2);
-        let bound = self.bound.as_ref().map(|b| b.val().narrow(0, half, 1).unsqueeze_dim::<2>(0));
+        let bound = self
+            .bound
+            .as_ref()
+            .map(|b| b.val().narrow(0, half, 1).unsqueeze_dim::<2>(0));
         let mut log_scale = self.clamp.apply(raw, bound);
         if self.kind == AffineKind::Gin {
             log_scale = log_scale.clone() - log_scale.mean_dim(1);
@@ -135,7 +145,10 @@ impl<B: FlowBackend> AffineCoupling<B> {
 impl<B: FlowBackend> Transform<B> for AffineCoupling<B> {
     fn forward(&self, x: Dual<B, 2>, features: &Features<B>) -> (Dual<B, 2>, Dual<B, 1>) {
         let [_, d] = x.dims();
-        let halves = [x.clone().slice_dim(1, 0..self.split), x.slice_dim(1, self.split..d)];
+        let halves = [
+            x.clone().slice_dim(1, 0..self.split),
+            x.slice_dim(1, self.split..d),
+        ];
         let [x1, x2] = halves;
         let apply = |half: usize, moved: Dual<B, 2>, given: Dual<B, 2>| {
             let (log_scale, shift) = self.maps(half, given, features);
@@ -153,7 +166,10 @@ impl<B: FlowBackend> Transform<B> for AffineCoupling<B> {
 
     fn inverse(&self, z: Dual<B, 2>, features: &Features<B>) -> (Dual<B, 2>, Dual<B, 1>) {
         let [_, d] = z.dims();
-        let (y1, y2) = (z.clone().slice_dim(1, 0..self.split), z.slice_dim(1, self.split..d));
+        let (y1, y2) = (
+            z.clone().slice_dim(1, 0..self.split),
+            z.slice_dim(1, self.split..d),
+        );
         let apply = |half: usize, moved: Dual<B, 2>, given: Dual<B, 2>| {
             let (log_scale, shift) = self.maps(half, given, features);
             let log_det = self.log_det(&log_scale, &shift).linear(Tensor::neg);

@@ -32,7 +32,9 @@ impl ConditionalAffineConfig {
         stream: &mut Stream,
     ) -> ConditionalAffine<B> {
         ConditionalAffine {
-            net: self.conditioner.init(widths.features(true), 2 * widths.dim, device, stream),
+            net: self
+                .conditioner
+                .init(widths.features(true), 2 * widths.dim, device, stream),
             clamp: self.clamp,
             embedded: self.embedded,
         }
@@ -51,12 +53,18 @@ pub struct ConditionalAffine<B: Backend> {
 
 impl<B: FlowBackend> ConditionalAffine<B> {
     fn maps(&self, features: &Features<B>) -> (Dual<B, 2>, Dual<B, 2>) {
-        let control = if self.embedded { &features.embedded } else { &features.control };
+        let control = if self.embedded {
+            &features.embedded
+        } else {
+            &features.control
+        };
         let mut parts = vec![control.clone()];
         parts.extend(features.context.clone().map(Dual::constant));
         let output = self.net.forward(Dual::cat(parts, 1)).into_dual();
         let [_, width] = output.dims();
-        let log_scale = self.clamp.apply(output.clone().slice_dim(1, 0..width / 2), None);
+        let log_scale = self
+            .clamp
+            .apply(output.clone().slice_dim(1, 0..width / 2), None);
         (log_scale, output.slice_dim(1, width / 2..width))
     }
 }
@@ -69,6 +77,9 @@ impl<B: FlowBackend> Transform<B> for ConditionalAffine<B> {
 
     fn inverse(&self, z: Dual<B, 2>, features: &Features<B>) -> (Dual<B, 2>, Dual<B, 1>) {
         let (log_scale, shift) = self.maps(features);
-        ((z - shift) * (-log_scale.clone()).exp(), (-log_scale).sum_columns())
+        (
+            (z - shift) * (-log_scale.clone()).exp(),
+            (-log_scale).sum_columns(),
+        )
     }
 }

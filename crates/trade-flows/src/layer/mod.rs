@@ -43,7 +43,11 @@ impl Widths {
 
 /// The sizes of the two halves of a coupling: `d/2` rounded half to even, and the rest.
 fn split_at(dim: usize) -> (usize, usize) {
-    let first = if dim % 2 == 1 && (dim / 2) % 2 == 1 { dim / 2 + 1 } else { dim / 2 };
+    let first = if dim % 2 == 1 && (dim / 2) % 2 == 1 {
+        dim / 2 + 1
+    } else {
+        dim / 2
+    };
     (first, dim - first)
 }
 
@@ -67,14 +71,22 @@ pub enum LayerConfig {
 
 impl LayerConfig {
     /// Builds the layer; weights and permutations are drawn from `stream`.
-    pub fn init<B: Backend>(&self, widths: Widths, device: &B::Device, stream: &mut Stream) -> Layer<B> {
+    pub fn init<B: Backend>(
+        &self,
+        widths: Widths,
+        device: &B::Device,
+        stream: &mut Stream,
+    ) -> Layer<B> {
         match self {
             Self::RqsCoupling(config) => Layer::RqsCoupling(config.init(widths, device, stream)),
-            Self::AffineCoupling(config) => Layer::AffineCoupling(config.init(widths, device, stream)),
-            Self::ActNorm => Layer::ActNorm(ActNorm::init(widths.dim, device)),
-            Self::Permutation(kind) => {
-                Layer::Permutation(Permutation::new(Mixing::draw(*kind, widths.dim, stream), device))
+            Self::AffineCoupling(config) => {
+                Layer::AffineCoupling(config.init(widths, device, stream))
             }
+            Self::ActNorm => Layer::ActNorm(ActNorm::init(widths.dim, device)),
+            Self::Permutation(kind) => Layer::Permutation(Permutation::new(
+                Mixing::draw(*kind, widths.dim, stream),
+                device,
+            )),
             Self::FixedPermutation(mixing) => {
                 Layer::Permutation(Permutation::new(mixing.clone(), device))
             }

@@ -58,10 +58,13 @@ impl Mixing {
 
     /// Whether the rows are orthonormal, to the precision that a file with rounded numbers has.
     pub(crate) fn is_orthogonal(&self) -> bool {
-        let Self::Matrix(rows) = self else { return true };
+        let Self::Matrix(rows) = self else {
+            return true;
+        };
         let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(x, y)| x * y).sum::<f64>();
         let unit = |i: usize, j: usize| if i == j { 1.0 } else { 0.0 };
-        (0..rows.len()).all(|i| (0..=i).all(|j| (dot(&rows[i], &rows[j]) - unit(i, j)).abs() < 1e-5))
+        (0..rows.len())
+            .all(|i| (0..=i).all(|j| (dot(&rows[i], &rows[j]) - unit(i, j)).abs() < 1e-5))
     }
 }
 
@@ -76,7 +79,9 @@ fn random_rotation(dim: usize, stream: &mut Stream) -> Vec<Vec<f64>> {
         for _ in 0..2 {
             for other in &rows {
                 let overlap = dot(&row, other);
-                row.iter_mut().zip(other).for_each(|(x, y)| *x -= overlap * y);
+                row.iter_mut()
+                    .zip(other)
+                    .for_each(|(x, y)| *x -= overlap * y);
             }
         }
         let norm = dot(&row, &row).sqrt();
@@ -96,7 +101,9 @@ fn determinant(rows: &[Vec<f64>]) -> f64 {
     let n = m.len();
     let mut det = 1.0;
     for i in 0..n {
-        let pivot = (i..n).max_by(|&a, &b| m[a][i].abs().total_cmp(&m[b][i].abs())).unwrap_or(i);
+        let pivot = (i..n)
+            .max_by(|&a, &b| m[a][i].abs().total_cmp(&m[b][i].abs()))
+            .unwrap_or(i);
         if pivot != i {
             m.swap(i, pivot);
             det = -det;
@@ -114,7 +121,10 @@ fn determinant(rows: &[Vec<f64>]) -> f64 {
 }
 
 fn matrix_tensor<B: Backend>(rows: &[Vec<f64>], device: &B::Device, dtype: DType) -> Tensor<B, 2> {
-    Tensor::from_data(TensorData::new(rows.concat(), [rows.len(), rows.len()]), (device, dtype))
+    Tensor::from_data(
+        TensorData::new(rows.concat(), [rows.len(), rows.len()]),
+        (device, dtype),
+    )
 }
 
 impl<B: Backend> Permutation<B> {
@@ -122,13 +132,19 @@ impl<B: Backend> Permutation<B> {
     pub fn new(mixing: Mixing, device: &B::Device) -> Self {
         let index = |order: &[usize]| {
             let data: Vec<i32> = order.iter().map(|&i| i as i32).collect();
-            Some(Tensor::from_data(TensorData::new(data, [order.len()]), device))
+            Some(Tensor::from_data(
+                TensorData::new(data, [order.len()]),
+                device,
+            ))
         };
         let (mut matrix, mut order, mut inverse_order) = (None, None, None);
         match &mixing {
             Mixing::Order(forward) => {
                 let mut backward = vec![0; forward.len()];
-                forward.iter().enumerate().for_each(|(j, &i)| backward[i] = j);
+                forward
+                    .iter()
+                    .enumerate()
+                    .for_each(|(j, &i)| backward[i] = j);
                 order = index(forward);
                 inverse_order = index(&backward);
             }
@@ -136,7 +152,12 @@ impl<B: Backend> Permutation<B> {
                 matrix = Some(matrix_tensor(rows, device, DType::F32));
             }
         }
-        Self { matrix, order, inverse_order, mixing }
+        Self {
+            matrix,
+            order,
+            inverse_order,
+            mixing,
+        }
     }
 
     /// The mixing, to be saved with the flow.
@@ -144,7 +165,12 @@ impl<B: Backend> Permutation<B> {
         &self.mixing
     }
 
-    fn apply(&self, x: Dual<B, 2>, order: &Option<Tensor<B, 1, Int>>, transpose: bool) -> Dual<B, 2> {
+    fn apply(
+        &self,
+        x: Dual<B, 2>,
+        order: &Option<Tensor<B, 1, Int>>,
+        transpose: bool,
+    ) -> Dual<B, 2> {
         if let Some(order) = order {
             return x.select(1, order.clone());
         }
@@ -154,7 +180,11 @@ impl<B: Backend> Permutation<B> {
             (_, Mixing::Matrix(rows)) => matrix_tensor(rows, &x.value.device(), x.dtype()),
             _ => return x,
         };
-        let matrix = if transpose { matrix.transpose() } else { matrix };
+        let matrix = if transpose {
+            matrix.transpose()
+        } else {
+            matrix
+        };
         x.linear(|t| t.matmul(matrix.clone()))
     }
 }

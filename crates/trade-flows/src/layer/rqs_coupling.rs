@@ -45,11 +45,15 @@ impl RqsCouplingConfig {
         device: &B::Device,
         stream: &mut Stream,
     ) -> RqsCoupling<B> {
-        let shape = RqsShape { bins: self.bins, tails: self.tails };
+        let shape = RqsShape {
+            bins: self.bins,
+            tails: self.tails,
+        };
         let (first, second) = split_at(widths.dim);
         let features = widths.features(self.use_control);
         let mut net = |from: usize, to: usize| {
-            self.conditioner.init(from + features, to * shape.width(), device, stream)
+            self.conditioner
+                .init(from + features, to * shape.width(), device, stream)
         };
         RqsCoupling {
             first: net(second, first),
@@ -87,9 +91,17 @@ impl<B: FlowBackend> RqsCoupling<B> {
     ) -> (Dual<B, 2>, Dual<B, 1>) {
         let [_, d] = moved.dims();
         let parameters = net.forward(features.append(given, self.use_control));
-        let output = B::rqs(&self.shape, direction, Stacked::from_dual(moved), parameters);
+        let output = B::rqs(
+            &self.shape,
+            direction,
+            Stacked::from_dual(moved),
+            parameters,
+        );
         let output = output.into_dual();
-        let log_det = output.clone().slice_dim(1, d..d + 1).reshape([output.dims()[0]]);
+        let log_det = output
+            .clone()
+            .slice_dim(1, d..d + 1)
+            .reshape([output.dims()[0]]);
         (output.slice_dim(1, 0..d), log_det)
     }
 }
@@ -97,7 +109,10 @@ impl<B: FlowBackend> RqsCoupling<B> {
 impl<B: FlowBackend> Transform<B> for RqsCoupling<B> {
     fn forward(&self, x: Dual<B, 2>, features: &Features<B>) -> (Dual<B, 2>, Dual<B, 1>) {
         let [_, d] = x.dims();
-        let (x1, x2) = (x.clone().slice_dim(1, 0..self.split), x.slice_dim(1, self.split..d));
+        let (x1, x2) = (
+            x.clone().slice_dim(1, 0..self.split),
+            x.slice_dim(1, self.split..d),
+        );
         let (y1, log_det1) = self.half(&self.first, Direction::Forward, x1, x2.clone(), features);
         let (y2, log_det2) = self.half(&self.second, Direction::Forward, x2, y1.clone(), features);
         (Dual::cat(vec![y1, y2], 1), log_det1.plus(log_det2))
@@ -105,7 +120,10 @@ impl<B: FlowBackend> Transform<B> for RqsCoupling<B> {
 
     fn inverse(&self, z: Dual<B, 2>, features: &Features<B>) -> (Dual<B, 2>, Dual<B, 1>) {
         let [_, d] = z.dims();
-        let (y1, y2) = (z.clone().slice_dim(1, 0..self.split), z.slice_dim(1, self.split..d));
+        let (y1, y2) = (
+            z.clone().slice_dim(1, 0..self.split),
+            z.slice_dim(1, self.split..d),
+        );
         let (x2, log_det2) = self.half(&self.second, Direction::Inverse, y2, y1.clone(), features);
         let (x1, log_det1) = self.half(&self.first, Direction::Inverse, y1, x2.clone(), features);
         (Dual::cat(vec![x1, x2], 1), log_det1.plus(log_det2))

@@ -47,13 +47,23 @@ fn learnable<B: Backend>(bins: usize, parameters: Dual<B, 3>) -> Knots<B> {
     let k = bins;
     let shift = ((-2.0 * CORNER / k as f64 - LEAST_STEP).exp() - 1.0).ln();
     let part = |from: usize, to: usize| parameters.clone().slice_dim(2, from..to);
-    let width = part(0, k).add_scalar(shift).softplus().add_scalar(LEAST_STEP);
-    let height = part(k, 2 * k).add_scalar(shift).softplus().add_scalar(LEAST_STEP);
+    let width = part(0, k)
+        .add_scalar(shift)
+        .softplus()
+        .add_scalar(LEAST_STEP);
+    let height = part(k, 2 * k)
+        .add_scalar(shift)
+        .softplus()
+        .add_scalar(LEAST_STEP);
     let bottom = part(2 * k, 2 * k + 1).add_scalar(CORNER);
     let left = part(2 * k + 1, 2 * k + 2).add_scalar(CORNER);
     let end = height.clone().sum_dim(2) / width.clone().sum_dim(2);
     // A single bin has no inner slopes, and Burn no empty slices.
-    let inner = (k > 1).then(|| part(2 * k + 2, 3 * k + 1).add_scalar((E - 1.0).ln()).softplus());
+    let inner = (k > 1).then(|| {
+        part(2 * k + 2, 3 * k + 1)
+            .add_scalar((E - 1.0).ln())
+            .softplus()
+    });
     Knots {
         x: accumulate(left, width),
         y: accumulate(bottom, height),
@@ -66,11 +76,17 @@ fn identity<B: Backend>(bins: usize, bound: f64, parameters: Dual<B, 3>) -> Knot
     let k = bins;
     let part = |from: usize, to: usize| parameters.clone().slice_dim(2, from..to);
     let fractions = |raw: Dual<B, 3>| {
-        raw.softmax(2).mul_scalar(1.0 - LEAST_FRACTION * k as f64).add_scalar(LEAST_FRACTION).mul_scalar(2.0 * bound)
+        raw.softmax(2)
+            .mul_scalar(1.0 - LEAST_FRACTION * k as f64)
+            .add_scalar(LEAST_FRACTION)
+            .mul_scalar(2.0 * bound)
     };
     let shift = ((1.0 - LEAST_FRACTION).exp() - 1.0).ln();
     let inner = (k > 1).then(|| {
-        part(2 * k, 3 * k - 1).add_scalar(shift).softplus().add_scalar(LEAST_FRACTION)
+        part(2 * k, 3 * k - 1)
+            .add_scalar(shift)
+            .softplus()
+            .add_scalar(LEAST_FRACTION)
     });
     let [n, d, _] = parameters.dims();
     let one = parameters.zeros([n, d, 1]).add_scalar(1.0);
@@ -84,7 +100,13 @@ fn identity<B: Backend>(bins: usize, bound: f64, parameters: Dual<B, 3>) -> Knot
 
 /// Slopes at all knots, from that at both ends and those between.
 fn between<B: Backend>(end: Dual<B, 3>, inner: Option<Dual<B, 3>>) -> Dual<B, 3> {
-    Dual::cat([Some(end.clone()), inner, Some(end)].into_iter().flatten().collect(), 2)
+    Dual::cat(
+        [Some(end.clone()), inner, Some(end)]
+            .into_iter()
+            .flatten()
+            .collect(),
+        2,
+    )
 }
 
 /// Knots from a start and steps.
@@ -105,9 +127,19 @@ struct Bin<B: Backend> {
 }
 
 /// The bin that holds `at` among the knots `along`; the outermost bins take what lies beyond.
-fn find<B: Backend>(bins: usize, at: &Tensor<B, 3>, along: &Dual<B, 3>, knots: &Knots<B>) -> Bin<B> {
+fn find<B: Backend>(
+    bins: usize,
+    at: &Tensor<B, 3>,
+    along: &Dual<B, 3>,
+    knots: &Knots<B>,
+) -> Bin<B> {
     let ends = along.value.clone().narrow(2, 1, bins);
-    let reached = at.clone().repeat_dim(2, bins).greater_equal(ends).int().sum_dim(2);
+    let reached = at
+        .clone()
+        .repeat_dim(2, bins)
+        .greater_equal(ends)
+        .int()
+        .sum_dim(2);
     let index = reached.clamp_max(bins as i64 - 1);
     let pick = |table: &Dual<B, 3>| table.clone().gather(2, index.clone());
     let next = index.clone().add_scalar(1);
@@ -125,7 +157,10 @@ fn find<B: Backend>(bins: usize, at: &Tensor<B, 3>, along: &Dual<B, 3>, knots: &
 
 /// The first and last entry of a row of knots.
 fn ends<B: Backend>(bins: usize, knots: &Dual<B, 3>) -> (Dual<B, 3>, Dual<B, 3>) {
-    (knots.clone().slice_dim(2, 0..1), knots.clone().slice_dim(2, bins..bins + 1))
+    (
+        knots.clone().slice_dim(2, 0..1),
+        knots.clone().slice_dim(2, bins..bins + 1),
+    )
 }
 
 /// `ln f'` at the relative position `ξ` of a bin.
@@ -143,7 +178,11 @@ fn log_slope<B: Backend>(bin: &Bin<B>, xi: &Dual<B, 3>) -> Dual<B, 3> {
 
 /// Inputs beyond the knots are moved inside before the formula, so that neither branch of the
 /// final selection can be non-finite in value or gradient.
-fn inside<B: Backend>(x: &Dual<B, 3>, outside: burn::tensor::Tensor<B, 3, burn::tensor::Bool>, left: &Dual<B, 3>) -> Dual<B, 3> {
+fn inside<B: Backend>(
+    x: &Dual<B, 3>,
+    outside: burn::tensor::Tensor<B, 3, burn::tensor::Bool>,
+    left: &Dual<B, 3>,
+) -> Dual<B, 3> {
     x.clone().mask_where(outside, left.clone())
 }
 
@@ -151,7 +190,11 @@ fn forward<B: Backend>(bins: usize, x: Dual<B, 3>, knots: &Knots<B>) -> (Dual<B,
     let (left, right) = ends(bins, &knots.x);
     let (bottom, _) = ends(bins, &knots.y);
     let (end, _) = ends(bins, &knots.slope);
-    let outside = x.value.clone().lower(left.value.clone()).bool_or(x.value.clone().greater(right.value));
+    let outside = x
+        .value
+        .clone()
+        .lower(left.value.clone())
+        .bool_or(x.value.clone().greater(right.value));
     let clipped = inside(&x, outside.clone(), &left);
     let bin = find(bins, &clipped.value, &knots.x, knots);
     let xi = (clipped - bin.x.clone()) / bin.width.clone();
@@ -163,27 +206,39 @@ fn forward<B: Backend>(bins: usize, x: Dual<B, 3>, knots: &Knots<B>) -> (Dual<B,
             / (s + curvature * q);
     let log_det = log_slope(&bin, &xi);
     let tail = bottom + end.clone() * (x - left);
-    (y.mask_where(outside.clone(), tail), log_det.mask_where(outside, end.log()))
+    (
+        y.mask_where(outside.clone(), tail),
+        log_det.mask_where(outside, end.log()),
+    )
 }
 
 fn inverse<B: Backend>(bins: usize, y: Dual<B, 3>, knots: &Knots<B>) -> (Dual<B, 3>, Dual<B, 3>) {
     let (left, _) = ends(bins, &knots.x);
     let (bottom, top) = ends(bins, &knots.y);
     let (end, _) = ends(bins, &knots.slope);
-    let outside = y.value.clone().lower(bottom.value.clone()).bool_or(y.value.clone().greater(top.value));
+    let outside = y
+        .value
+        .clone()
+        .lower(bottom.value.clone())
+        .bool_or(y.value.clone().greater(top.value));
     let clipped = inside(&y, outside.clone(), &bottom);
     let bin = find(bins, &clipped.value, &knots.y, knots);
     let s = bin.height.clone() / bin.width.clone();
     let delta = clipped - bin.y.clone();
     let curvature = bin.slope.clone() + bin.next_slope.clone() - s.clone().mul_scalar(2.0);
-    let a = bin.height.clone() * (s.clone() - bin.slope.clone()) + delta.clone() * curvature.clone();
+    let a =
+        bin.height.clone() * (s.clone() - bin.slope.clone()) + delta.clone() * curvature.clone();
     let b = bin.height.clone() * bin.slope.clone() - delta.clone() * curvature;
     let c = -(s * delta);
     // The stable root; its discriminant cannot be negative but for rounding.
-    let discriminant = (b.clone().square() - (a * c.clone()).mul_scalar(4.0)).clamp(0.0, f64::INFINITY);
+    let discriminant =
+        (b.clone().square() - (a * c.clone()).mul_scalar(4.0)).clamp(0.0, f64::INFINITY);
     let xi = c.mul_scalar(2.0) / (-(b) - discriminant.sqrt());
     let x = bin.x.clone() + xi.clone() * bin.width.clone();
     let log_det = -log_slope(&bin, &xi);
     let tail = left + (y - bottom) / end.clone();
-    (x.mask_where(outside.clone(), tail), log_det.mask_where(outside, -(end.log())))
+    (
+        x.mask_where(outside.clone(), tail),
+        log_det.mask_where(outside, -(end.log())),
+    )
 }

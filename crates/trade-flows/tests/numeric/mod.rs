@@ -30,7 +30,10 @@ pub(crate) fn assert_close(what: &str, found: &[f64], expected: &[f64], toleranc
     assert_eq!(found.len(), expected.len(), "{what}");
     for (i, (f, e)) in found.iter().zip(expected).enumerate() {
         let error = (f - e).abs() / (1.0 + e.abs());
-        assert!(error <= tolerance, "{what}[{i}]: {f}, expected {e}; error {error:.1e}");
+        assert!(
+            error <= tolerance,
+            "{what}[{i}]: {f}, expected {e}; error {error:.1e}"
+        );
     }
 }
 
@@ -46,16 +49,27 @@ pub(crate) struct Noise {
 impl Noise {
     /// Moderate weights everywhere, for inputs of order one.
     pub(crate) fn moderate(dtype: DType) -> Self {
-        Self { weights: 0.2, biases: 0.2, dtype }
+        Self {
+            weights: 0.2,
+            biases: 0.2,
+            dtype,
+        }
     }
 
     pub(crate) fn apply<B: Backend, M: Module<B>>(self, module: M) -> M {
         let mut stream = Stream::new(77, 0);
-        let Self { weights, biases, dtype } = self;
+        let Self {
+            weights,
+            biases,
+            dtype,
+        } = self;
         map_values(module, dtype, |_, rank, values| {
             let scale = if rank == 2 { weights } else { biases };
             let noise = stream.normal64(values.len());
-            values.iter_mut().zip(noise).for_each(|(v, z)| *v += scale * z);
+            values
+                .iter_mut()
+                .zip(noise)
+                .for_each(|(v, z)| *v += scale * z);
         })
     }
 }
@@ -83,11 +97,18 @@ pub(crate) fn map_values<B: Backend, M: Module<B>>(
             })
         }
     }
-    module.map(&mut Map { change, place: 0, dtype })
+    module.map(&mut Map {
+        change,
+        place: 0,
+        dtype,
+    })
 }
 
 /// The gradient of a scalar loss, one array per parameter in the module's order.
-pub(crate) fn gradient<B: AutodiffBackend, M: Module<B>>(loss: Tensor<B, 1>, module: &M) -> Vec<Vec<f64>> {
+pub(crate) fn gradient<B: AutodiffBackend, M: Module<B>>(
+    loss: Tensor<B, 1>,
+    module: &M,
+) -> Vec<Vec<f64>> {
     struct Collect<B: AutodiffBackend> {
         gradients: B::Gradients,
         parts: Vec<Vec<f64>>,
@@ -96,7 +117,11 @@ pub(crate) fn gradient<B: AutodiffBackend, M: Module<B>>(loss: Tensor<B, 1>, mod
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
             let part = match param.val().grad(&self.gradients) {
                 Some(gradient) => {
-                    assert_eq!(gradient.dtype(), param.val().dtype(), "precision of a gradient");
+                    assert_eq!(
+                        gradient.dtype(),
+                        param.val().dtype(),
+                        "precision of a gradient"
+                    );
                     gradient.into_data().iter::<f64>().collect()
                 }
                 None => vec![0.0; param.val().shape().num_elements()],
@@ -104,7 +129,10 @@ pub(crate) fn gradient<B: AutodiffBackend, M: Module<B>>(loss: Tensor<B, 1>, mod
             self.parts.push(part);
         }
     }
-    let mut collect = Collect::<B> { gradients: loss.backward(), parts: Vec::new() };
+    let mut collect = Collect::<B> {
+        gradients: loss.backward(),
+        parts: Vec::new(),
+    };
     module.visit(&mut collect);
     collect.parts
 }
@@ -122,15 +150,27 @@ pub(crate) fn check_gradient<B: Backend, M: Module<B>>(
     for (which, part) in gradient.iter().enumerate() {
         let direction = Stream::new(78, which as u64).normal64(part.len());
         let at = |step: f64| {
-            loss(&map_values(module.clone(), DType::F64, |place, _, values| {
-                if place == which {
-                    values.iter_mut().zip(&direction).for_each(|(v, d)| *v += step * d);
-                }
-            }))
+            loss(&map_values(
+                module.clone(),
+                DType::F64,
+                |place, _, values| {
+                    if place == which {
+                        values
+                            .iter_mut()
+                            .zip(&direction)
+                            .for_each(|(v, d)| *v += step * d);
+                    }
+                },
+            ))
         };
         let expected = (at(STEP) - at(-STEP)) / (2.0 * STEP);
         let found = part.iter().zip(&direction).map(|(g, d)| g * d).sum();
-        assert_close(&format!("{what}: parameter {which}"), &[found], &[expected], tolerance);
+        assert_close(
+            &format!("{what}: parameter {which}"),
+            &[found],
+            &[expected],
+            tolerance,
+        );
     }
 }
 
@@ -139,14 +179,16 @@ pub(crate) fn log_abs_det(mut m: Vec<Vec<f64>>) -> f64 {
     let n = m.len();
     let mut log_det = 0.0;
     for i in 0..n {
-        let pivot = (i..n).max_by(|&a, &b| m[a][i].abs().total_cmp(&m[b][i].abs())).unwrap();
+        let pivot = (i..n)
+            .max_by(|&a, &b| m[a][i].abs().total_cmp(&m[b][i].abs()))
+            .unwrap();
         m.swap(i, pivot);
         log_det += m[i][i].abs().ln();
-        for j in i + 1..n {
-            let factor = m[j][i] / m[i][i];
-            for k in i..n {
-                let above = m[i][k];
-                m[j][k] -= factor * above;
+        let (above, below) = m.split_at_mut(i + 1);
+        for row in below {
+            let factor = row[i] / above[i][i];
+            for (entry, pivot) in row.iter_mut().zip(&above[i]) {
+                *entry -= factor * pivot;
             }
         }
     }

@@ -15,7 +15,11 @@ impl GaussianMixture {
                 let mean = constant(self.mean(k), [1, d], x);
                 let whitening = constant(self.whitening(k), [d, d], x);
                 let whitened = (x.clone() - mean).matmul(whitening.transpose());
-                whitened.square().sum_dim(1).mul_scalar(-0.5).add_scalar(self.log_peak(k))
+                whitened
+                    .square()
+                    .sum_dim(1)
+                    .mul_scalar(-0.5)
+                    .add_scalar(self.log_peak(k))
             })
             .collect();
         let parts = Tensor::cat(parts, 1);

@@ -18,16 +18,29 @@ fn targets() -> Vec<(TargetConfig, Vec<f64>)> {
     use WellControl::{A, B, C, Temperature};
     let all = vec![Temperature, A, B, C];
     vec![
-        (TargetConfig::MultiWell(MultiWellConfig::default()), vec![0.7]),
         (
-            TargetConfig::MultiWell(MultiWellConfig { dim: 3, controls: all.clone(), ..Default::default() }),
+            TargetConfig::MultiWell(MultiWellConfig::default()),
+            vec![0.7],
+        ),
+        (
+            TargetConfig::MultiWell(MultiWellConfig {
+                dim: 3,
+                controls: all.clone(),
+                ..Default::default()
+            }),
             vec![0.6, 0.3, -3.0, 1.2],
         ),
         (
-            TargetConfig::DoubleWell(DoubleWellConfig { controls: vec![C, Temperature], ..Default::default() }),
+            TargetConfig::DoubleWell(DoubleWellConfig {
+                controls: vec![C, Temperature],
+                ..Default::default()
+            }),
             vec![0.8, 1.3],
         ),
-        (TargetConfig::GaussianMixture(GaussianMixtureConfig::six_modes()), vec![0.4]),
+        (
+            TargetConfig::GaussianMixture(GaussianMixtureConfig::six_modes()),
+            vec![0.4],
+        ),
     ]
 }
 
@@ -37,16 +50,27 @@ fn tensor_and_host_agree_and_scores_are_differences() {
         let target = config.init().unwrap();
         let exact = target.exact();
         let (n, d, k) = (40, exact.dim(), c.len());
-        let x: Vec<f64> = Stream::new(3, 0).normal64(n * d).iter().map(|z| 1.7 * z).collect();
+        let x: Vec<f64> = Stream::new(3, 0)
+            .normal64(n * d)
+            .iter()
+            .map(|z| 1.7 * z)
+            .collect();
         let points = tensor(&x, d);
         assert_eq!(points.dtype(), DType::F64);
         let at = |c: &[f64]| Condition::<Flex>::uniform(c, n, &points);
         let values = |c: &[f64]| -> Vec<f64> {
-            target.log_density(points.clone(), &at(c)).into_data().to_vec().unwrap()
+            target
+                .log_density(points.clone(), &at(c))
+                .into_data()
+                .to_vec()
+                .unwrap()
         };
         let density = values(&c);
-        let score: Vec<f64> =
-            target.condition_score(points.clone(), &at(&c)).into_data().to_vec().unwrap();
+        let score: Vec<f64> = target
+            .condition_score(points.clone(), &at(&c))
+            .into_data()
+            .to_vec()
+            .unwrap();
         let mut host = vec![0.0; k];
         for i in 0..n {
             let row = &x[i * d..(i + 1) * d];
@@ -65,7 +89,10 @@ fn tensor_and_host_agree_and_scores_are_differences() {
             for (i, (u, l)) in values(&up).iter().zip(values(&down)).enumerate() {
                 let difference = (u - l) / (2.0 * step);
                 let found = score[i * k + j];
-                assert!((found - difference).abs() < 1e-6 * (1.0 + found.abs()), "{config:?} {found} {difference}");
+                assert!(
+                    (found - difference).abs() < 1e-6 * (1.0 + found.abs()),
+                    "{config:?} {found} {difference}"
+                );
             }
         }
         assert_eq!(Target::<Flex>::controls(&target).len(), k);
@@ -80,8 +107,16 @@ fn symmetries_leave_the_density_alone() {
         let points = tensor(&Stream::new(5, 0).normal64(60 * d), d);
         let condition = Condition::<Flex>::uniform(&c, 60, &points);
         let moved = target.symmetrise(points.clone(), &mut Stream::new(6, 0));
-        let before: Vec<f64> = target.log_density(points, &condition).into_data().to_vec().unwrap();
-        let after: Vec<f64> = target.log_density(moved, &condition).into_data().to_vec().unwrap();
+        let before: Vec<f64> = target
+            .log_density(points, &condition)
+            .into_data()
+            .to_vec()
+            .unwrap();
+        let after: Vec<f64> = target
+            .log_density(moved, &condition)
+            .into_data()
+            .to_vec()
+            .unwrap();
         for (b, a) in before.iter().zip(after) {
             assert!((a - b).abs() < 1e-12 * (1.0 + b.abs()));
         }

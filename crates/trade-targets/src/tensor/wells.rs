@@ -19,11 +19,13 @@ impl Wells {
         let control = &condition.control.value;
         let n = control.dims()[0];
         let fixed = self.parameters(&[]);
-        let column = |which: WellControl, fixed: f64| {
-            match self.control_parameters().iter().position(|&c| c == which) {
-                Some(i) => control.clone().narrow(1, i, 1),
-                None => constant(&[fixed], [1, 1], control).expand([n, 1]),
-            }
+        let column = |which: WellControl, fixed: f64| match self
+            .control_parameters()
+            .iter()
+            .position(|&c| c == which)
+        {
+            Some(i) => control.clone().narrow(1, i, 1),
+            None => constant(&[fixed], [1, 1], control).expand([n, 1]),
         };
         Rows {
             temperature: column(WellControl::Temperature, fixed.temperature),
@@ -37,7 +39,11 @@ impl Wells {
     fn moments<B: Backend>(&self, x: &Tensor<B, 2>) -> [Tensor<B, 2>; 3] {
         let x = x.clone().narrow(1, 0, self.quartic());
         let square = x.clone().square();
-        [x.sum_dim(1), square.clone().sum_dim(1), square.square().sum_dim(1)]
+        [
+            x.sum_dim(1),
+            square.clone().sum_dim(1),
+            square.square().sum_dim(1),
+        ]
     }
 
     /// `u(x)`, `[n, 1]`.
@@ -46,7 +52,14 @@ impl Wells {
         let wells = rows.c.clone() * fourth + rows.b.clone() * second + rows.a.clone() * first;
         match self.harmonic() {
             0 => wells,
-            m => wells + x.clone().narrow(1, self.quartic(), m).square().sum_dim(1).mul_scalar(0.5),
+            m => {
+                wells
+                    + x.clone()
+                        .narrow(1, self.quartic(), m)
+                        .square()
+                        .sum_dim(1)
+                        .mul_scalar(0.5)
+            }
         }
     }
 }
@@ -57,12 +70,17 @@ impl<B: Backend> Target<B> for Wells {
     }
 
     fn controls(&self) -> Vec<String> {
-        self.control_parameters().iter().map(|c| c.name().to_string()).collect()
+        self.control_parameters()
+            .iter()
+            .map(|c| c.name().to_string())
+            .collect()
     }
 
     fn log_density(&self, x: Tensor<B, 2>, condition: &Condition<B>) -> Tensor<B, 1> {
         let rows = self.rows(condition);
-        (self.energies(&x, &rows) / rows.temperature).neg().squeeze_dim(1)
+        (self.energies(&x, &rows) / rows.temperature)
+            .neg()
+            .squeeze_dim(1)
     }
 
     fn condition_score(&self, x: Tensor<B, 2>, condition: &Condition<B>) -> Tensor<B, 2> {
@@ -84,16 +102,24 @@ impl<B: Backend> Target<B> for Wells {
     }
 
     fn power_family(&self) -> Option<PowerFamily> {
-        (self.control_parameters() == [WellControl::Temperature]).then_some(PowerFamily::Temperature)
+        (self.control_parameters() == [WellControl::Temperature])
+            .then_some(PowerFamily::Temperature)
     }
 
     /// A random sign for each coordinate, where the wells are even in it.
     fn symmetrise(&self, x: Tensor<B, 2>, stream: &mut Stream) -> Tensor<B, 2> {
         let [n, d] = x.dims();
-        let tilted = self.control_parameters().contains(&WellControl::A) || self.parameters(&[]).a != 0.0;
+        let tilted =
+            self.control_parameters().contains(&WellControl::A) || self.parameters(&[]).a != 0.0;
         let even = |axis: usize| axis >= self.quartic() || !tilted;
         let signs: Vec<f64> = (0..n * d)
-            .map(|i| if stream.uniform_one() < 0.5 && even(i % d) { -1.0 } else { 1.0 })
+            .map(|i| {
+                if stream.uniform_one() < 0.5 && even(i % d) {
+                    -1.0
+                } else {
+                    1.0
+                }
+            })
             .collect();
         let signs = constant(&signs, [n, d], &x);
         x * signs

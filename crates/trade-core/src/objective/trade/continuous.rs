@@ -5,8 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    SampleOrigin, TradeConfig,
-    host,
+    SampleOrigin, TradeConfig, host,
     proposal::{LogProposal, draw},
     residual::residual,
     score::score,
@@ -80,8 +79,16 @@ impl<T> TradeContinuous<T> {
         for (name, ok, reason) in [
             ("conditions", config.conditions > 0, "must be at least 1"),
             ("contexts", config.contexts > 0, "must be at least 1"),
-            ("samples", config.samples > 1, "an expectation needs at least 2"),
-            ("evaluation_points", points > 0 && points <= config.samples, "must lie in 1..=samples"),
+            (
+                "samples",
+                config.samples > 1,
+                "an expectation needs at least 2",
+            ),
+            (
+                "evaluation_points",
+                points > 0 && points <= config.samples,
+                "must lie in 1..=samples",
+            ),
         ] {
             if !ok {
                 return Err(Error::setting(format!("{field}.{name}"), reason));
@@ -95,9 +102,14 @@ impl<T> TradeContinuous<T> {
 fn nearest_base<'a>(c: &[f64], bases: &'a [Vec<f64>], ranges: &[(f64, f64)]) -> &'a [f64] {
     let distance = |base: &[f64]| -> f64 {
         let scaled = base.iter().zip(c).zip(ranges);
-        scaled.map(|((b, c), (low, high))| ((b - c) / (high - low)).powi(2)).sum()
+        scaled
+            .map(|((b, c), (low, high))| ((b - c) / (high - low)).powi(2))
+            .sum()
     };
-    bases.iter().min_by(|a, b| distance(a).total_cmp(&distance(b))).map_or(&[], Vec::as_slice)
+    bases
+        .iter()
+        .min_by(|a, b| distance(a).total_cmp(&distance(b)))
+        .map_or(&[], Vec::as_slice)
 }
 
 impl<B, M, T> Objective<B, M> for TradeContinuous<T>
@@ -114,7 +126,11 @@ where
         let Self { config, problem } = self;
         let k = problem.ranges.len();
         let context_data = problem.data.as_ref().filter(|d| d.contexts() > 0).cloned();
-        let per_condition = if context_data.is_some() { config.contexts } else { 1 };
+        let per_condition = if context_data.is_some() {
+            config.contexts
+        } else {
+            1
+        };
         let groups = config.conditions * per_condition;
         let n = config.samples;
 
@@ -127,7 +143,9 @@ where
             } else {
                 let progress = step.progress();
                 let stream = step.streams.get(Purpose::Condition);
-                config.schedule.draw(progress, &problem.ranges, &problem.bases, stream)?
+                config
+                    .schedule
+                    .draw(progress, &problem.ranges, &problem.bases, stream)?
             };
             let nearest = nearest_base(&c, &problem.bases, &problem.ranges);
             for _ in 0..per_condition * n {
@@ -138,15 +156,23 @@ where
         let base: Tensor<B::InnerBackend, 2> = upload(base, k, step.device);
         let context = context_data.and_then(|data| {
             let stream = step.streams.get(Purpose::Evaluation);
-            let rows: Vec<usize> =
-                (0..groups).flat_map(|_| vec![stream.index(data.len()); n]).collect();
+            let rows: Vec<usize> = (0..groups)
+                .flat_map(|_| vec![stream.index(data.len()); n])
+                .collect();
             data.context_rows(&rows, step.device)
         });
         let condition: Condition<B::InnerBackend> =
             Condition::new(upload(control, k, step.device)).with_context(context);
 
         let origin = config.expectation_from;
-        let samples = draw(origin, Purpose::Expectation, problem, step, &condition, &base)?;
+        let samples = draw(
+            origin,
+            Purpose::Expectation,
+            problem,
+            step,
+            &condition,
+            &base,
+        )?;
         let target = &*problem.target;
         let energy = config.trade.energy;
         let found = score(energy, target, step.frozen, &samples.x, &condition, &base)?;
@@ -182,7 +208,9 @@ where
                 return t;
             }
             let [_, width] = t.dims();
-            t.reshape([groups, n, width]).narrow(1, 0, points).reshape([groups * points, width])
+            t.reshape([groups, n, width])
+                .narrow(1, 0, points)
+                .reshape([groups * points, width])
         };
         let condition = Condition::new(first(condition.control.value))
             .with_context(condition.context.map(first));
@@ -190,10 +218,26 @@ where
         let x = if origin == config.trade.points {
             first(samples.x)
         } else {
-            draw(config.trade.points, Purpose::Latent, problem, step, &condition, &base)?.x
+            draw(
+                config.trade.points,
+                Purpose::Latent,
+                problem,
+                step,
+                &condition,
+                &base,
+            )?
+            .x
         };
-        let mut term =
-            residual(&config.trade, problem, step, x, &condition, &base, expectation)?.term;
+        let mut term = residual(
+            &config.trade,
+            problem,
+            step,
+            x,
+            &condition,
+            &base,
+            expectation,
+        )?
+        .term;
         term.statistics.ess = (usable > 0).then(|| ess / f64::from(usable));
         Ok(term)
     }

@@ -5,8 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    SampleOrigin, TradeConfig,
-    host,
+    SampleOrigin, TradeConfig, host,
     proposal::{LogProposal, draw},
     residual::residual,
     score::score,
@@ -103,25 +102,47 @@ impl<T> TradeGrid<T> {
             ("batch", config.batch > 0),
             ("expectation_samples", config.expectation_samples > 1),
             ("expectation_every", config.expectation_every > 0),
-            ("expectation_retain", (0.0..1.0).contains(&config.expectation_retain)),
+            (
+                "expectation_retain",
+                (0.0..1.0).contains(&config.expectation_retain),
+            ),
         ] {
             if !ok {
-                return Err(Error::setting(format!("objectives.trade_grid.{name}"), "out of bounds"));
+                return Err(Error::setting(
+                    format!("objectives.trade_grid.{name}"),
+                    "out of bounds",
+                ));
             }
         }
         let bases: Vec<f64> = problem.bases.iter().map(|b| b[0]).collect();
         let (min, max) = problem.ranges[0];
-        let grid = GridConfig { min, max, points: config.points, spacing: config.spacing };
+        let grid = GridConfig {
+            min,
+            max,
+            points: config.points,
+            spacing: config.spacing,
+        };
         grid.validate("objectives.trade_grid")?;
         let grid = grid.init(&bases)?;
         let causality = config.causality.init(&grid)?;
         let expectations = vec![None; grid.len()];
-        Ok(Self { config, problem, grid, causality, expectations })
+        Ok(Self {
+            config,
+            problem,
+            grid,
+            causality,
+            expectations,
+        })
     }
 
     /// The base condition nearest to a grid point, by grid distance.
     fn base_of(&self, point: usize) -> f64 {
-        let nearest = self.grid.bases().iter().copied().min_by_key(|b| b.abs_diff(point));
+        let nearest = self
+            .grid
+            .bases()
+            .iter()
+            .copied()
+            .min_by_key(|b| b.abs_diff(point));
         self.grid.conditions()[nearest.unwrap_or(point)]
     }
 
@@ -152,7 +173,9 @@ impl<T> TradeGrid<T> {
             }
         };
         // Without any usable weight, keep what is known; the next refresh may do better.
-        let Some(weights) = weigh(host(found.log_density - log_proposal)) else { return Ok(()) };
+        let Some(weights) = weigh(host(found.log_density - log_proposal)) else {
+            return Ok(());
+        };
         let mean = weights.mean(&host(found.score.squeeze_dim::<1>(1)), 1)?[0];
         if !mean.is_finite() {
             return Ok(());
@@ -181,8 +204,9 @@ where
     fn evaluate(&mut self, step: &mut StepContext<'_, B, M>) -> Result<Term<B>> {
         self.causality.refresh(step.step, step.total);
         let stream = step.streams.get(Purpose::Condition);
-        let drawn: Vec<usize> =
-            (0..self.config.batch).map(|_| self.causality.draw(stream)).collect();
+        let drawn: Vec<usize> = (0..self.config.batch)
+            .map(|_| self.causality.draw(stream))
+            .collect();
 
         // A point is first filled when it is first drawn; later refreshes are staggered over the
         // interval, so that no single step pays for all of them.
@@ -201,17 +225,35 @@ where
         }
 
         let table = |value: &dyn Fn(usize) -> f64| -> Tensor<B::InnerBackend, 2> {
-            upload(drawn.iter().map(|&i| value(i) as f32).collect(), 1, step.device)
+            upload(
+                drawn.iter().map(|&i| value(i) as f32).collect(),
+                1,
+                step.device,
+            )
         };
         let condition = Condition::new(table(&|i| self.grid.conditions()[i]));
         let base = table(&|i| self.base_of(i));
         // A point whose every weight failed has no expectation: NaN leaves its rows out.
         let expectation = table(&|i| self.expectations[i].map_or(f64::NAN, |e| e.mean));
         let origin = self.config.trade.points;
-        let points = draw(origin, Purpose::Latent, &self.problem, step, &condition, &base)?;
+        let points = draw(
+            origin,
+            Purpose::Latent,
+            &self.problem,
+            step,
+            &condition,
+            &base,
+        )?;
         let config = &self.config.trade;
-        let result =
-            residual(config, &self.problem, step, points.x, &condition, &base, expectation)?;
+        let result = residual(
+            config,
+            &self.problem,
+            step,
+            points.x,
+            &condition,
+            &base,
+            expectation,
+        )?;
         self.causality.update(&drawn, &host(result.each))?;
         let known: Vec<f64> = self.expectations.iter().flatten().map(|e| e.ess).collect();
         let mut term = result.term;
@@ -233,7 +275,11 @@ where
         if state.expectations.len() != self.grid.len() {
             return Err(Error::setting(
                 "checkpoint.objectives.trade_grid",
-                format!("{} grid points, expected {}", state.expectations.len(), self.grid.len()),
+                format!(
+                    "{} grid points, expected {}",
+                    state.expectations.len(),
+                    self.grid.len()
+                ),
             ));
         }
         self.causality.restore(state.causality)?;

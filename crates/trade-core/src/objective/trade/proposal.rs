@@ -1,6 +1,9 @@
 //! Points to take expectations over and to evaluate the residual at.
 
-use burn::tensor::{Tensor, backend::{AutodiffBackend, Backend}};
+use burn::tensor::{
+    Tensor,
+    backend::{AutodiffBackend, Backend},
+};
 
 use super::{Blur, SampleOrigin};
 use crate::{
@@ -49,7 +52,10 @@ where
         let width = Density::<B::InnerBackend>::noise_dim(step.frozen);
         let noise = upload(stream.normal(n * width), width, step.device);
         let (x, log_prob) = step.frozen.sample(noise, &control);
-        Points { x, log_proposal: LogProposal::Known(log_prob) }
+        Points {
+            x,
+            log_proposal: LogProposal::Known(log_prob),
+        }
     };
     match origin {
         SampleOrigin::Flow => Ok(flow(condition.clone(), step.streams.get(purpose))),
@@ -61,8 +67,16 @@ where
             let d = Target::<B>::dim(&*problem.target);
             let x: Tensor<B::InnerBackend, 2> =
                 upload(step.streams.get(purpose).normal(n * d), d, step.device);
-            let log_proposal = x.clone().square().sum_dim(1).squeeze_dim::<1>(1).mul_scalar(-0.5);
-            Ok(Points { x, log_proposal: LogProposal::Known(log_proposal) })
+            let log_proposal = x
+                .clone()
+                .square()
+                .sum_dim(1)
+                .squeeze_dim::<1>(1)
+                .mul_scalar(-0.5);
+            Ok(Points {
+                x,
+                log_proposal: LogProposal::Known(log_proposal),
+            })
         }
         SampleOrigin::Data => {
             let Some(data) = problem.data.as_ref().filter(|data| data.contexts() == 0) else {
@@ -76,7 +90,10 @@ where
             let wanted: Vec<f32> = base.to_data().to_vec().unwrap_or_default();
             let rows = data.rows_at(&wanted, stream)?;
             let (x, _) = data.rows::<B::InnerBackend>(&rows, step.device);
-            Ok(Points { x, log_proposal: LogProposal::Base })
+            Ok(Points {
+                x,
+                log_proposal: LogProposal::Base,
+            })
         }
     }
 }
@@ -91,11 +108,19 @@ pub(super) fn move_points<B: Backend, T: Target<B>>(
     stream: &mut Stream,
 ) -> Tensor<B, 2> {
     let [n, d] = x.dims();
-    let x = if symmetrise { target.symmetrise(x, stream) } else { x };
+    let x = if symmetrise {
+        target.symmetrise(x, stream)
+    } else {
+        x
+    };
     if blur.width == 0.0 {
         return x;
     }
     let noise: Tensor<B, 2> = upload(stream.normal(n * d), d, &x.device());
     let noise = noise.mul_scalar(blur.width);
-    if blur.scale_by_root { x + noise * control.clone().narrow(1, 0, 1).sqrt() } else { x + noise }
+    if blur.scale_by_root {
+        x + noise * control.clone().narrow(1, 0, 1).sqrt()
+    } else {
+        x + noise
+    }
 }

@@ -14,7 +14,7 @@ use crate::{
 /// The residual loss of a batch of evaluation points, and each point's own loss where asked for.
 pub(super) struct Residual<B: AutodiffBackend> {
     pub term: Term<B>,
-    /// The penalty of each point, 0 where it was left out; `[n]`.
+    /// The penalty of each point, NaN where it was left out; `[n]`.
     pub each: Tensor<B::InnerBackend, 1>,
 }
 
@@ -54,7 +54,9 @@ where
             .collect()
     };
     let v: Tensor<B::InnerBackend, 2> = crate::dataset::upload(v, k, step.device);
-    let wanted = ((score.score - expectation) * v.clone()).sum_dim(1).squeeze_dim::<1>(1);
+    let wanted = ((score.score - expectation) * v.clone())
+        .sum_dim(1)
+        .squeeze_dim::<1>(1);
 
     // Points where the target has no density or the score is not finite say nothing: they are
     // moved to the origin before the flow sees them, and their loss counts zero.
@@ -76,19 +78,25 @@ where
     let log_prob = step.model.log_prob(x, &condition);
     let difference = log_prob.tangent_or_zeros() - Tensor::from_inner(wanted);
     let mut loss = config.penalty.apply(difference);
+    let mut each = loss.clone().inner();
     if left_out > 0 {
-        loss = loss.mask_fill(Tensor::from_inner(valid.bool_not()), 0.0);
+        let invalid = valid.bool_not();
+        each = each.mask_fill(invalid.clone(), f64::NAN);
+        loss = loss.mask_fill(Tensor::from_inner(invalid), 0.0);
     }
-    let each = loss.clone().inner();
-    let clipped = config.clip.apply(loss);
+    let clipped = config.clip.apply(loss).without(left_out);
     let statistics = TermStatistics {
         ess: None,
         clipped: clipped.clipped,
-        non_finite: clipped.non_finite + left_out,
+        non_finite: clipped.non_finite,
     };
-    // The mean is over the points that count.
-    let share = n as f64 / (n - left_out).max(1) as f64;
-    Ok(Residual { term: Term { loss: clipped.mean().mul_scalar(share), statistics }, each })
+    Ok(Residual {
+        term: Term {
+            loss: clipped.mean(),
+            statistics,
+        },
+        each,
+    })
 }
 
 fn count<B: burn::tensor::backend::Backend>(mask: Tensor<B, 1, burn::tensor::Bool>) -> usize {

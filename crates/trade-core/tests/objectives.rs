@@ -1,0 +1,709 @@
+//! Loss terms on a problem that is solved exactly.
+
+mod gaussian;
+
+use std::{f64::consts::TAU, sync::Arc};
+
+use burn::{module::AutodiffModule, tensor::ElementConversion};
+use burn_flex::{Flex, FlexDevice};
+use gaussian::{Bath, DIM, Gaussian, Training, gradient, moved, values};
+use trade_core::{
+    Dataset,
+    grid::Spacing,
+    objective::{
+        Clip, LogVariance, LogVarianceConfig, Nll, NllConfig, Objective, Problem, ReverseKl,
+        ReverseKlConfig, ReweightedNll, ReweightedNllConfig, Robust, StepContext, Term,
+        trade::{
+            EnergyOrigin, SampleOrigin, TradeConfig, TradeContinuous, TradeContinuousConfig,
+            TradeGrid, TradeGridConfig,
+        },
+    },
+    random::{Purpose, Stream, Streams},
+    schedule::{DirectionMode, Schedule},
+};
+
+type Model = Gaussian<Training>;
+type Boxed = Box<dyn Objective<Training, Model>>;
+
+/// The seed of [`first`].
+const SEED: u64 = 10;
+const RANGE: (f64, f64) = (0.5, 1.5);
+const UNIFORM: Schedule = Schedule::Uniform {
+    spacing: Spacing::Linear,
+};
+
+/// Standard normal data at the base, which is what the target is there.
+fn data(n: usize) -> Arc<Dataset> {
+    Arc::new(Dataset::at(Stream::new(50, 0).normal(n * DIM), DIM, &[1.0]).unwrap())
+}
+
+fn problem(bath: Bath) -> Problem<Bath> {
+    let moving = bath.moving;
+    Problem {
+        target: Arc::new(bath),
+        bases: vec![if moving { vec![1.0, 0.0] } else { vec![1.0] }],
+        ranges: if moving {
+            vec![RANGE, (-1.0, 1.0)]
+        } else {
+            vec![RANGE]
+        },
+        data: (!moving).then(|| data(4096)),
+    }
+}
+
+fn squared() -> TradeConfig {
+    TradeConfig {
+        penalty: Robust::Squared,
+        ..TradeConfig::default()
+    }
+}
+
+fn continuous(config: TradeContinuousConfig, bath: Bath) -> Boxed {
+    Box::new(TradeContinuous::new(config, problem(bath)).unwrap())
+}
+
+/// One condition of the range and its own samples.
+fn fresh(trade: TradeConfig, samples: usize) -> TradeContinuousConfig {
+    TradeContinuousConfig {
+        trade,
+        schedule: UNIFORM,
+        samples,
+        ..TradeContinuousConfig::default()
+    }
+}
+
+fn step(
+    objective: &mut Boxed,
+    model: &Model,
+    frozen: &Gaussian<Flex>,
+    streams: &mut Streams,
+    step: usize,
+) -> Term<Training> {
+    let device = FlexDevice::default();
+    objective
+        .evaluate(&mut StepContext {
+            model,
+            frozen,
+            device: &device,
+            streams,
+            step,
+            total: 100,
+        })
+        .unwrap()
+}
+
+/// The first step of an objective with fresh random numbers.
+fn first(mut objective: Boxed, model: &Model) -> Term<Training> {
+    step(
+        &mut objective,
+        model,
+        &model.valid(),
+        &mut Streams::new(SEED),
+        0,
+    )
+}
+
+fn number(term: &Term<Training>) -> f64 {
+    term.loss.clone().into_scalar().elem()
+}
+
+#[test]
+fn trade_vanishes_at_the_solution() {
+    // The residual is the error of ⟨g⟩ alone: Var[∂_T log q] = d/(2T²) ≤ 4 and Var[∂_μ log q] =
+    // d/T ≤ 4 on this range, times at most 2.5 for the weights of a foreign proposal; the tangent
+    // directions have components of at most 1 (T) and 2 (μ). Five standard errors.
+    let n = 20_000;
+    let bound = |origin, moving: bool| {
+        let proposal = if matches!(origin, SampleOrigin::Flow) {
+            1.0
+        } else {
+            2.5
+        };
+        25.0 * 4.0 * proposal * if moving { 4.0 } else { 1.0 } / n as f64
+    };
+    for origin in [
+        SampleOrigin::Flow,
+        SampleOrigin::FlowAtBase,
+        SampleOrigin::Data,
+        SampleOrigin::Normal,
+    ] {
+        let config = TradeConfig {
+            points: origin,
+            ..squared()
+        };
+        let mut objectives: Vec<(Boxed, bool)> = Vec::new();
+        let with_origin = |config| TradeContinuousConfig {
+            expectation_from: origin,
+            ..fresh(config, n)
+        };
+        objectives.push((
+            continuous(with_origin(config.clone()), Bath::default()),
+            false,
+        ));
+        if !matches!(origin, SampleOrigin::Data) {
+            for direction in [DirectionMode::Coordinate, DirectionMode::Sphere] {
+                let config = TradeConfig {
+                    direction,
+                    ..config.clone()
+                };
+                let bath = Bath {
+                    moving: true,
+                    ..Bath::default()
+                };
+                objectives.push((continuous(with_origin(config), bath), true));
+            }
+        }
+        let grid = TradeGridConfig {
+            trade: config,
+            points: 6,
+            expectation_samples: n,
+            expectation_from: origin,
+            ..TradeGridConfig::default()
+        };
+        objectives.push((
+            Box::new(TradeGrid::new(grid, problem(Bath::default())).unwrap()),
+            false,
+        ));
+        for (objective, moving) in objectives {
+            let name = objective.name();
+            let term = first(objective, &Bath::default().solution());
+            let loss = number(&term);
+            // With μ ≠ 0 the standard normal and the base are too far off for small weights.
+            let foreign = moving && !matches!(origin, SampleOrigin::Flow);
+            let bound = bound(origin, moving) * if foreign { 10.0 } else { 1.0 };
+            assert!(
+                loss >= 0.0 && loss < bound,
+                "{name} {origin:?} {moving}: {loss} of {bound}"
+            );
+            assert_eq!(
+                (term.statistics.non_finite, term.statistics.clipped),
+                (0, 0)
+            );
+            let ess = term.statistics.ess.unwrap();
+            if matches!(origin, SampleOrigin::Flow) {
+                assert!((ess - 1.0).abs() < 1e-5, "{ess}");
+            } else {
+                assert!(ess > 0.01 && ess < 1.0 + 1e-9, "{ess}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_wrong_model_is_seen() {
+    // σ² = T^b with b = 0.6: the score differs by (b − 1)/(2T) · Σ(z² − 1), variance (b − 1)²/T².
+    let model = Model::new(false, [0.0; DIM], [0.6; DIM], [0.0; DIM], [1.0; DIM]);
+    let loss = number(&first(
+        continuous(fresh(squared(), 20_000), Bath::default()),
+        &model,
+    ));
+    assert!(loss > 0.16 / 1.5_f64.powi(2) * 0.5, "{loss}");
+}
+
+#[test]
+fn energy_free_routes_agree_with_the_target() {
+    let loss = |energy, likelihood: bool, model: &Model| {
+        let bath = Bath {
+            likelihood,
+            ..Bath::default()
+        };
+        let config = fresh(
+            TradeConfig {
+                energy,
+                ..squared()
+            },
+            4096,
+        );
+        let term = first(continuous(config, bath), model);
+        (number(&term), term.statistics.ess.unwrap())
+    };
+    let assert_same = |a: (f64, f64), b: (f64, f64)| {
+        assert!((a.0 - b.0).abs() < 1e-3 * a.0.abs() + 1e-8, "{a:?} {b:?}");
+        assert!((a.1 - b.1).abs() < 1e-4, "{a:?} {b:?}");
+    };
+    // Far from the base, where the energies of a wrong model differ.
+    assert!(
+        (first_condition() - 1.0).abs() > 0.2,
+        "{}",
+        first_condition()
+    );
+    for likelihood in [false, true] {
+        let bath = Bath {
+            likelihood,
+            ..Bath::default()
+        };
+        // The exact model: all three are the target's score up to a constant.
+        let exact = bath.solution();
+        let truth = loss(EnergyOrigin::GroundTruth, likelihood, &exact);
+        assert_same(truth, loss(EnergyOrigin::FlowAtBase, likelihood, &exact));
+        assert_same(
+            truth,
+            loss(EnergyOrigin::FlowAtCondition, likelihood, &exact),
+        );
+        // Exact at the base, wrong elsewhere: the base knows the energy, the condition does not.
+        // For the likelihood, τ = 2 at the base: a = −½ log 2 + ½ · 0.4 · log 2 with b = −0.4.
+        let (log_scale, power) = if likelihood {
+            (-0.3 * 2_f64.ln(), -0.4)
+        } else {
+            (0.0, 0.5)
+        };
+        let wrong = Model::new(
+            likelihood,
+            [log_scale; DIM],
+            [power; DIM],
+            [0.0; DIM],
+            [1.0; DIM],
+        );
+        let truth = loss(EnergyOrigin::GroundTruth, likelihood, &wrong);
+        assert!(truth.0 > 1e-3, "{truth:?}");
+        assert_same(truth, loss(EnergyOrigin::FlowAtBase, likelihood, &wrong));
+        let own = loss(EnergyOrigin::FlowAtCondition, likelihood, &wrong);
+        assert!((own.0 / truth.0 - 1.0).abs() > 0.1, "{own:?} {truth:?}");
+    }
+}
+
+#[test]
+fn an_expectation_belongs_to_one_context() {
+    // The context shifts the energy, so that scores of different contexts differ by constants of
+    // order Var[Σy]/(2T²)² ~ 1; within a context they cancel.
+    let n = 5000;
+    let contexts = Stream::new(51, 0).normal(4096);
+    let with_context = Dataset::clone(&data(4096))
+        .with_context(contexts, 1)
+        .unwrap();
+    let problem = Problem {
+        data: Some(Arc::new(with_context)),
+        ..problem(Bath::default())
+    };
+    let config = TradeContinuousConfig {
+        contexts: 8,
+        conditions: 2,
+        ..fresh(squared(), n)
+    };
+    let term = first(
+        Box::new(TradeContinuous::new(config, problem).unwrap()),
+        &Bath::default().solution(),
+    );
+    assert!(number(&term) < 25.0 * 4.0 / n as f64, "{}", number(&term));
+    assert!((term.statistics.ess.unwrap() - 1.0).abs() < 1e-5);
+}
+
+/// One Gaussian entry of the model on the host: `log σ`, `z`.
+struct Host {
+    a: [f64; DIM],
+    b: [f64; DIM],
+    t: [f64; DIM],
+}
+
+impl Host {
+    /// The parameters of [`Gaussian::wrong`].
+    fn wrong() -> Self {
+        let v = values(&Gaussian::<Flex>::wrong());
+        Self {
+            a: [v[0], v[1]],
+            b: [v[2], v[3]],
+            t: [v[4], v[5]],
+        }
+    }
+
+    fn log_prob(&self, x: &[f64], temperature: f64) -> f64 {
+        let entry = |i: usize| {
+            let log_sigma = self.a[i] + 0.5 * self.b[i] * temperature.ln();
+            let z = (x[i] - self.t[i]) / log_sigma.exp();
+            -0.5 * z * z - log_sigma - 0.5 * TAU.ln()
+        };
+        (0..DIM).map(entry).sum()
+    }
+
+    fn score(&self, x: &[f64], temperature: f64) -> f64 {
+        let step = 1e-5;
+        (self.log_prob(x, temperature + step) - self.log_prob(x, temperature - step)) / (2.0 * step)
+    }
+}
+
+fn square(x: &[f64]) -> f64 {
+    x.iter().map(|x| x * x).sum()
+}
+
+/// The uniform schedule's first condition in [`first`].
+fn first_condition() -> f64 {
+    RANGE.0 + (RANGE.1 - RANGE.0) * Streams::new(SEED).get(Purpose::Condition).uniform_one()
+}
+
+#[test]
+fn trade_is_what_the_formula_says_and_leaves_out_what_has_no_density() {
+    // Points and samples from N(0, 1): everything can be done again on the host.
+    let n = 600;
+    let wall = 0.8;
+    for wall in [None, Some(wall)] {
+        let config = TradeContinuousConfig {
+            expectation_from: SampleOrigin::Normal,
+            ..fresh(
+                TradeConfig {
+                    points: SampleOrigin::Normal,
+                    ..squared()
+                },
+                n,
+            )
+        };
+        let bath = Bath {
+            wall,
+            ..Bath::default()
+        };
+        let model = Model::wrong();
+        let term = first(continuous(config, bath), &model);
+
+        let t = first_condition();
+        let noise = Streams::new(SEED).get(Purpose::Expectation).normal(n * DIM);
+        let noise: Vec<f64> = noise.into_iter().map(f64::from).collect();
+        let points: Vec<&[f64]> = noise
+            .chunks(DIM)
+            .filter(|x| wall.is_none_or(|wall| x[0] <= wall))
+            .collect();
+        let weight = |x: &[f64]| (-square(x) / (2.0 * t) + square(x) / 2.0).exp();
+        let g = |x: &[f64]| square(x) / (2.0 * t * t);
+        let total: f64 = points.iter().map(|x| weight(x)).sum();
+        let mean = points.iter().map(|x| weight(x) * g(x)).sum::<f64>() / total;
+        let squares: f64 = points.iter().map(|x| weight(x).powi(2)).sum();
+        let host = Host::wrong();
+        let residual = |x: &&[f64]| host.score(x, t) - (g(x) - mean);
+        let loss = points.iter().map(|x| residual(x).powi(2)).sum::<f64>() / points.len() as f64;
+        assert!(
+            (number(&term) / loss - 1.0).abs() < 1e-4,
+            "{} {loss}",
+            number(&term)
+        );
+        let ess = total * total / (n as f64 * squares);
+        assert!((term.statistics.ess.unwrap() - ess).abs() < 1e-5);
+        assert_eq!(term.statistics.non_finite, n - points.len());
+        assert_eq!(wall.is_some(), points.len() < n);
+        assert!(gradient(term.loss, &model).iter().all(|g| g.is_finite()));
+    }
+}
+
+#[test]
+fn what_is_not_finite_is_left_out_of_every_term() {
+    // Behind the wall log q = −∞. The sampled terms keep the other points.
+    let wall = 0.8;
+    let n = 600;
+    let model = Model::wrong();
+    let bath = || Bath {
+        wall: Some(wall),
+        ..Bath::default()
+    };
+    let host = Host::wrong();
+    let noise = Streams::new(SEED).get(Purpose::Latent).normal(n * DIM);
+    let at = |z: &[f32], t: f64| -> Vec<f64> {
+        let sigma = |i: usize| (host.a[i] + 0.5 * host.b[i] * t.ln()).exp();
+        (0..DIM)
+            .map(|i| host.t[i] + sigma(i) * f64::from(z[i]))
+            .collect()
+    };
+    let log_ratio = |x: &[f64], t: f64| host.log_prob(x, t) + square(x) / (2.0 * t);
+    let inside = |t: f64| -> Vec<f64> {
+        let points = noise.chunks(DIM).map(|z| at(z, t)).filter(|x| x[0] <= wall);
+        points.map(|x| log_ratio(&x, t)).collect()
+    };
+    let check = |term: Term<Training>, kept: usize, loss: f64| {
+        assert!(
+            (number(&term) - loss).abs() < 1e-4 * loss.abs(),
+            "{} {loss}",
+            number(&term)
+        );
+        assert_eq!(term.statistics.non_finite, n - kept);
+        assert!(kept < n && gradient(term.loss, &model).iter().all(|g| g.is_finite()));
+    };
+
+    let config = ReverseKlConfig {
+        batch: n,
+        conditions: None,
+        ..ReverseKlConfig::default()
+    };
+    let kept = inside(1.0);
+    let mean = kept.iter().sum::<f64>() / kept.len() as f64;
+    check(
+        first(Box::new(ReverseKl::new(config, problem(bath()))), &model),
+        kept.len(),
+        mean,
+    );
+
+    let config = LogVarianceConfig {
+        batch: n,
+        conditions: UNIFORM,
+        ..LogVarianceConfig::default()
+    };
+    let kept = inside(first_condition());
+    let mean = kept.iter().sum::<f64>() / kept.len() as f64;
+    let variance = kept.iter().map(|l| (l - mean).powi(2)).sum::<f64>() / kept.len() as f64;
+    check(
+        first(Box::new(LogVariance::new(config, problem(bath()))), &model),
+        kept.len(),
+        variance,
+    );
+}
+
+#[test]
+fn sampled_terms_at_the_solution() {
+    let solution = || Bath::default().solution();
+    let config = LogVarianceConfig {
+        conditions: UNIFORM,
+        ..LogVarianceConfig::default()
+    };
+    let loss = number(&first(
+        Box::new(LogVariance::new(config, problem(Bath::default()))),
+        &solution(),
+    ));
+    assert!((0.0..1e-10).contains(&loss), "{loss}");
+    // log p − log q = −log Z = −log 2πT at every point of the base T = 1.
+    let config = ReverseKlConfig {
+        conditions: None,
+        ..ReverseKlConfig::default()
+    };
+    let loss = number(&first(
+        Box::new(ReverseKl::new(config, problem(Bath::default()))),
+        &solution(),
+    ));
+    assert!((loss + TAU.ln()).abs() < 1e-5, "{loss}");
+}
+
+#[test]
+fn likelihood_terms_are_what_the_formulas_say() {
+    let n = 300;
+    let model = Model::wrong();
+    let host = Host::wrong();
+    let x: Vec<f64> = Stream::new(50, 0)
+        .normal(n * DIM)
+        .into_iter()
+        .map(f64::from)
+        .collect();
+    let mean = |f: &dyn Fn(&[f64]) -> f64| x.chunks(DIM).map(f).sum::<f64>() / n as f64;
+
+    let config = NllConfig {
+        batch: n,
+        ..NllConfig::default()
+    };
+    let loss = number(&first(Box::new(Nll::new(config, data(n))), &model));
+    let expected = mean(&|x| -host.log_prob(x, 1.0));
+    assert!((loss / expected - 1.0).abs() < 1e-5, "{loss} {expected}");
+
+    // One temperature for all, by a range of no width; every row once, in random order.
+    for t in [0.5, 1.4] {
+        let problem = Problem {
+            ranges: vec![(t, t * (1.0 + 1e-12))],
+            ..problem(Bath::default())
+        };
+        let config = ReweightedNllConfig {
+            batch: n,
+            conditions: UNIFORM,
+            ..ReweightedNllConfig::default()
+        };
+        let loss = number(&first(
+            Box::new(ReweightedNll::new(config, problem, data(n))),
+            &model,
+        ));
+        let reference = |x: &[f64]| -host.log_prob(x, 1.0);
+        let least = x.chunks(DIM).map(reference).fold(f64::INFINITY, f64::min);
+        let weight = |x: &[f64]| ((-reference(x) + least) * (1.0 / t - 1.0)).exp();
+        let expected = mean(&|x| -host.log_prob(x, t) * weight(x));
+        assert!(
+            (loss / expected - 1.0).abs() < 1e-4,
+            "{t}: {loss} {expected}"
+        );
+    }
+}
+
+/// Every objective in several settings, built anew for each evaluation.
+fn all() -> Vec<(String, Box<dyn Fn() -> Boxed>)> {
+    let mut all: Vec<(String, Box<dyn Fn() -> Boxed>)> = Vec::new();
+    let mut add = |name: String, build: Box<dyn Fn() -> Boxed>| all.push((name, build));
+    let moving = || Bath {
+        moving: true,
+        ..Bath::default()
+    };
+    for energy in [
+        EnergyOrigin::GroundTruth,
+        EnergyOrigin::FlowAtBase,
+        EnergyOrigin::FlowAtCondition,
+    ] {
+        let config = move || {
+            fresh(
+                TradeConfig {
+                    energy,
+                    ..squared()
+                },
+                200,
+            )
+        };
+        add(
+            format!("continuous {energy:?}"),
+            Box::new(move || continuous(config(), Bath::default())),
+        );
+    }
+    let clips = [
+        (Robust::Huber(0.7), Clip::default()),
+        (
+            Robust::SmoothL1(0.7),
+            Clip {
+                clip: Some(50.0),
+                log_clip: Some(0.05),
+            },
+        ),
+    ];
+    for (penalty, clip) in clips {
+        let trade = TradeConfig {
+            penalty,
+            clip,
+            direction: DirectionMode::Sphere,
+            ..TradeConfig::default()
+        };
+        let config = move || TradeContinuousConfig {
+            conditions: 3,
+            ..fresh(trade.clone(), 100)
+        };
+        add(
+            format!("continuous {penalty:?}"),
+            Box::new(move || continuous(config(), moving())),
+        );
+    }
+    add(
+        "grid".into(),
+        Box::new(|| {
+            let config = TradeGridConfig {
+                trade: squared(),
+                points: 5,
+                batch: 200,
+                expectation_samples: 300,
+                ..TradeGridConfig::default()
+            };
+            Box::new(TradeGrid::new(config, problem(Bath::default())).unwrap())
+        }),
+    );
+    add(
+        "nll".into(),
+        Box::new(|| {
+            let config = NllConfig {
+                batch: 200,
+                noise: 0.3,
+                ..NllConfig::default()
+            };
+            Box::new(Nll::new(config, data(500)))
+        }),
+    );
+    for conditions in [None, Some(UNIFORM)] {
+        add(
+            format!("reverse KL {conditions:?}"),
+            Box::new(move || {
+                let config = ReverseKlConfig {
+                    batch: 200,
+                    conditions: conditions.clone(),
+                    ..ReverseKlConfig::default()
+                };
+                Box::new(ReverseKl::new(
+                    config,
+                    problem(Bath {
+                        moving: true,
+                        ..Bath::default()
+                    }),
+                ))
+            }),
+        );
+    }
+    add(
+        "log variance".into(),
+        Box::new(|| {
+            let config = LogVarianceConfig {
+                batch: 200,
+                conditions: UNIFORM,
+                ..LogVarianceConfig::default()
+            };
+            Box::new(LogVariance::new(config, problem(Bath::default())))
+        }),
+    );
+    add(
+        "reweighted".into(),
+        Box::new(|| {
+            let config = ReweightedNllConfig {
+                batch: 200,
+                conditions: UNIFORM,
+                ..ReweightedNllConfig::default()
+            };
+            Box::new(ReweightedNll::new(
+                config,
+                problem(Bath::default()),
+                data(500),
+            ))
+        }),
+    );
+    all
+}
+
+#[test]
+fn gradients_are_differences_of_the_loss() {
+    // Five-point differences in single precision: truncation about 1e-6, rounding about 1e-5.
+    const STEP: f64 = 0.05;
+    let model = Model::wrong();
+    let frozen = model.valid();
+    for (name, build) in all() {
+        // What is constant in a step sees the frozen model; only the model moves.
+        let term = |model: &Model| step(&mut build(), model, &frozen, &mut Streams::new(SEED), 3);
+        let found = gradient(term(&model).loss, &model);
+        assert!(
+            found.iter().filter(|g| g.abs() > 1e-3).count() >= 4,
+            "{name}: {found:?}"
+        );
+        for (i, found) in found.iter().enumerate() {
+            let at = |steps: f64| number(&term(&moved(model.clone(), i, steps * STEP)));
+            let expected = (8.0 * (at(1.0) - at(-1.0)) - (at(2.0) - at(-2.0))) / (12.0 * STEP);
+            let error = (found - expected).abs();
+            assert!(
+                error < 2e-3 * (1.0 + expected.abs()),
+                "{name} {i}: {found}, expected {expected}"
+            );
+        }
+    }
+}
+
+#[test]
+fn objectives_go_on_from_their_state() {
+    let model = Model::wrong();
+    let frozen = model.valid();
+    for (name, build) in all() {
+        let mut streams = Streams::new(12);
+        let mut objective = build();
+        for at in 0..7 {
+            step(&mut objective, &model, &frozen, &mut streams, at);
+        }
+        let state = serde_json::to_string(&objective.state()).unwrap();
+        let mut resumed = build();
+        resumed
+            .restore(serde_json::from_str(&state).unwrap())
+            .unwrap();
+        let mut resumed_streams = Streams::restore(&streams.state()).unwrap();
+        for at in 7..20 {
+            let expected = number(&step(&mut objective, &model, &frozen, &mut streams, at));
+            let found = number(&step(
+                &mut resumed,
+                &model,
+                &frozen,
+                &mut resumed_streams,
+                at,
+            ));
+            assert_eq!(found.to_bits(), expected.to_bits(), "{name} {at}");
+        }
+        assert_eq!(streams.state(), resumed_streams.state());
+    }
+}
+
+#[test]
+fn a_foreign_state_is_refused() {
+    let build = |points: usize| -> Boxed {
+        let config = TradeGridConfig {
+            points,
+            ..TradeGridConfig::default()
+        };
+        Box::new(TradeGrid::new(config, problem(Bath::default())).unwrap())
+    };
+    let error = build(5).restore(build(7).state()).unwrap_err().to_string();
+    assert!(error.contains("trade_grid"), "{error}");
+    assert!(build(5).restore(serde_json::json!({ "drawn": 3 })).is_err());
+}

@@ -1,0 +1,476 @@
+//! The training loop: its optimizer, what it does with broken losses, and that it resumes exactly.
+
+mod gaussian;
+
+use std::sync::Arc;
+
+use burn::tensor::Tensor;
+use burn_flex::FlexDevice;
+use gaussian::{Bath, DIM, Gaussian, Training, gradient, values};
+use trade_core::{
+    Condition, Dataset, Density, Error, Result,
+    grid::Spacing,
+    learning_rate::{LearningRate, OneCycle},
+    objective::{
+        Clip, LogVariance, LogVarianceConfig, Nll, NllConfig, Objective, Problem, ReverseKl,
+        ReverseKlConfig, StepContext, Term, TermStatistics,
+        trade::{TradeConfig, TradeContinuous, TradeContinuousConfig, TradeGrid, TradeGridConfig},
+    },
+    parameters::parameters,
+    ramp::Ramp,
+    random::{Stream, Streams},
+    schedule::Schedule,
+    train::{AdamConfig, AdaptiveConfig, Checkpoint, TrainConfig, Trainer, WeightedObjective},
+};
+
+type Model = Gaussian<Training>;
+type Weighted = WeightedObjective<Training, Model>;
+
+fn data() -> Arc<Dataset> {
+    Arc::new(Dataset::at(Stream::new(50, 0).normal(700 * DIM), DIM, &[1.0]).unwrap())
+}
+
+fn problem(bath: Bath) -> Problem<Bath> {
+    Problem {
+        target: Arc::new(bath),
+        bases: vec![vec![1.0]],
+        ranges: vec![(0.5, 1.5)],
+        data: Some(data()),
+    }
+}
+
+fn constant(objective: impl Objective<Training, Model> + 'static) -> Weighted {
+    WeightedObjective::new(objective, Ramp::constant(1.0), None)
+}
+
+fn trainer(config: TrainConfig, objectives: Vec<Weighted>) -> Trainer<Training, Model> {
+    Trainer::new(
+        config,
+        Model::wrong(),
+        objectives,
+        Streams::new(5),
+        FlexDevice::default(),
+    )
+    .unwrap()
+}
+
+/// All parameters and their bits.
+fn bits(trainer: &Trainer<Training, Model>) -> Vec<(String, Vec<u32>)> {
+    let bits = |values: Vec<f32>| values.iter().map(|v| v.to_bits()).collect();
+    parameters(trainer.model())
+        .into_iter()
+        .map(|(name, (_, v))| (name, bits(v)))
+        .collect()
+}
+
+const STEPS: usize = 60;
+
+/// A run that has every kind of state: caches, running losses, adaptive weights, data order.
+fn full() -> Trainer<Training, Model> {
+    let adaptive = AdaptiveConfig {
+        every: 7,
+        initial: 0.3,
+        ..AdaptiveConfig::default()
+    };
+    let grid = TradeGridConfig {
+        points: 6,
+        batch: 40,
+        expectation_samples: 50,
+        expectation_every: 9,
+        ..TradeGridConfig::default()
+    };
+    let continuous = TradeContinuousConfig {
+        samples: 50,
+        ..TradeContinuousConfig::default()
+    };
+    let nll = NllConfig {
+        batch: 64,
+        noise: 0.1,
+        ..NllConfig::default()
+    };
+    let late = Ramp {
+        before: Some(0.0),
+        pct_start: 0.2,
+        ..Ramp::constant(1.0)
+    };
+    let objectives = vec![
+        constant(Nll::new(nll, data())),
+        WeightedObjective::new(
+            TradeGrid::new(grid, problem(Bath::default())).unwrap(),
+            late,
+            Some(adaptive),
+        ),
+        WeightedObjective::new(
+            TradeContinuous::new(continuous, problem(Bath::default())).unwrap(),
+            Ramp {
+                start: 0.1,
+                end: 1.0,
+                ..Ramp::default()
+            },
+            None,
+        ),
+    ];
+    let config = TrainConfig {
+        steps: STEPS,
+        learning_rate: LearningRate::OneCycle(OneCycle {
+            max_lr: 0.02,
+            ..OneCycle::default()
+        }),
+        adam: AdamConfig {
+            weight_decay: 1e-3,
+            clip_norm: Some(0.5),
+            ..AdamConfig::default()
+        },
+        checkpoint_every: 30,
+        ..TrainConfig::default()
+    };
+    trainer(config, objectives)
+}
+
+/// Takes `count` steps; the bits of every loss.
+fn advance(trainer: &mut Trainer<Training, Model>, count: usize) -> Vec<Vec<u64>> {
+    let mut losses = Vec::new();
+    for _ in 0..count {
+        let report = trainer.advance().unwrap();
+        let mut row = vec![report.loss.to_bits(), report.grad_norm.to_bits()];
+        for term in &report.terms {
+            row.extend([
+                term.loss.to_bits(),
+                term.weight.to_bits(),
+                term.ess.unwrap_or(0.0).to_bits(),
+            ]);
+        }
+        losses.push(row);
+    }
+    losses
+}
+
+#[test]
+fn two_runs_are_the_same_bit_for_bit() {
+    let (mut first, mut second) = (full(), full());
+    assert_eq!(advance(&mut first, STEPS), advance(&mut second, STEPS));
+    assert_eq!(bits(&first), bits(&second));
+    assert_ne!(bits(&first), bits(&full()));
+}
+
+#[test]
+fn a_resumed_run_is_the_same_bit_for_bit() {
+    let mut whole = full();
+    let losses = advance(&mut whole, STEPS);
+
+    let folder = tempfile::tempdir().unwrap();
+    let mut first = full();
+    advance(&mut first, 30);
+    let path = first.checkpoint().write(folder.path()).unwrap();
+    assert_eq!(Checkpoint::newest(folder.path()).unwrap().unwrap(), path);
+    drop(first);
+    let mut second = full();
+    second
+        .restore(Checkpoint::read(&path).unwrap(), &path)
+        .unwrap();
+    assert_eq!(second.step(), 30);
+    assert_eq!(advance(&mut second, STEPS - 30), losses[30..]);
+    assert_eq!(bits(&second), bits(&whole));
+
+    // The same through `run`, which writes the checkpoints itself and keeps the last two.
+    let folder = tempfile::tempdir().unwrap();
+    let mut third = full();
+    third.run(Some(folder.path()), &mut []).unwrap();
+    assert_eq!(bits(&third), bits(&whole));
+    let mut names: Vec<_> = std::fs::read_dir(folder.path())
+        .unwrap()
+        .map(|e| e.unwrap().file_name())
+        .collect();
+    names.sort();
+    assert_eq!(
+        names,
+        ["step-000000030.safetensors", "step-000000060.safetensors"]
+    );
+    let mut fourth = full();
+    let path = folder.path().join(&names[0]);
+    fourth
+        .restore(Checkpoint::read(&path).unwrap(), &path)
+        .unwrap();
+    fourth.run(None, &mut []).unwrap();
+    assert_eq!(bits(&fourth), bits(&whole));
+}
+
+#[test]
+fn foreign_and_torn_checkpoints_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut run = full();
+    advance(&mut run, 3);
+    let path = run.checkpoint().write(folder.path()).unwrap();
+    let mut other = trainer(
+        TrainConfig::default(),
+        vec![constant(ReverseKl::new(
+            ReverseKlConfig::default(),
+            problem(Bath::default()),
+        ))],
+    );
+    let error = other
+        .restore(Checkpoint::read(&path).unwrap(), &path)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("reverse_kl") && error.contains("step-000000003"),
+        "{error}"
+    );
+    let bytes = std::fs::read(&path).unwrap();
+    for len in [0, 7, bytes.len() / 2, bytes.len() - 1] {
+        std::fs::write(&path, &bytes[..len]).unwrap();
+        assert!(
+            matches!(Checkpoint::read(&path), Err(Error::File { .. })),
+            "{len}"
+        );
+    }
+}
+
+#[test]
+fn training_finds_the_solution() {
+    let config = TrainConfig {
+        steps: 400,
+        learning_rate: LearningRate::OneCycle(OneCycle {
+            max_lr: 0.05,
+            ..OneCycle::default()
+        }),
+        ..TrainConfig::default()
+    };
+    let nll = NllConfig {
+        batch: 350,
+        ..NllConfig::default()
+    };
+    let trade = TradeContinuousConfig {
+        trade: TradeConfig {
+            clip: Clip {
+                clip: Some(100.0),
+                log_clip: None,
+            },
+            ..TradeConfig::default()
+        },
+        schedule: Schedule::Uniform {
+            spacing: Spacing::Linear,
+        },
+        samples: 400,
+        ..TradeContinuousConfig::default()
+    };
+    let trade = TradeContinuous::new(trade, problem(Bath::default())).unwrap();
+    let mut trainer = trainer(
+        config,
+        vec![constant(Nll::new(nll, data())), constant(trade)],
+    );
+    trainer.run(None, &mut []).unwrap();
+    let found = values(trainer.model());
+    // a = 0 and t = 0 to the statistics of 700 samples, 1/√1400 and 1/√700 at three sigma; b = 1.
+    for i in 0..DIM {
+        let (a, b, t) = (found[i], found[DIM + i], found[2 * DIM + i]);
+        assert!(
+            a.abs() < 0.08 && t.abs() < 0.12 && (b - 1.0).abs() < 0.1,
+            "{found:?}"
+        );
+    }
+}
+
+/// A target of NaN, seen by one term; the error that ends training.
+fn broken(objective: impl Objective<Training, Model> + 'static) -> (usize, Error) {
+    let config = TrainConfig {
+        max_non_finite: 5,
+        ..TrainConfig::default()
+    };
+    let mut trainer = trainer(config, vec![constant(objective)]);
+    let before = bits(&trainer);
+    let error = trainer.run(None, &mut []).unwrap_err();
+    assert_eq!(
+        bits(&trainer),
+        before,
+        "a step without a loss moved the weights"
+    );
+    (trainer.step(), error)
+}
+
+#[test]
+fn a_broken_target_stops_training_and_is_named() {
+    let bath = || {
+        problem(Bath {
+            broken: true,
+            ..Bath::default()
+        })
+    };
+    let grid = TradeGridConfig {
+        expectation_samples: 50,
+        ..TradeGridConfig::default()
+    };
+    let continuous = TradeContinuousConfig {
+        samples: 50,
+        ..TradeContinuousConfig::default()
+    };
+    let outcomes = [
+        (
+            "reverse_kl",
+            broken(ReverseKl::new(ReverseKlConfig::default(), bath())),
+        ),
+        (
+            "log_variance",
+            broken(LogVariance::new(LogVarianceConfig::default(), bath())),
+        ),
+        ("trade_grid", broken(TradeGrid::new(grid, bath()).unwrap())),
+        (
+            "trade_continuous",
+            broken(TradeContinuous::new(continuous, bath()).unwrap()),
+        ),
+    ];
+    for (name, (steps, error)) in outcomes {
+        let Error::NonFinite { step, term, count } = &error else {
+            panic!("{name}: {error}")
+        };
+        assert_eq!((steps, *step, *count), (4, 4, 5), "{error}");
+        assert!(term.contains(name), "{error}");
+    }
+}
+
+/// The likelihood of a few fixed points: a loss without randomness.
+struct Fixed {
+    x: Vec<f32>,
+    /// Breaks at these steps.
+    broken: Vec<usize>,
+}
+
+impl Fixed {
+    fn loss(&self, model: &Model) -> Tensor<Training, 1> {
+        let x: Tensor<Training, 2> =
+            trade_core::upload(self.x.clone(), DIM, &FlexDevice::default());
+        let condition = Condition::uniform(&[0.7], self.x.len() / DIM, &x);
+        model.log_prob(x, &condition).value.mean().neg()
+    }
+}
+
+impl Objective<Training, Model> for Fixed {
+    fn name(&self) -> &'static str {
+        "fixed"
+    }
+
+    fn evaluate(&mut self, step: &mut StepContext<'_, Training, Model>) -> Result<Term<Training>> {
+        let factor = if self.broken.contains(&step.step) {
+            f64::NAN
+        } else {
+            1.0
+        };
+        let loss = self.loss(step.model).mul_scalar(factor);
+        Ok(Term {
+            loss,
+            statistics: TermStatistics::default(),
+        })
+    }
+}
+
+#[test]
+fn adam_takes_the_published_steps() {
+    // Kingma & Ba, algorithm 1, with the gradient clipped first and the penalty added then.
+    let fixed = || Fixed {
+        x: vec![0.5, -1.0, 2.0, 0.3, -0.7, 1.1],
+        broken: vec![4, 5],
+    };
+    for (weight_decay, clip_norm) in [(0.0, None), (0.1, Some(0.3))] {
+        let adam = AdamConfig {
+            weight_decay,
+            clip_norm,
+            ..AdamConfig::default()
+        };
+        let rate = 0.03;
+        let config = TrainConfig {
+            learning_rate: LearningRate::Constant { lr: rate },
+            adam,
+            ..TrainConfig::default()
+        };
+        let mut trainer = trainer(config, vec![constant(fixed())]);
+        let mut theta = values(trainer.model());
+        let (mut first, mut second) = (vec![0.0; theta.len()], vec![0.0; theta.len()]);
+        let mut taken = 0;
+        for step in 0..25 {
+            let found = values(trainer.model());
+            for (f, t) in found.iter().zip(&theta) {
+                assert!(
+                    (f - t).abs() < 1e-4,
+                    "step {step}: {found:?}, expected {theta:?}"
+                );
+            }
+            if ![4, 5].contains(&step) {
+                taken += 1;
+                let mut g = gradient(fixed().loss(trainer.model()), trainer.model());
+                let norm = g.iter().map(|g| g * g).sum::<f64>().sqrt();
+                let scale = clip_norm.map_or(1.0, |clip: f64| (clip / norm).min(1.0));
+                for i in 0..theta.len() {
+                    g[i] = g[i] * scale + weight_decay * theta[i];
+                    first[i] = 0.9 * first[i] + 0.1 * g[i];
+                    second[i] = 0.999 * second[i] + 0.001 * g[i] * g[i];
+                    // `follow` has no gradient here, and no steps.
+                    if i < 3 * DIM {
+                        let mean = first[i] / (1.0 - 0.9_f64.powi(taken));
+                        let square: f64 = second[i] / (1.0 - 0.999_f64.powi(taken));
+                        theta[i] -= rate * mean / (square.sqrt() + 1e-8);
+                    }
+                }
+            }
+            trainer.advance().unwrap();
+        }
+        assert!(values(trainer.model())[0] - values(&Model::wrong())[0] != 0.0);
+    }
+}
+
+#[test]
+fn a_few_broken_steps_are_left_out() {
+    let config = TrainConfig {
+        steps: 20,
+        max_non_finite: 3,
+        ..TrainConfig::default()
+    };
+    let run = |broken: Vec<usize>| {
+        let fixed = Fixed {
+            x: vec![0.5, -1.0],
+            broken,
+        };
+        trainer(config.clone(), vec![constant(fixed)]).run(None, &mut [])
+    };
+    run(vec![3, 4, 9, 10, 12]).unwrap();
+    let error = run(vec![3, 4, 9, 10, 11]).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            Error::NonFinite {
+                step: 11,
+                count: 3,
+                ..
+            }
+        ),
+        "{error}"
+    );
+}
+
+#[test]
+fn steps_without_any_weight_change_nothing() {
+    let fixed = Fixed {
+        x: vec![0.5, -1.0],
+        broken: Vec::new(),
+    };
+    let late = Ramp {
+        before: Some(0.0),
+        pct_start: 0.5,
+        ..Ramp::constant(1.0)
+    };
+    let config = TrainConfig {
+        steps: 10,
+        ..TrainConfig::default()
+    };
+    let mut trainer = trainer(config, vec![WeightedObjective::new(fixed, late, None)]);
+    let before = bits(&trainer);
+    for _ in 0..5 {
+        let report = trainer.advance().unwrap();
+        assert_eq!(
+            (report.loss, report.grad_norm, report.terms.len()),
+            (0.0, 0.0, 0)
+        );
+    }
+    assert_eq!(bits(&trainer), before);
+    trainer.advance().unwrap();
+    assert_ne!(bits(&trainer), before);
+}
