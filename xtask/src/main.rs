@@ -90,9 +90,9 @@ fn target_folder() -> Result<PathBuf> {
 fn call(command: &mut Command) -> Result<()> {
     let status = command
         .status()
-        .with_context(|| format!("cannot start {:?}", command.get_program()))?;
+        .with_context(|| format!("cannot start {}", command.get_program().display()))?;
     if !status.success() {
-        bail!("{:?} ended with {status}", command.get_program());
+        bail!("{} ended with {status}", command.get_program().display());
     }
     Ok(())
 }

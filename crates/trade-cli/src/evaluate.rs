@@ -1,6 +1,6 @@
 //! `trade evaluate`: a trained flow against the exact truth.
 
-use std::{fs, time::Instant};
+use std::{fmt::Write, fs, time::Instant};
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
@@ -321,8 +321,9 @@ impl Evaluation {
         for a in &self.at {
             let condition: Vec<String> = a.condition.iter().map(|c| format!("{c:.4}")).collect();
             let exact = a.exact_log_z.map_or("–".to_string(), |z| format!("{z:.4}"));
-            text += &format!(
-                "{:>24}  {:>18}  {:>18}  {:>16}  {:>18}  {exact:>12}\n",
+            let _ = writeln!(
+                text,
+                "{:>24}  {:>18}  {:>18}  {:>16}  {:>18}  {exact:>12}",
                 condition.join(", "),
                 pair(a.nll, a.nll_error),
                 pair(a.kl, a.kl_error),

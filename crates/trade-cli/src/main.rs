@@ -2,7 +2,7 @@
 
 mod args;
 
-use std::{io::Write, process::ExitCode};
+use std::{fmt::Write as _, io::Write as _, process::ExitCode};
 
 use anyhow::{Context, Result, ensure};
 use clap::{CommandFactory, Parser};
@@ -34,9 +34,9 @@ fn run(args: Args) -> Result<()> {
     let seed = args.seed.unwrap_or(0);
     let say = |messages: Vec<String>| {
         if !args.quiet {
-            messages
-                .iter()
-                .for_each(|message| eprintln!("trade: {message}"));
+            for message in messages {
+                eprintln!("trade: {message}");
+            }
         }
     };
     match args.command {
@@ -149,13 +149,11 @@ fn run(args: Args) -> Result<()> {
             }
         }
         Command::Devices => {
-            let lines = device::list();
-            print(
-                &lines
-                    .iter()
-                    .map(|(name, state)| format!("{name:10} {state}\n"))
-                    .collect::<String>(),
-            )
+            let mut text = String::new();
+            for (name, state) in device::list() {
+                let _ = writeln!(text, "{name:10} {state}");
+            }
+            print(&text)
         }
         Command::Config { what } => match what {
             ConfigCommand::Schema => {
@@ -191,8 +189,9 @@ fn free_energy_table(path: &trade_cli::free_energy::Path) -> String {
     for p in &path.points {
         let condition: Vec<String> = p.condition.iter().map(|c| format!("{c:.4}")).collect();
         let exact = p.exact.map_or("–".to_string(), |e| format!("{e:.4}"));
-        text += &format!(
-            "{:>24}  {:>20}  {:>20}  {exact:>10}\n",
+        let _ = writeln!(
+            text,
+            "{:>24}  {:>20}  {:>20}  {exact:>10}",
             condition.join(", "),
             format!("{:.4} ± {:.4}", p.weights, p.weights_error),
             format!("{:.4} ± {:.4}", p.integral, p.integral_error),

@@ -17,7 +17,7 @@ use crate::run::RunFolder;
 /// Rows handled at once.
 const CHUNK: usize = 4096;
 /// Noise draws behind the log density of an augmented flow.
-const DRAWS: usize = 32;
+const DRAWS: usize = 16;
 
 /// Writes weights and configuration; the weights last, since they mark the run as trained.
 ///
@@ -88,7 +88,7 @@ pub fn sample<B: FlowBackend>(
 
 /// `log p_θ(x|c)` of given states (`[n, dim]` row-major).
 ///
-/// An augmented flow gives the logarithm of the mean density over 32 draws of its noise, which
+/// An augmented flow gives the logarithm of the mean density over 16 draws of its noise, which
 /// approaches the density from below.
 pub fn log_prob<B: FlowBackend>(
     flow: &Flow<B>,

@@ -34,7 +34,7 @@ impl Dataset {
     /// # Errors
     /// If there are none, if `x` is no multiple of `dim`, or if a value is not finite.
     pub fn at(x: Vec<f32>, dim: usize, control: &[f64]) -> Result<Self> {
-        let n = if dim == 0 { 0 } else { x.len() / dim };
+        let n = x.len().checked_div(dim).unwrap_or(0);
         if n == 0 || n * dim != x.len() {
             return Err(Error::Shape {
                 what: "dataset".into(),

@@ -134,7 +134,7 @@ impl GridConfig {
 /// let grid = config.init(&[1.0])?;
 /// assert_eq!(grid.len(), 26);
 /// assert_eq!(grid.conditions()[grid.bases()[0]], 1.0);
-/// # Ok::<(), trade_core::error::Error>(())
+/// # Ok::<(), trade_core::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Grid {

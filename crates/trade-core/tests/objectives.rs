@@ -9,6 +9,7 @@ use burn_flex::{Flex, FlexDevice};
 use gaussian::{Bath, DIM, Gaussian, Training, gradient, moved, values};
 use trade_core::{
     Dataset,
+    causality::CausalityConfig,
     grid::Spacing,
     objective::{
         Clip, LogVariance, LogVarianceConfig, Nll, NllConfig, Objective, Problem, ReverseKl,
@@ -79,7 +80,7 @@ fn step(
     streams: &mut Streams,
     step: usize,
 ) -> Term<Training> {
-    let device = FlexDevice::default();
+    let device = FlexDevice;
     objective
         .evaluate(&mut StepContext {
             model,
@@ -275,17 +276,78 @@ fn an_expectation_belongs_to_one_context() {
         data: Some(Arc::new(with_context)),
         ..problem(Bath::default())
     };
-    let config = TradeContinuousConfig {
-        contexts: 8,
-        conditions: 2,
-        ..fresh(squared(), n)
+    for origin in [SampleOrigin::Flow, SampleOrigin::Normal] {
+        let config = TradeContinuousConfig {
+            contexts: 8,
+            conditions: 2,
+            expectation_from: origin,
+            ..fresh(squared(), n)
+        };
+        let objective = TradeContinuous::new(config, problem.clone()).unwrap();
+        let term = first(Box::new(objective), &Bath::default().solution());
+        // Five standard errors; a foreign proposal has weights of its own in each group.
+        let proposal = if origin == SampleOrigin::Flow {
+            1.0
+        } else {
+            2.5
+        };
+        let bound = 25.0 * 4.0 * proposal / n as f64;
+        assert!(number(&term) < bound, "{origin:?} {}", number(&term));
+        let uniform = (term.statistics.ess.unwrap() - 1.0).abs() < 1e-5;
+        assert_eq!(uniform, origin == SampleOrigin::Flow);
+    }
+}
+
+#[test]
+fn grid_expectations_are_moving_averages() {
+    let run = |retain: f64| -> Vec<Vec<f64>> {
+        let config = TradeGridConfig {
+            trade: TradeConfig {
+                points: SampleOrigin::Normal,
+                ..squared()
+            },
+            points: 2,
+            expectation_from: SampleOrigin::Normal,
+            expectation_samples: 50,
+            expectation_every: 1,
+            expectation_retain: retain,
+            causality: CausalityConfig {
+                enabled: false,
+                ..CausalityConfig::default()
+            },
+            ..TradeGridConfig::default()
+        };
+        let mut objective: Boxed =
+            Box::new(TradeGrid::new(config, problem(Bath::default())).unwrap());
+        let model = Model::wrong();
+        let mut streams = Streams::new(SEED);
+        let means = |at| {
+            step(&mut objective, &model, &model.valid(), &mut streams, at);
+            let state = objective.state();
+            let entries = state["expectations"].as_array().unwrap();
+            entries
+                .iter()
+                .map(|e| e["mean"].as_f64().unwrap())
+                .collect()
+        };
+        (0..6).map(means).collect()
     };
-    let term = first(
-        Box::new(TradeContinuous::new(config, problem).unwrap()),
-        &Bath::default().solution(),
-    );
-    assert!(number(&term) < 25.0 * 4.0 / n as f64, "{}", number(&term));
-    assert!((term.statistics.ess.unwrap() - 1.0).abs() < 1e-5);
+    // Without memory each refresh shows the new estimate alone.
+    let fresh = run(0.0);
+    let mut expected = fresh[0].clone();
+    for (at, found) in run(0.75).iter().enumerate() {
+        for (k, e) in expected.iter_mut().enumerate() {
+            if at > 0 {
+                *e = 0.75 * *e + 0.25 * fresh[at][k];
+            }
+            assert!((found[k] - *e).abs() < 1e-12, "{at} {k}: {} {e}", found[k]);
+        }
+    }
+    // ⟨∂_T log q⟩ = d/(2T) at T = 0.5, 1, 1.5, from 50 samples.
+    for (k, t) in [0.5, 1.0, 1.5].into_iter().enumerate() {
+        let mean = fresh.iter().map(|m| m[k]).sum::<f64>() / 6.0;
+        assert!((mean * t - 1.0).abs() < 0.4, "{t}: {mean}");
+    }
 }
 
 /// One Gaussian entry of the model on the host: `log σ`, `z`.

@@ -49,7 +49,7 @@ fn trainer(config: TrainConfig, objectives: Vec<Weighted>) -> Trainer<Training, 
         Model::wrong(),
         objectives,
         Streams::new(5),
-        FlexDevice::default(),
+        FlexDevice,
     )
     .unwrap()
 }
@@ -337,8 +337,7 @@ struct Fixed {
 
 impl Fixed {
     fn loss(&self, model: &Model) -> Tensor<Training, 1> {
-        let x: Tensor<Training, 2> =
-            trade_core::upload(self.x.clone(), DIM, &FlexDevice::default());
+        let x: Tensor<Training, 2> = trade_core::upload(self.x.clone(), DIM, &FlexDevice);
         let condition = Condition::uniform(&[0.7], self.x.len() / DIM, &x);
         model.log_prob(x, &condition).value.mean().neg()
     }

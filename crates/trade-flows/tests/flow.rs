@@ -498,7 +498,7 @@ fn settings_that_make_no_sense_are_named() {
         let json = format!(r#"{{ "dim": {dim}, "layers": [ {{ "of": [ {layer} ] }} ] }}"#);
         let config: FlowConfig = serde_json::from_str(&json).unwrap();
         let error = config
-            .init::<Flex>(&FlexDevice::default(), &mut Stream::new(1, 0))
+            .init::<Flex>(&FlexDevice, &mut Stream::new(1, 0))
             .unwrap_err()
             .to_string();
         assert!(error.contains(&format!("flow.{field}")), "{error}");
@@ -558,7 +558,7 @@ fn a_saved_flow_is_rebuilt_bit_for_bit() {
     }
     let fixed: FlowConfig = serde_json::from_str(&json).unwrap();
     let rebuilt = fixed
-        .init::<Flex>(&FlexDevice::default(), &mut Stream::new(999, 1))
+        .init::<Flex>(&FlexDevice, &mut Stream::new(999, 1))
         .unwrap();
     let rebuilt = with_parameters(rebuilt, read, &path).unwrap();
     let condition = Conditions::new(&config, 30).at(0.0, DType::F32);

@@ -430,9 +430,9 @@ fn zero_weights_are_the_identity() {
         if matches!(case.config, LayerConfig::Permutation(_)) {
             return;
         }
-        let layer =
-            case.config
-                .init::<Flex>(widths, &FlexDevice::default(), &mut Stream::new(5, 7));
+        let layer = case
+            .config
+            .init::<Flex>(widths, &FlexDevice, &mut Stream::new(5, 7));
         let batch = Batch::normal(widths);
         for direction in DIRECTIONS {
             let (y, log_det) = batch.values(&layer, direction, DType::F32);

@@ -4,7 +4,7 @@ mod multi_well;
 
 use std::str::FromStr;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use trade_cli::config::RunConfig;
 
 /// How much of an experiment is run.
@@ -99,18 +99,14 @@ impl Experiment {
             Some("all") => Ok(self.methods.clone()),
             Some(list) => list
                 .split(',')
-                .map(
-                    |name| match self.methods.iter().find(|m| m.name == name.trim()) {
-                        Some(method) => Ok(method.clone()),
-                        None => {
-                            let known: Vec<&str> = self.methods.iter().map(|m| m.name).collect();
-                            bail!(
-                                "unknown method `{name}`; expected all or some of {}",
-                                known.join(", ")
-                            )
-                        }
-                    },
-                )
+                .map(|name| {
+                    let found = self.methods.iter().find(|m| m.name == name.trim());
+                    found.cloned().with_context(|| {
+                        let known: Vec<&str> = self.methods.iter().map(|m| m.name).collect();
+                        let known = known.join(", ");
+                        format!("unknown method `{name}`; expected all or some of {known}")
+                    })
+                })
                 .collect(),
         }
     }

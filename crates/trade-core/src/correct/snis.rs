@@ -18,7 +18,7 @@ use crate::random::Stream;
 /// assert!((action - 7.0).abs() < 1e-12);
 /// let kept = weights.resample(4, &mut Stream::new(1, 0));
 /// assert_eq!(kept, [0, 1, 1, 1]);
-/// # Ok::<(), trade_core::error::Error>(())
+/// # Ok::<(), trade_core::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Weights {

@@ -12,10 +12,7 @@ type D2 = Dual<Flex, 2>;
 const STEP: f64 = 1e-5;
 
 fn tensor<const D: usize>(values: Vec<f64>, shape: [usize; D]) -> Tensor<Flex, D> {
-    let tensor = Tensor::from_data(
-        TensorData::new(values, shape),
-        (&FlexDevice::default(), DType::F64),
-    );
+    let tensor = Tensor::from_data(TensorData::new(values, shape), (&FlexDevice, DType::F64));
     assert_eq!(tensor.dtype(), DType::F64);
     tensor
 }
@@ -231,8 +228,7 @@ fn softplus_over_the_whole_range() {
         );
     }
 
-    let single =
-        Tensor::<Flex, 1>::from_floats([-200.0, -80.0, -30.0, 30.0, 200.0], &FlexDevice::default());
+    let single = Tensor::<Flex, 1>::from_floats([-200.0, -80.0, -30.0, 30.0, 200.0], &FlexDevice);
     let found = Dual::new(single.clone(), single.ones_like()).softplus();
     let values: Vec<f32> = found.value.into_data().to_vec().unwrap();
     let slopes: Vec<f32> = found.tangent.unwrap().into_data().to_vec().unwrap();
@@ -278,7 +274,7 @@ fn moves_and_selections() {
     check("linear", x(), |x| {
         x.linear(|t| t.mul_scalar(3.0).sum_dim(0))
     });
-    let device = FlexDevice::default();
+    let device = FlexDevice;
     let columns = Tensor::<Flex, 1, Int>::from_ints([3, 0, 0], &device);
     check("select", x(), |x| x.select(1, columns.clone()));
     let indices = Tensor::<Flex, 2, Int>::from_ints([[1, 0], [3, 3], [2, 1]], &device);
@@ -290,7 +286,7 @@ fn moves_and_selections() {
 
 #[test]
 fn mask_where_takes_value_and_tangent_from_one_side() {
-    let device = FlexDevice::default();
+    let device = FlexDevice;
     let mask =
         Tensor::<Flex, 2, Bool>::from_data([[true, false, true], [false, false, true]], &device);
     let pair = [normal([2, 3], 12), normal([2, 3], 13)];

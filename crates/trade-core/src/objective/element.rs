@@ -100,6 +100,7 @@ impl Clip {
 }
 
 /// See [`Clip::apply`].
+#[allow(clippy::struct_field_names)] // the count is of what the struct is named for
 pub struct Clipped<B: Backend> {
     loss: Tensor<B, 1>,
     left_out: usize,
@@ -133,12 +134,12 @@ fn scalar<B: Backend>(count: Tensor<B, 1, burn::tensor::Int>) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use burn_flex::Flex;
+    use burn_flex::{Flex, FlexDevice};
 
     use super::*;
 
     fn apply(robust: Robust, values: [f32; 4]) -> Vec<f32> {
-        let r = Tensor::<Flex, 1>::from_floats(values, &Default::default());
+        let r = Tensor::<Flex, 1>::from_floats(values, &FlexDevice);
         robust.apply(r).into_data().to_vec().unwrap()
     }
 
@@ -156,7 +157,7 @@ mod tests {
 
     #[test]
     fn clips_count_and_nan_counts_as_the_clip() {
-        let loss = Tensor::<Flex, 1>::from_floats([1.0, 20.0, f32::NAN, 1e9], &Default::default());
+        let loss = Tensor::<Flex, 1>::from_floats([1.0, 20.0, f32::NAN, 1e9], &FlexDevice);
         let clipped = Clip {
             clip: Some(100.0),
             log_clip: Some(10.0),

@@ -179,8 +179,8 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
                     observer.step(&report)?;
                 }
             }
-            if let Some(folder) =
-                checkpoints.filter(|_| last || self.step % self.config.checkpoint_every == 0)
+            if let Some(folder) = checkpoints
+                .filter(|_| last || self.step.is_multiple_of(self.config.checkpoint_every))
             {
                 self.checkpoint().write(folder)?;
             }

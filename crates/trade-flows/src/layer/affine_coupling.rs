@@ -134,7 +134,7 @@ impl<B: FlowBackend> AffineCoupling<B> {
         (Some(log_scale), output.slice_dim(1, width / 2..width))
     }
 
-    fn log_det(&self, log_scale: &Option<Dual<B, 2>>, like: &Dual<B, 2>) -> Dual<B, 1> {
+    fn log_det(&self, log_scale: Option<&Dual<B, 2>>, like: &Dual<B, 2>) -> Dual<B, 1> {
         match (self.kind, log_scale) {
             (AffineKind::Affine, Some(s)) => s.clone().sum_columns(),
             _ => like.zeros([like.dims()[0]]),
@@ -152,7 +152,7 @@ impl<B: FlowBackend> Transform<B> for AffineCoupling<B> {
         let [x1, x2] = halves;
         let apply = |half: usize, moved: Dual<B, 2>, given: Dual<B, 2>| {
             let (log_scale, shift) = self.maps(half, given, features);
-            let log_det = self.log_det(&log_scale, &shift);
+            let log_det = self.log_det(log_scale.as_ref(), &shift);
             let scaled = match log_scale {
                 Some(s) => moved * s.exp(),
                 None => moved,
@@ -172,7 +172,7 @@ impl<B: FlowBackend> Transform<B> for AffineCoupling<B> {
         );
         let apply = |half: usize, moved: Dual<B, 2>, given: Dual<B, 2>| {
             let (log_scale, shift) = self.maps(half, given, features);
-            let log_det = self.log_det(&log_scale, &shift).linear(Tensor::neg);
+            let log_det = self.log_det(log_scale.as_ref(), &shift).linear(Tensor::neg);
             let unshifted = moved - shift;
             let x = match log_scale {
                 Some(s) => unshifted * (-s).exp(),

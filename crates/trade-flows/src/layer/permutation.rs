@@ -86,7 +86,9 @@ fn random_rotation(dim: usize, stream: &mut Stream) -> Vec<Vec<f64>> {
         }
         let norm = dot(&row, &row).sqrt();
         if norm > 1e-6 {
-            row.iter_mut().for_each(|x| *x /= norm);
+            for x in &mut row {
+                *x /= norm;
+            }
             rows.push(row);
         }
     }
@@ -111,10 +113,9 @@ fn determinant(rows: &[Vec<f64>]) -> f64 {
         det *= m[i][i];
         for j in i + 1..n {
             let factor = m[j][i] / m[i][i];
-            for k in i..n {
-                let upper = m[i][k];
-                m[j][k] -= factor * upper;
-            }
+            let (upper, lower) = m.split_at_mut(j);
+            let pairs = lower[0].iter_mut().zip(&upper[i]).skip(i);
+            pairs.for_each(|(x, u)| *x -= factor * u);
         }
     }
     det
@@ -131,7 +132,10 @@ impl<B: Backend> Permutation<B> {
     /// Builds the layer from a saved or drawn mixing.
     pub fn new(mixing: Mixing, device: &B::Device) -> Self {
         let index = |order: &[usize]| {
-            let data: Vec<i32> = order.iter().map(|&i| i as i32).collect();
+            let data: Vec<i32> = order
+                .iter()
+                .map(|&i| i32::try_from(i).unwrap_or(i32::MAX))
+                .collect();
             Some(Tensor::from_data(
                 TensorData::new(data, [order.len()]),
                 device,
@@ -168,7 +172,7 @@ impl<B: Backend> Permutation<B> {
     fn apply(
         &self,
         x: Dual<B, 2>,
-        order: &Option<Tensor<B, 1, Int>>,
+        order: Option<&Tensor<B, 1, Int>>,
         transpose: bool,
     ) -> Dual<B, 2> {
         if let Some(order) = order {
@@ -192,11 +196,11 @@ impl<B: Backend> Permutation<B> {
 impl<B: FlowBackend> Transform<B> for Permutation<B> {
     fn forward(&self, x: Dual<B, 2>, _: &Features<B>) -> (Dual<B, 2>, Dual<B, 1>) {
         let log_det = x.zeros([x.dims()[0]]);
-        (self.apply(x, &self.order, false), log_det)
+        (self.apply(x, self.order.as_ref(), false), log_det)
     }
 
     fn inverse(&self, z: Dual<B, 2>, _: &Features<B>) -> (Dual<B, 2>, Dual<B, 1>) {
         let log_det = z.zeros([z.dims()[0]]);
-        (self.apply(z, &self.inverse_order, true), log_det)
+        (self.apply(z, self.inverse_order.as_ref(), true), log_det)
     }
 }

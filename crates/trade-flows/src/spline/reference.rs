@@ -140,7 +140,7 @@ fn find<B: Backend>(
         .greater_equal(ends)
         .int()
         .sum_dim(2);
-    let index = reached.clamp_max(bins as i64 - 1);
+    let index = reached.clamp_max((bins - 1) as u64);
     let pick = |table: &Dual<B, 3>| table.clone().gather(2, index.clone());
     let next = index.clone().add_scalar(1);
     let pick_next = |table: &Dual<B, 3>| table.clone().gather(2, next.clone());

@@ -1,7 +1,7 @@
 //! The tensor forms against the host forms, and condition scores against differences.
 
 use burn::tensor::{DType, Tensor, TensorData};
-use burn_flex::Flex;
+use burn_flex::{Flex, FlexDevice};
 use trade_core::{Condition, Target, random::Stream};
 
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
 
 fn tensor(values: &[f64], width: usize) -> Tensor<Flex, 2> {
     let data = TensorData::new(values.to_vec(), [values.len() / width, width]);
-    Tensor::from_data(data, (&Default::default(), DType::F64))
+    Tensor::from_data(data, (&FlexDevice, DType::F64))
 }
 
 fn targets() -> Vec<(TargetConfig, Vec<f64>)> {

@@ -1,0 +1,235 @@
+//! What a user types, and what comes back.
+
+#[allow(dead_code)] // each test program uses its part
+mod binary;
+
+use binary::{ok, run, small_config, write};
+use serde_json::{Value, json};
+
+/// Runs what must fail; gives the one sentence that was said.
+fn refused(folder: &std::path::Path, arguments: &[&str]) -> String {
+    let output = run(folder, arguments);
+    assert!(!output.status.success(), "{arguments:?} should fail");
+    let said = String::from_utf8(output.stderr).expect("text");
+    assert!(!said.contains("panicked"), "{said}");
+    said
+}
+
+#[test]
+fn from_a_config_to_samples_densities_and_free_energies() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    write(folder, "small.json", &small_config(400));
+    ok(folder, &["train", "small.json", "--quiet"]);
+    let run_folder = "runs/small";
+
+    ok(
+        folder,
+        &[
+            "sample",
+            run_folder,
+            "--at",
+            "T=0.7",
+            "-n",
+            "500",
+            "-o",
+            "x.npy",
+            "--log-prob",
+            "a.npy",
+        ],
+    );
+    ok(
+        folder,
+        &[
+            "log-prob",
+            run_folder,
+            "--at",
+            "temperature=0.7",
+            "-i",
+            "x.npy",
+            "-o",
+            "b.npy",
+        ],
+    );
+    let read = |name: &str| trade_targets::dataset::read_npy(folder.join(name)).expect(name);
+    assert_eq!(read("x.npy").shape(), [500, 2]);
+    let (a, b) = (read("a.npy"), read("b.npy"));
+    // The density of a sample from the inverse pass is that of the forward pass.
+    for (a, b) in a.data().iter().zip(b.data()) {
+        assert!((a - b).abs() < 1e-3 * (1.0 + a.abs()), "{a} {b}");
+    }
+
+    // The same seed gives the same samples, another one others.
+    for (name, seed) in [("y.npy", "0"), ("z.npy", "1")] {
+        ok(
+            folder,
+            &[
+                "sample", run_folder, "--at", "T=0.7", "-n", "500", "-o", name, "--seed", seed,
+            ],
+        );
+    }
+    assert_eq!(read("x.npy"), read("y.npy"));
+    assert_ne!(read("x.npy"), read("z.npy"));
+
+    let table = ok(folder, &["evaluate", run_folder]);
+    assert!(table.contains("exact KL"), "{table}");
+    let text =
+        std::fs::read_to_string(folder.join("runs/small/report/evaluation.json")).expect("written");
+    let evaluation: Value = serde_json::from_str(&text).expect("JSON");
+    for at in evaluation["at"].as_array().expect("conditions") {
+        // 400 short steps: far from perfect, but the flow has learned the density.
+        assert!(at["kl"].as_f64().expect("known") < 0.5, "{at}");
+        assert!(at["ess"].as_f64().expect("a number") > 0.5, "{at}");
+        let error =
+            at["log_z"].as_f64().expect("a number") - at["exact_log_z"].as_f64().expect("known");
+        assert!(
+            error.abs() < 5.0 * at["log_z_error"].as_f64().expect("a number") + 0.02,
+            "{at}"
+        );
+    }
+
+    let path = ok(
+        folder,
+        &[
+            "free-energy",
+            run_folder,
+            "--from",
+            "T=1",
+            "--to",
+            "T=0.5",
+            "--json",
+        ],
+    );
+    let path: Value = serde_json::from_str(&path).expect("JSON");
+    let last = path
+        .as_array()
+        .expect("points")
+        .last()
+        .expect("a point")
+        .clone();
+    let (found, exact) = (
+        last["weights"].as_f64().expect("a number"),
+        last["exact"].as_f64().expect("known"),
+    );
+    assert!((found - exact).abs() < 0.1, "{last}");
+    assert!(
+        (last["integral"].as_f64().expect("a number") - exact).abs() < 0.1,
+        "{last}"
+    );
+}
+
+#[test]
+fn mistakes_end_in_one_sentence() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    write(folder, "small.json", &small_config(10));
+    ok(folder, &["train", "small.json", "--out", "run", "--quiet"]);
+
+    let mut unknown = small_config(10);
+    unknown["train"]["stepz"] = json!(3);
+    write(folder, "unknown.json", &unknown);
+    let mut wrong = small_config(10);
+    wrong["objectives"][0]["loss"]["nll"]["batch"] = json!("many");
+    write(folder, "wrong.json", &wrong);
+    let mut dim = small_config(10);
+    dim["flow"]["dim"] = json!(3);
+    write(folder, "dim.json", &dim);
+    let mut range = small_config(10);
+    range["ranges"] = json!({ "T": [0.5, 1.0] });
+    write(folder, "range.json", &range);
+    let mut missing = small_config(10);
+    missing["data"][0]["from"] = json!({ "file": "nowhere.npy" });
+    write(folder, "missing.json", &missing);
+    std::fs::write(folder.join("text.npy"), "not an array").expect("written");
+    trade_targets::dataset::write_npy_f64(folder.join("wide.npy"), &[4, 3], &[0.0; 12])
+        .expect("written");
+
+    for (arguments, says) in [
+        (&["train", "nowhere.json"][..], &["nowhere.json"][..]),
+        (
+            &["train", "unknown.json", "--out", "r1"],
+            &["unknown.json", "train", "stepz"],
+        ),
+        (
+            &["train", "wrong.json", "--out", "r2"],
+            &["wrong.json", "objectives[0].loss", "many"],
+        ),
+        (
+            &["train", "dim.json", "--out", "r3"],
+            &["flow.dim", "2 dimensions"],
+        ),
+        (
+            &["train", "range.json", "--out", "r4"],
+            &["ranges.T", "temperature"],
+        ),
+        (&["train", "missing.json", "--out", "r5"], &["nowhere.npy"]),
+        (&["train", "small.json", "--out", "run"], &["already"]),
+        (
+            &["sample", "run", "--at", "kappa=1", "-o", "x.npy"],
+            &["kappa", "temperature"],
+        ),
+        (
+            &["sample", "run", "--at", "T=cold", "-o", "x.npy"],
+            &["cold"],
+        ),
+        (
+            &["sample", "nowhere", "--at", "T=1", "-o", "x.npy"],
+            &["nowhere"],
+        ),
+        (
+            &["sample", "run", "--at", "T=1", "-o", "no/such/folder/x.npy"],
+            &["no/such/folder"],
+        ),
+        (
+            &[
+                "log-prob", "run", "--at", "T=1", "-i", "text.npy", "-o", "l.npy",
+            ],
+            &["text.npy"],
+        ),
+        (
+            &[
+                "log-prob", "run", "--at", "T=1", "-i", "wide.npy", "-o", "l.npy",
+            ],
+            &["wide.npy", "[n, 2]", "[4, 3]"],
+        ),
+        (&["evaluate", "."], &["config.json"]),
+        (
+            &["config", "example", "nothing"],
+            &["nothing", "multi-well"],
+        ),
+        (&["--device", "gpu", "devices"], &["gpu", "cuda"]),
+        (&["--device", "cuda:x", "devices"], &["cuda:x"]),
+        (&["train"], &["CONFIG"]),
+    ] {
+        let said = refused(folder, arguments);
+        for part in says {
+            assert!(said.contains(part), "{arguments:?} said: {said}");
+        }
+    }
+    let output = run(
+        folder,
+        &["sample", "run", "--at", "T=3", "-n", "10", "-o", "x.npy"],
+    );
+    assert!(output.status.success());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("outside the trained range"));
+}
+
+#[test]
+fn examples_schema_devices_and_completions_are_printed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    for name in [
+        "multi-well",
+        "double-well",
+        "gaussian-mixture",
+        "tilted-wells",
+    ] {
+        let config: Value =
+            serde_json::from_str(&ok(folder, &["config", "example", name])).expect("JSON");
+        assert!(config["flow"]["layers"].is_array());
+    }
+    let schema: Value = serde_json::from_str(&ok(folder, &["config", "schema"])).expect("JSON");
+    assert!(schema["properties"]["objectives"].is_object());
+    assert!(ok(folder, &["devices"]).contains("flex"));
+    assert!(ok(folder, &["completions", "bash"]).contains("trade"));
+}
