@@ -1,0 +1,188 @@
+//! Reference samples as files, simulated once.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use trade_core::checkpoint_file::write_atomically;
+
+use super::bundle::LANES;
+use super::hmc::{self, Provenance, Simulation};
+use super::{Couplings, Torus};
+use crate::dataset::{read_npy, write_npy_f32};
+use crate::error::{Error, Result};
+
+/// What to simulate.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct SimulateConfig {
+    /// The side of the lattice; 8 unless told.
+    pub l: usize,
+    /// The hopping parameter κ; 0.25 unless told.
+    pub kappa: f64,
+    /// The quartic coupling λ; 0.02 unless told.
+    pub lambda: f64,
+    /// The number of decorrelated fields; 10 000 unless told.
+    pub samples: usize,
+    /// The seed; 0 unless told.
+    pub seed: u64,
+    /// The number of independent chains, a multiple of 8; 64 unless told.
+    pub chains: usize,
+}
+
+impl Default for SimulateConfig {
+    fn default() -> Self {
+        Self {
+            l: 8,
+            kappa: 0.25,
+            lambda: 0.02,
+            samples: 10_000,
+            seed: 0,
+            chains: 64,
+        }
+    }
+}
+
+impl SimulateConfig {
+    /// The couplings.
+    pub fn couplings(&self) -> Couplings {
+        Couplings {
+            kappa: self.kappa,
+            lambda: self.lambda,
+        }
+    }
+
+    /// The lattice.
+    ///
+    /// # Errors
+    /// As [`Torus::new`].
+    pub fn torus(&self) -> Result<Torus> {
+        Torus::new(self.l)
+    }
+
+    /// Simulates on all cores. The samples depend on the settings alone.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] and [`Error::Condition`] for settings that make no sense;
+    /// [`Error::Inexact`] if the chains do not thermalise or decorrelate in reasonable time.
+    pub fn run(&self) -> Result<Simulation> {
+        let torus = self.torus()?;
+        self.couplings().check()?;
+        if self.samples == 0 {
+            return Err(Error::setting("samples", "expected at least 1, found 0"));
+        }
+        if self.chains == 0 || !self.chains.is_multiple_of(LANES) {
+            return Err(Error::setting(
+                "chains",
+                format!("expected a multiple of {LANES}, found {}", self.chains),
+            ));
+        }
+        hmc::run(self, &torus)
+    }
+
+    /// The simulation kept in `folder`, or a new one that is then kept there; the folder is made if
+    /// it does not exist. A kept one that is damaged or of other settings is replaced.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run) and [`Simulation::write`].
+    pub fn run_cached(&self, folder: impl AsRef<Path>) -> Result<Simulation> {
+        let path = self.cached(folder.as_ref());
+        if let Ok(kept) = Simulation::read(&path)
+            && kept.provenance.config == *self
+            && kept.provenance.version == hmc::VERSION
+        {
+            return Ok(kept);
+        }
+        let simulation = self.run()?;
+        fs::create_dir_all(folder.as_ref()).map_err(|e| Error::io(folder.as_ref(), e))?;
+        simulation.write(&path)?;
+        Ok(simulation)
+    }
+
+    /// The file that [`run_cached`](Self::run_cached) keeps in `folder`, named by the hash of the
+    /// settings and of the algorithm's version.
+    pub fn cached(&self, folder: impl AsRef<Path>) -> PathBuf {
+        let Self {
+            l,
+            kappa,
+            lambda,
+            samples,
+            seed,
+            chains,
+        } = self;
+        let words = [
+            u64::from(hmc::VERSION),
+            *l as u64,
+            kappa.to_bits(),
+            lambda.to_bits(),
+            *samples as u64,
+            *seed,
+            *chains as u64,
+        ];
+        let bytes = words.iter().flat_map(|word| word.to_le_bytes());
+        // FNV-1a, 64 bits.
+        let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+        folder.as_ref().join(format!("phi4-{hash:016x}.npy"))
+    }
+}
+
+impl Simulation {
+    /// Writes the samples `[samples, L²]` to the npy file `path` and the provenance to a `.json`
+    /// file beside it.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if a file cannot be written.
+    pub fn write(&self, path: impl AsRef<Path>) -> Result<()> {
+        let path = path.as_ref();
+        let provenance = path.with_extension("json");
+        let failed = |e: trade_core::Error| Error::file(&provenance, e.to_string());
+        let text = serde_json::to_vec_pretty(&self.provenance)
+            .map_err(|e| Error::file(&provenance, e.to_string()))?;
+        let config = &self.provenance.config;
+        write_npy_f32(path, &[config.samples, config.l * config.l], &self.samples)?;
+        // Last: where there is provenance, there are samples.
+        write_atomically(&provenance, |writer| {
+            let io = |e| trade_core::Error::io(&provenance, e);
+            writer.write_all(&text).map_err(io)?;
+            writer.write_all(b"\n").map_err(io)
+        })
+        .map_err(failed)
+    }
+
+    /// Reads what [`write`](Self::write) wrote to `path`.
+    ///
+    /// # Errors
+    /// [`Error::Io`] or [`Error::File`] if a file is missing, is not what it should be, or does not
+    /// belong to the other one.
+    pub fn read(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let beside = path.with_extension("json");
+        let text = fs::read(&beside).map_err(|e| Error::io(&beside, e))?;
+        let provenance: Provenance =
+            serde_json::from_slice(&text).map_err(|e| Error::file(&beside, e.to_string()))?;
+        let array = read_npy(path)?;
+        let config = &provenance.config;
+        let expected = [config.samples, config.l * config.l];
+        if array.shape() != expected {
+            return Err(Error::file(
+                path,
+                format!(
+                    "expected shape {expected:?} as {} says, found {:?}",
+                    beside.display(),
+                    array.shape()
+                ),
+            ));
+        }
+        if array.non_finite() > 0 {
+            return Err(Error::file(path, "a field is not finite"));
+        }
+        let samples = array.data().iter().map(|&x| x as f32).collect();
+        Ok(Self {
+            samples,
+            provenance,
+        })
+    }
+}

@@ -1,0 +1,42 @@
+//! Small molecules: force field, topology and internal coordinates, on the host.
+//!
+//! [`System`] holds the parameters that OpenMM wrote to XML, [`PotentialEnergy`] evaluates them
+//! with analytic forces, for one replica or several side by side, and [`Topology`] names the atoms.
+//! [`ZMatrix`] maps Cartesian to internal coordinates and back with the exact log-determinant, and
+//! [`InternalScaling`] turns the free ones into the numbers a flow works on. Lengths are nm,
+//! energies kJ/mol, angles rad.
+
+#![expect(clippy::inline_always, reason = "see `dispatch::Job`")]
+#![allow(clippy::needless_range_loop)] // lanes and axes are walked by index in lockstep
+
+mod bonded;
+mod born;
+mod dispatch;
+mod elementary;
+mod energy;
+mod internal;
+mod lanes;
+mod nonbonded;
+mod scalar;
+mod scaling;
+mod system;
+mod topology;
+mod xml;
+mod zmatrix;
+
+pub use dispatch::{Job, widest};
+pub use energy::{EnergyTerms, PotentialEnergy, Workspace};
+pub use internal::InternalCoordinates;
+pub use lanes::Lanes;
+pub use nonbonded::COULOMB;
+pub use scalar::Scalar;
+pub use scaling::InternalScaling;
+pub use system::{
+    Angle, Bond, BornParticle, Constraint, Exception, GeneralizedBorn, Nonbonded,
+    NonbondedParticle, System, Torsion,
+};
+pub use topology::{Atom, Topology};
+pub use zmatrix::{ZMatrix, ZMatrixRow};
+
+#[cfg(test)]
+mod tests;

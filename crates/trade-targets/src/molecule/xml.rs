@@ -1,0 +1,156 @@
+//! Elements of an XML file, with messages that say where the trouble is.
+
+use std::path::Path;
+
+use crate::{Error, Result};
+
+/// An element of a file being read.
+#[derive(Clone, Copy)]
+pub(super) struct Element<'a> {
+    node: roxmltree::Node<'a, 'a>,
+    path: &'a Path,
+}
+
+impl<'a> Element<'a> {
+    /// The outermost element.
+    pub(super) fn root(document: &'a roxmltree::Document<'a>, path: &'a Path) -> Self {
+        Self {
+            node: document.root_element(),
+            path,
+        }
+    }
+
+    /// The name of its tag.
+    pub(super) fn name(&self) -> &'a str {
+        self.node.tag_name().name()
+    }
+
+    /// An error about this element.
+    pub(super) fn fault(&self, reason: impl AsRef<str>) -> Error {
+        let line = self.node.document().text_pos_at(self.node.range().start).row;
+        let (name, reason) = (self.name(), reason.as_ref());
+        Error::file(self.path, format!("line {line}, <{name}>: {reason}"))
+    }
+
+    /// Fails unless this is the tag.
+    pub(super) fn expect_name(&self, name: &str) -> Result<()> {
+        if self.name() == name {
+            Ok(())
+        } else {
+            Err(self.fault(format!("expected <{name}>")))
+        }
+    }
+
+    /// All elements directly inside.
+    pub(super) fn children(&self) -> impl Iterator<Item = Self> + use<'a> {
+        let path = self.path;
+        self.node
+            .children()
+            .filter(roxmltree::Node::is_element)
+            .map(move |node| Self { node, path })
+    }
+
+    /// All elements directly inside, which must have this tag.
+    pub(super) fn children_named(&self, name: &str) -> Result<Vec<Self>> {
+        let children: Vec<Self> = self.children().collect();
+        for child in &children {
+            child.expect_name(name)?;
+        }
+        Ok(children)
+    }
+
+    /// The one element inside with this tag.
+    pub(super) fn child(&self, name: &str) -> Result<Self> {
+        self.children()
+            .find(|child| child.name() == name)
+            .ok_or_else(|| self.fault(format!("holds no <{name}>")))
+    }
+
+    /// Fails where there is an element of this name that holds anything.
+    pub(super) fn expect_empty(&self, name: &str) -> Result<()> {
+        match self.children().find(|child| child.name() == name) {
+            Some(child) if child.children().next().is_some() => {
+                Err(child.fault("is not supported with entries"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Fails unless the list has an entry for each atom.
+    pub(super) fn expect_count(&self, found: usize, atoms: usize) -> Result<()> {
+        if found == atoms {
+            Ok(())
+        } else {
+            Err(self.fault(format!("holds {found} entries for {atoms} atoms")))
+        }
+    }
+
+    /// The text of an attribute.
+    pub(super) fn text(&self, attribute: &str) -> Result<&'a str> {
+        self.node
+            .attribute(attribute)
+            .ok_or_else(|| self.fault(format!("attribute `{attribute}` is missing")))
+    }
+
+    /// A finite number.
+    pub(super) fn number(&self, attribute: &str) -> Result<f64> {
+        let text = self.text(attribute)?;
+        match text.trim().parse::<f64>() {
+            Ok(value) if value.is_finite() => Ok(value),
+            _ => Err(self.fault(format!(
+                "attribute `{attribute}` is `{text}`, not a finite number"
+            ))),
+        }
+    }
+
+    /// A number that is not below zero.
+    pub(super) fn not_negative(&self, attribute: &str) -> Result<f64> {
+        let value = self.number(attribute)?;
+        if value >= 0.0 {
+            Ok(value)
+        } else {
+            Err(self.fault(format!("attribute `{attribute}` is {value}, below zero")))
+        }
+    }
+
+    /// A number above zero.
+    pub(super) fn positive(&self, attribute: &str) -> Result<f64> {
+        let value = self.number(attribute)?;
+        if value > 0.0 {
+            Ok(value)
+        } else {
+            Err(self.fault(format!("attribute `{attribute}` is {value}, not above zero")))
+        }
+    }
+
+    /// Fails where the attribute, if there, asks for something: it must be 0.
+    pub(super) fn expect_zero(&self, attribute: &str, meaning: &str) -> Result<()> {
+        match self.node.attribute(attribute) {
+            None | Some("0") => Ok(()),
+            Some(value) => Err(self.fault(format!(
+                "`{attribute}` is {value}: {meaning} cannot be computed, only free space"
+            ))),
+        }
+    }
+
+    /// The different atoms `p1`, `p2`, … below `atoms`.
+    pub(super) fn atoms<const N: usize>(&self, atoms: usize) -> Result<[usize; N]> {
+        let mut list = [0; N];
+        for k in 0..N {
+            let attribute = format!("p{}", k + 1);
+            let text = self.text(&attribute)?;
+            list[k] = match text.parse::<usize>() {
+                Ok(atom) if atom < atoms => atom,
+                _ => {
+                    return Err(self.fault(format!(
+                        "attribute `{attribute}` is `{text}`, not an atom below {atoms}"
+                    )));
+                }
+            };
+            if list[..k].contains(&list[k]) {
+                return Err(self.fault(format!("names atom {} twice", list[k])));
+            }
+        }
+        Ok(list)
+    }
+}
