@@ -1,5 +1,7 @@
 //! The chores: builds the two binaries and runs them.
 
+mod bench;
+
 use std::{
     env,
     path::PathBuf,
@@ -25,6 +27,18 @@ enum Chore {
         /// What `trade-bench reproduce` takes; with `--device` the backend's feature is built in.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         options: Vec<String>,
+    },
+    /// Time the training step at the published settings.
+    Bench {
+        /// The experiment whose settings are used.
+        #[arg(long, default_value = "multi-well")]
+        settings: String,
+        /// Time a peer in the same run: torch (needs python3 and a network).
+        #[arg(long)]
+        peer: Option<String>,
+        /// Numbers of threads.
+        #[arg(long, value_delimiter = ',', default_value = "1,2")]
+        threads: Vec<usize>,
     },
     /// Run what continuous integration runs.
     Ci,
@@ -53,6 +67,14 @@ fn run(chore: Chore) -> Result<()> {
             call(cargo().args(build))?;
             let program = target_folder()?.join("release").join("trade-bench");
             call(Command::new(program).arg("reproduce").args(options))
+        }
+        Chore::Bench {
+            settings,
+            peer,
+            threads,
+        } => {
+            call(cargo().args(["build", "--release", "-p", "trade-bench"]))?;
+            bench::bench(&settings, peer.as_deref(), &threads)
         }
         Chore::Ci => call(Command::new("bash").arg(".ci/run")),
         Chore::Docs => {

@@ -7,3 +7,4 @@ pub mod experiment;
 pub mod figure;
 pub mod report;
 pub mod reproduce;
+pub mod speed;

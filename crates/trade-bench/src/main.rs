@@ -4,7 +4,8 @@ use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::{Result, ensure};
 use clap::{Parser, Subcommand};
-use trade_bench::{experiment::Preset, reproduce::Reproduce};
+use trade_bench::{experiment::Preset, reproduce::Reproduce, speed::Speed};
+use trade_cli::device::DeviceName;
 
 /// The experiments of the TRADE paper.
 #[derive(Parser)]
@@ -40,6 +41,18 @@ enum Command {
         #[arg(long)]
         out: Option<PathBuf>,
     },
+    /// Time the training step at the published settings; one line of JSON per operation.
+    Speed {
+        /// The experiment whose settings are used.
+        #[arg(long, default_value = "multi-well")]
+        settings: String,
+        /// How often each operation is timed.
+        #[arg(long, default_value_t = 9)]
+        repeats: usize,
+        /// Where to compute: flex, ndarray, wgpu[:i] or cuda[:i].
+        #[arg(long, default_value_t)]
+        device: DeviceName,
+    },
 }
 
 fn main() -> ExitCode {
@@ -53,32 +66,49 @@ fn main() -> ExitCode {
 }
 
 fn run(args: Args) -> Result<()> {
-    let Command::Reproduce {
-        experiment,
-        preset,
-        methods,
-        seeds,
-        device,
-        jobs,
-        out,
-    } = args.command;
-    ensure!(seeds > 0, "--seeds: at least one is needed");
-    let typed: Vec<String> = std::env::args().skip(1).collect();
-    let out = out.unwrap_or_else(|| {
-        PathBuf::from("reports")
-            .join(&experiment)
-            .join(preset.name())
-    });
-    let command = format!("cargo xtask {}", typed.join(" "));
-    Reproduce {
-        experiment,
-        preset,
-        methods,
-        seeds,
-        device,
-        jobs,
-        out,
-        command,
+    match args.command {
+        Command::Reproduce {
+            experiment,
+            preset,
+            methods,
+            seeds,
+            device,
+            jobs,
+            out,
+        } => {
+            ensure!(seeds > 0, "--seeds: at least one is needed");
+            let typed: Vec<String> = std::env::args().skip(1).collect();
+            let usual = || {
+                PathBuf::from("reports")
+                    .join(&experiment)
+                    .join(preset.name())
+            };
+            let out = out.unwrap_or_else(usual);
+            let command = format!("cargo xtask {}", typed.join(" "));
+            Reproduce {
+                experiment,
+                preset,
+                methods,
+                seeds,
+                device,
+                jobs,
+                out,
+                command,
+            }
+            .run()
+        }
+        Command::Speed {
+            settings,
+            repeats,
+            device,
+        } => {
+            ensure!(repeats > 0, "--repeats: at least one is needed");
+            Speed {
+                settings,
+                repeats,
+                device,
+            }
+            .run()
+        }
     }
-    .run()
 }

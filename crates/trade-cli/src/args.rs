@@ -46,7 +46,7 @@ pub(crate) enum Command {
         /// How many samples.
         #[arg(short = 'n', long, default_value_t = 10_000)]
         count: usize,
-        /// The npy file to write, [n, dim].
+        /// The file to write: npy of shape [n, dim], or npz with `x` and `log_prob`.
         #[arg(short, long)]
         output: PathBuf,
         /// Also write the flow's log density of each sample to this npy file.

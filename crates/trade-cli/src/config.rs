@@ -65,7 +65,8 @@ pub struct DataConfig {
 pub enum DataSource {
     /// This many samples drawn from the exact density, where the target has one.
     Exact(usize),
-    /// An npy file, `[n, dim]`; a relative path starts at the config's folder.
+    /// An npy file, `[n, dim]`, or an npz file with such an array `x`; a relative path starts at
+    /// the config's folder.
     File(PathBuf),
 }
 

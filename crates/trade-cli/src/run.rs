@@ -7,9 +7,12 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use trade_core::{Dataset, Target, objective::Problem, random::Stream};
-use trade_targets::{AnyTarget, dataset::read_npy};
+use trade_targets::AnyTarget;
 
-use crate::config::{DataSource, RunConfig};
+use crate::{
+    config::{DataSource, RunConfig},
+    sample::read_states,
+};
 
 /// The folder of a run: `config.json`, `metrics.jsonl`, TensorBoard events, `checkpoints/`,
 /// `model.safetensors` and `model.json` once trained, `report/` once evaluated.
@@ -161,13 +164,7 @@ pub fn problem(config: &RunConfig) -> Result<Problem<AnyTarget>> {
                 x.into_iter().map(|x| x as f32).collect()
             }
             DataSource::File(path) => {
-                let array = read_npy(path).with_context(|| field.clone())?;
-                ensure!(
-                    array.shape().len() == 2 && array.columns() == dim,
-                    "{}: expected an array of shape [n, {dim}], found {:?}",
-                    path.display(),
-                    array.shape()
-                );
+                let array = read_states(path, dim).with_context(|| field.clone())?;
                 array.data().iter().map(|&x| x as f32).collect()
             }
         };

@@ -1,11 +1,16 @@
 //! `trade sample` and `trade log-prob`.
 
-use std::path::PathBuf;
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result, bail, ensure};
 use trade_core::{correct::snis::Weights, random::Stream};
 use trade_flows::FlowBackend;
-use trade_targets::dataset::{read_npy, read_npz, write_npy_f32, write_npy_f64};
+use trade_targets::dataset::{
+    Array, Precision, read_npy, read_npz, write_npy_f32, write_npy_f64, write_npz,
+};
 
 use crate::{
     condition,
@@ -23,7 +28,7 @@ pub struct Sample {
     pub at: String,
     /// How many.
     pub count: usize,
-    /// Where the samples go, `[n, dim]` f32.
+    /// Where the samples go: npy, `[n, dim]` f32; or npz with `x` and `log_prob` in f64.
     pub output: PathBuf,
     /// Where their log density goes, `[n]` f64.
     pub log_prob: Option<PathBuf>,
@@ -64,7 +69,19 @@ impl Action for Sample {
         if broken > 0 {
             messages.push(format!("{broken} of the sampled numbers are not finite"));
         }
-        write_npy_f32(&self.output, &[self.count, dim], &samples.x)?;
+        if is_npz(&self.output) {
+            let x = samples.x.iter().map(|&x| f64::from(x)).collect();
+            let arrays = BTreeMap::from([
+                ("x".to_string(), Array::new([self.count, dim], x)?),
+                (
+                    "log_prob".to_string(),
+                    Array::new([self.count], samples.log_prob.clone())?,
+                ),
+            ]);
+            write_npz(&self.output, &arrays, Precision::F64)?;
+        } else {
+            write_npy_f32(&self.output, &[self.count, dim], &samples.x)?;
+        }
         if let Some(path) = &self.log_prob {
             write_npy_f64(path, &[self.count], &samples.log_prob)?;
         }
@@ -93,26 +110,8 @@ impl Action for LogProb {
     fn run<B: FlowBackend>(self, device: B::Device) -> Result<Vec<String>> {
         let (config, c, mut messages) = located(&self.folder, &self.at)?;
         let flow = model::read::<B>(&self.folder, &device)?;
-        let array = if self.input.extension().is_some_and(|e| e == "npz") {
-            let mut arrays = read_npz(&self.input)?;
-            match arrays.remove("x") {
-                Some(array) => array,
-                None => bail!(
-                    "{}: expected an array named `x`, found {}",
-                    self.input.display(),
-                    arrays.keys().cloned().collect::<Vec<_>>().join(", ")
-                ),
-            }
-        } else {
-            read_npy(&self.input)?
-        };
         let dim = config.flow.dim;
-        ensure!(
-            array.shape().len() == 2 && array.columns() == dim,
-            "{}: expected an array of shape [n, {dim}], found {:?}",
-            self.input.display(),
-            array.shape()
-        );
+        let array = read_states(&self.input, dim)?;
         let x: Vec<f32> = array.data().iter().map(|&x| x as f32).collect();
         let log_prob = model::log_prob(&flow, &x, &c, &mut Stream::new(self.seed, 0), &device);
         let broken = log_prob.iter().filter(|l| !l.is_finite()).count();
@@ -125,6 +124,37 @@ impl Action for LogProb {
         write_npy_f64(&self.output, &[log_prob.len()], &log_prob)?;
         Ok(messages)
     }
+}
+
+fn is_npz(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "npz")
+}
+
+/// Reads states, `[n, dim]`, from an npy file or from the array `x` of an npz file.
+///
+/// # Errors
+/// If the file cannot be read or holds something else.
+pub fn read_states(path: &Path, dim: usize) -> Result<Array> {
+    let array = if is_npz(path) {
+        let mut arrays = read_npz(path)?;
+        match arrays.remove("x") {
+            Some(array) => array,
+            None => bail!(
+                "{}: expected an array named `x`, found {}",
+                path.display(),
+                arrays.keys().cloned().collect::<Vec<_>>().join(", ")
+            ),
+        }
+    } else {
+        read_npy(path)?
+    };
+    ensure!(
+        array.shape().len() == 2 && array.columns() == dim,
+        "{}: expected an array of shape [n, {dim}], found {:?}",
+        path.display(),
+        array.shape()
+    );
+    Ok(array)
 }
 
 /// A run's configuration and a condition within it, with a warning if it lies outside the range.

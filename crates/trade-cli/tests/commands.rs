@@ -59,6 +59,26 @@ fn from_a_config_to_samples_densities_and_free_energies() {
         assert!((a - b).abs() < 1e-3 * (1.0 + a.abs()), "{a} {b}");
     }
 
+    // An npz file holds both, and is taken as input.
+    ok(
+        folder,
+        &[
+            "sample", run_folder, "--at", "T=0.7", "-n", "500", "-o", "both.npz",
+        ],
+    );
+    let both = trade_targets::dataset::read_npz(folder.join("both.npz")).expect("both");
+    assert_eq!(
+        (&both["x"], &both["log_prob"]),
+        (&read("x.npy"), &read("a.npy"))
+    );
+    ok(
+        folder,
+        &[
+            "log-prob", run_folder, "--at", "T=0.7", "-i", "both.npz", "-o", "c.npy",
+        ],
+    );
+    assert_eq!(read("b.npy"), read("c.npy"));
+
     // The same seed gives the same samples, another one others.
     for (name, seed) in [("y.npy", "0"), ("z.npy", "1")] {
         ok(

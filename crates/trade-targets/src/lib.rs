@@ -4,7 +4,9 @@ mod config;
 pub mod dataset;
 mod error;
 pub mod exact;
+pub mod molecule;
 mod tensor;
+pub mod two_moons;
 
 pub use config::{AnyTarget, TargetConfig};
 pub use error::{Error, Result};

@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::error::{Error, Result};
+
 /// How a weight follows from the gradient norms of the terms alone.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -39,6 +41,31 @@ impl Default for AdaptiveConfig {
 }
 
 impl AdaptiveConfig {
+    /// Refuses numbers that make no sense.
+    ///
+    /// # Errors
+    /// Names the setting below `field`.
+    pub fn validate(&self, field: &str) -> Result<()> {
+        for (name, ok, expected) in [
+            ("every", self.every > 0, "must be at least 1"),
+            (
+                "rate",
+                (0.0..=1.0).contains(&self.rate),
+                "must lie in [0, 1]",
+            ),
+            (
+                "initial",
+                self.initial >= 0.0 && self.initial.is_finite(),
+                "must not be negative",
+            ),
+        ] {
+            if !ok {
+                return Err(Error::setting(format!("{field}.{name}"), expected));
+            }
+        }
+        Ok(())
+    }
+
     /// The weight after a measurement of all gradient norms; `term` is the place of this term.
     /// Norms that are zero or not finite leave the weight as it is.
     pub fn update(&self, weight: f64, norms: &[f64], term: usize) -> f64 {
@@ -78,5 +105,14 @@ mod tests {
             ..config
         };
         assert!((relative.update(1.0, &[2.0, 4.0], 1) - 0.1775).abs() < 1e-15);
+        assert!(relative.validate("a").is_ok());
+        let never = AdaptiveConfig { every: 0, ..config };
+        assert!(
+            never
+                .validate("a")
+                .unwrap_err()
+                .to_string()
+                .contains("a.every")
+        );
     }
 }

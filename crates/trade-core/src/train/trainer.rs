@@ -134,6 +134,20 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
         if objectives.is_empty() {
             return Err(Error::setting("objectives", "at least one is needed"));
         }
+        for (i, weighted) in objectives.iter().enumerate() {
+            if let Some(adaptive) = &weighted.adaptive {
+                adaptive.validate(&format!("objectives[{i}].adaptive"))?;
+            }
+            // Checkpoints keep the objectives' caches by name.
+            let name = weighted.objective.name();
+            if objectives[..i]
+                .iter()
+                .any(|other| other.objective.name() == name)
+            {
+                let reason = format!("there is a `{name}` term already; give it all the data");
+                return Err(Error::setting(format!("objectives[{i}]"), reason));
+            }
+        }
         let optimizer = Adam::new(config.adam.clone());
         Ok(Self {
             config,

@@ -19,7 +19,7 @@ const TUNING: usize = 400;
 /// Spread of the starting fields about the classical one.
 const NOISE: f64 = 0.5;
 /// Decorrelated samples stand this many autocorrelation times apart.
-const TIMES_APART: f64 = 4.0;
+const TIMES_APART: f64 = 5.0;
 /// Half means that differ by more standard errors count as not thermalised.
 const DRIFT: f64 = 5.0;
 /// How often thermalisation is doubled before giving up.
@@ -78,8 +78,11 @@ pub(crate) const VERSION: u32 = 1;
 /// Runs the simulation; `config` is valid. The numbers depend on it alone, not on threads.
 pub(crate) fn run(config: &SimulateConfig, torus: &Torus) -> Result<Simulation> {
     let couplings = config.couplings();
+    // Not the seed alone: with common random numbers the errors along κ would be correlated, which
+    // thermodynamic integration takes for independent.
+    let stream = |number| Stream::new(config.hash(), number);
     // Stream 0 tunes, the others run.
-    let mut pilot = Bundle::new(torus, couplings, NOISE, Stream::new(config.seed, 0));
+    let mut pilot = Bundle::new(torus, couplings, NOISE, stream(0));
     let integrator = tune(&mut pilot);
     let tau = autocorrelations(&mut pilot, integrator)?;
     let longest = tau.iter().map(|t| t.value).fold(0.5, f64::max);
@@ -96,7 +99,7 @@ pub(crate) fn run(config: &SimulateConfig, torus: &Torus) -> Result<Simulation> 
         let runs: Vec<Run> = (0..config.chains / LANES)
             .into_par_iter()
             .map(|i| {
-                let stream = Stream::new(config.seed, 1 + i as u64);
+                let stream = stream(1 + i as u64);
                 measure(Bundle::new(torus, couplings, NOISE, stream), plan)
             })
             .collect();
@@ -181,7 +184,7 @@ fn series(bundle: &Bundle) -> [Lanes; 3] {
 /// chains, with errors from their spread. The pilot runs until each chain is worth 50 independent
 /// values.
 fn autocorrelations(pilot: &mut Bundle, integrator: Integrator) -> Result<[Estimate; 3]> {
-    const LONGEST: usize = 1 << 16;
+    const LONGEST: usize = 1 << 15;
     let mut recorded: [[Vec<f64>; LANES]; 3] = Default::default();
     let mut length = 1 << 11;
     loop {

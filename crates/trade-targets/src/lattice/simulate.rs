@@ -13,6 +13,9 @@ use super::{Couplings, Torus};
 use crate::dataset::{read_npy, write_npy_f32};
 use crate::error::{Error, Result};
 
+/// The most numbers in one simulation: 8 GB of f32.
+const LARGEST: usize = 1 << 31;
+
 /// What to simulate.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -25,7 +28,7 @@ pub struct SimulateConfig {
     pub lambda: f64,
     /// The number of decorrelated fields; 10 000 unless told.
     pub samples: usize,
-    /// The seed; 0 unless told.
+    /// The seed; 0 unless told. Runs of one seed that differ in another setting are independent.
     pub seed: u64,
     /// The number of independent chains, a multiple of 8; 64 unless told.
     pub chains: usize,
@@ -78,6 +81,22 @@ impl SimulateConfig {
                 format!("expected a multiple of {LANES}, found {}", self.chains),
             ));
         }
+        let numbers = self
+            .samples
+            .checked_next_multiple_of(self.chains)
+            .and_then(|rows| rows.checked_mul(torus.sites()));
+        if numbers.is_none_or(|numbers| numbers > LARGEST) {
+            return Err(Error::setting(
+                "samples",
+                format!(
+                    "{} fields of {} sites from {} chains are more than {LARGEST} numbers; \
+                     simulate in parts with different seeds",
+                    self.samples,
+                    torus.sites(),
+                    self.chains
+                ),
+            ));
+        }
         hmc::run(self, &torus)
     }
 
@@ -103,6 +122,14 @@ impl SimulateConfig {
     /// The file that [`run_cached`](Self::run_cached) keeps in `folder`, named by the hash of the
     /// settings and of the algorithm's version.
     pub fn cached(&self, folder: impl AsRef<Path>) -> PathBuf {
+        folder
+            .as_ref()
+            .join(format!("phi4-{:016x}.npy", self.hash()))
+    }
+
+    /// A hash of the settings and of the algorithm's version, the same on every machine: 64-bit
+    /// FNV-1a.
+    pub(crate) fn hash(&self) -> u64 {
         let Self {
             l,
             kappa,
@@ -121,11 +148,9 @@ impl SimulateConfig {
             *chains as u64,
         ];
         let bytes = words.iter().flat_map(|word| word.to_le_bytes());
-        // FNV-1a, 64 bits.
-        let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        });
-        folder.as_ref().join(format!("phi4-{hash:016x}.npy"))
+        })
     }
 }
 

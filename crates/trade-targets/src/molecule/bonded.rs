@@ -72,7 +72,10 @@ impl Torsions {
                 cosine: torsion.phase.cos(),
                 sine: torsion.phase.sin(),
             };
-            match quadruples.iter_mut().find(|(atoms, _)| *atoms == torsion.atoms) {
+            match quadruples
+                .iter_mut()
+                .find(|(atoms, _)| *atoms == torsion.atoms)
+            {
                 Some((_, waves)) => waves.push(wave),
                 None => quadruples.push((torsion.atoms, vec![wave])),
             }
@@ -108,14 +111,15 @@ impl Torsions {
                 let stiffness = S::splat(wave.stiffness);
                 let (c, s) = (S::splat(wave.cosine), S::splat(wave.sine));
                 energy += stiffness * (S::splat(1.0) + c * re + s * im);
-                torque += S::splat(wave.stiffness * f64::from(wave.periodicity))
-                    * (s * re - c * im);
+                torque +=
+                    S::splat(wave.stiffness * f64::from(wave.periodicity)) * (s * re - c * im);
             }
 
             let on_i = scaled(a, -(torque * length / a2));
             let on_l = scaled(b, torque * length / b2);
             // What the outer atoms turn about, the inner ones carry.
-            let lever = difference(scaled(on_l, dot(h, g) / g2), scaled(on_i, -dot(f, g) / g2));
+            let mut lever = scaled(on_l, dot(h, g) / g2);
+            add_to(&mut lever, scaled(on_i, dot(f, g) / g2));
             subtract_from(&mut forces[*i], on_i);
             subtract_from(&mut forces[*l], on_l);
             add_to(&mut forces[*j], on_i);

@@ -37,6 +37,8 @@ pub(super) struct Solvent {
 pub(super) struct SolventWorkspace<S> {
     /// Born radii, nm.
     radii: Vec<S>,
+    /// `1/(2 B_i)`, 1/nm.
+    inverse: Vec<S>,
     /// `dB_i/d(Σ_j H_ij)`, nm².
     response: Vec<S>,
     /// `∂U/∂B_i`, then `∂U/∂(Σ_j H_ij)`.
@@ -51,6 +53,7 @@ impl<S: Scalar> SolventWorkspace<S> {
         let zero = S::splat(0.0);
         Self {
             radii: vec![zero; atoms],
+            inverse: vec![zero; atoms],
             response: vec![zero; atoms],
             slope: vec![zero; atoms],
             pairs: vec![[zero; 2]; atoms * atoms.saturating_sub(1) / 2],
@@ -63,18 +66,29 @@ impl<S: Scalar> SolventWorkspace<S> {
     }
 }
 
-/// `H_ij` and its derivative by `r`, divided by `r`, of an atom of reduced radius `rho` beside one
-/// of scaled radius `s`; zero where the second lies inside the first.
+/// Bounds of the integral `H_ij` over an atom of scaled radius `s` beside one of reduced radius
+/// `rho`: the nearest distance `max(ρ, |r − s|)` and the farthest, `r + s`.
+#[inline(always)]
+fn bounds<S: Scalar>(r: S, rho: f64, s: f64) -> [S; 2] {
+    let s = S::splat(s);
+    [(r - s).abs().max(S::splat(rho)), r + s]
+}
+
+/// `H_ij` and its derivative by `r`, divided by `r`; zero where the second atom lies inside the
+/// first. `product` is one over the product of the bounds, `inverse` is `1/r`.
 ///
 /// The derivatives by the integration bounds vanish or cancel, so that only the explicit `r`
 /// contributes.
 #[inline(always)]
-fn descreening<S: Scalar>(r: S, inverse: S, rho: f64, s: f64) -> (S, S) {
-    let (rho, s) = (S::splat(rho), S::splat(s));
+fn descreening<S: Scalar>(
+    [r, inverse]: [S; 2],
+    [near, reach]: [S; 2],
+    product: S,
+    rho: f64,
+    s: f64,
+) -> (S, S) {
+    let (inverse_rho, rho, s) = (S::splat(rho.recip()), S::splat(rho), S::splat(s));
     let zero = S::splat(0.0);
-    let reach = r + s;
-    let near = (r - s).abs().max(rho);
-    let product = (near * reach).recip();
     let lower = reach * product;
     let upper = near * product;
     let squares = (upper - lower) * (upper + lower);
@@ -84,7 +98,7 @@ fn descreening<S: Scalar>(r: S, inverse: S, rho: f64, s: f64) -> (S, S) {
     let quarter = S::splat(0.25) * squares;
     let half = S::splat(0.5) * logarithm * inverse;
     let value = (lower - upper) + quarter * (r - depth) + half;
-    let buried = S::splat(2.0) * (rho.recip() - lower);
+    let buried = S::splat(2.0) * (inverse_rho - lower);
     let value = value + rho.select_less(s - r, buried, zero);
     let slope = (quarter * (S::splat(1.0) + depth * inverse) - half * inverse) * inverse;
     (
@@ -146,9 +160,19 @@ impl Solvent {
             for (j, b) in atoms.iter().enumerate().skip(i + 1) {
                 let d = difference(x[i], x[j]);
                 let r = dot(d, d).sqrt();
-                let inverse = r.recip();
-                let (value_i, slope_i) = descreening(r, inverse, a.reduced, b.shadow);
-                let (value_j, slope_j) = descreening(r, inverse, b.reduced, a.shadow);
+                let of_i = bounds(r, a.reduced, b.shadow);
+                let of_j = bounds(r, b.reduced, a.shadow);
+                // One division gives three reciprocals.
+                let (product_i, product_j) = (of_i[0] * of_i[1], of_j[0] * of_j[1]);
+                let both = product_i * product_j;
+                let all = (both * r).recip();
+                let distance = [r, both * all];
+                let inverse_i = product_j * r * all;
+                let inverse_j = product_i * r * all;
+                let (value_i, slope_i) =
+                    descreening(distance, of_i, inverse_i, a.reduced, b.shadow);
+                let (value_j, slope_j) =
+                    descreening(distance, of_j, inverse_j, b.reduced, a.shadow);
                 integral[i] += value_i;
                 integral[j] += value_j;
                 work.pairs[pair] = [slope_i, slope_j];
@@ -166,13 +190,13 @@ impl Solvent {
             let inverse = S::splat(a.radius.recip());
             let radius = (S::splat(a.reduced.recip()) - tanh * inverse).recip();
             work.radii[i] = radius;
-            work.response[i] =
-                radius.square() * (one - tanh.square()) * by_psi * inverse * half;
+            work.inverse[i] = S::splat(0.5) / radius;
+            work.response[i] = radius.square() * (one - tanh.square()) * by_psi * inverse * half;
         }
     }
 
-    /// `Σ 4π γ (R + 0.14)² (R/B)⁶`; starts the derivatives by the radii, with the polar self-energy's
-    /// left to [`add_polar`](Self::add_polar).
+    /// `Σ 4π γ (R + 0.14)² (R/B)⁶`; starts the derivatives by the radii, to which
+    /// [`add_polar`](Self::add_polar) adds.
     #[inline(always)]
     fn add_surface<S: Scalar>(&self, work: &mut SolventWorkspace<S>) -> S {
         let mut energy = S::splat(0.0);
@@ -206,7 +230,7 @@ impl Solvent {
                 let d = difference(x[i], x[j]);
                 let square = dot(d, d);
                 let area = work.radii[i] * work.radii[j];
-                let depth = quarter * square / area;
+                let depth = square * work.inverse[i] * work.inverse[j];
                 let decay = (-depth).exp();
                 let inverse_square = (square + area * decay).recip();
                 let term = S::splat(self.screening * a.charge * b.charge) * inverse_square.sqrt();
@@ -246,5 +270,64 @@ impl Solvent {
                 pair += 1;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The function for one distance, with its derivative by it.
+    fn at(r: f64, rho: f64, s: f64) -> (f64, f64) {
+        let edges = bounds(r, rho, s);
+        let product = (edges[0] * edges[1]).recip();
+        let (value, slope) = descreening([r, r.recip()], edges, product, rho, s);
+        (value, slope * r)
+    }
+
+    /// `(1/2π) ∫ d³x/x⁴` over the part of the sphere of radius `s` at distance `r` that is farther
+    /// than `rho` from the origin, shell by shell with Simpson's rule.
+    fn integral(r: f64, rho: f64, s: f64) -> f64 {
+        let share = |t: f64| (s * s - (t - r).powi(2)) / (4.0 * r * t);
+        let near = rho.max((r - s).abs());
+        let step = (r + s - near) / 4000.0;
+        let sum: f64 = (0..=4000)
+            .map(|k| {
+                let t = near + f64::from(k) * step;
+                let weight = if k % 4000 == 0 {
+                    1.0
+                } else {
+                    f64::from(2 + 2 * (k % 2))
+                };
+                weight * share(t) / (t * t)
+            })
+            .sum();
+        let full = if rho < s - r {
+            rho.recip() - (s - r).recip()
+        } else {
+            0.0
+        };
+        2.0 * (sum * step / 3.0 + full)
+    }
+
+    #[test]
+    fn descreening_is_the_integral_in_every_arrangement() {
+        for (r, rho, s) in [
+            (0.5, 0.12, 0.1),
+            (0.15, 0.12, 0.1),
+            (0.03, 0.05, 0.12),
+            (0.04, 0.06, 0.12),
+        ] {
+            let (value, slope) = at(r, rho, s);
+            let exact = integral(r, rho, s);
+            assert!((value - exact).abs() < 1e-9 * exact, "{r}: {value} {exact}");
+            let step = 1e-5;
+            let numeric = (at(r + step, rho, s).0 - at(r - step, rho, s).0) / (2.0 * step);
+            assert!(
+                (slope - numeric).abs() < 1e-5 * slope.abs(),
+                "{r}: {slope} {numeric}"
+            );
+        }
+        assert_eq!(at(0.05, 0.2, 0.1), (0.0, 0.0));
     }
 }

@@ -86,7 +86,11 @@ impl PotentialEnergy {
 
     /// Room for the evaluations of one thread.
     pub fn workspace<S: Scalar>(&self) -> Workspace<S> {
-        let atoms = if self.solvent.is_some() { self.atoms } else { 0 };
+        let atoms = if self.solvent.is_some() {
+            self.atoms
+        } else {
+            0
+        };
         Workspace {
             solvent: SolventWorkspace::new(atoms),
         }

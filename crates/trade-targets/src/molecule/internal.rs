@@ -71,9 +71,14 @@ impl ZMatrix {
             ));
         }
         let x = positions;
-        let bonds = self.bond_pairs().iter().map(|[i, j]| distance(x[*i], x[*j]));
-        let angles = self.angle_triples();
-        let angles = angles.iter().map(|[i, j, k]| angle(x[*i], x[*j], x[*k]));
+        let bonds = self
+            .bond_pairs()
+            .into_iter()
+            .map(|[i, j]| distance(x[i], x[j]));
+        let angles = self
+            .angle_triples()
+            .into_iter()
+            .map(|[i, j, k]| angle(x[i], x[j], x[k]));
         let torsions = self
             .rows()
             .iter()
@@ -90,11 +95,7 @@ impl ZMatrix {
             angles: angles.collect(),
             torsions: torsions.collect(),
             origin: a,
-            orientation: [
-                up[0].atan2(-up[1]),
-                up[2],
-                across[2].atan2(aside[2]),
-            ],
+            orientation: [up[0].atan2(-up[1]), up[2], across[2].atan2(aside[2])],
         })
     }
 
@@ -110,16 +111,18 @@ impl ZMatrix {
             ("torsions", internal.torsions.len(), rows),
         ] {
             if found != expected {
-                return Err(Error::shape(what, format!("[{expected}]"), format!("[{found}]")));
+                return Err(Error::shape(
+                    what,
+                    format!("[{expected}]"),
+                    format!("[{found}]"),
+                ));
             }
         }
         let mut x = vec![[0.0; 3]; self.atoms()];
         let [first, second] = [internal.bonds[0], internal.bonds[1]];
         let (sine, cosine) = internal.angles[0].sin_cos();
         let turn = rotation(internal.orientation);
-        let place = |p: [f64; 3]| {
-            [0, 1, 2].map(|axis| dot(turn[axis], p) + internal.origin[axis])
-        };
+        let place = |p: [f64; 3]| [0, 1, 2].map(|axis| dot(turn[axis], p) + internal.origin[axis]);
         let [a, b, c] = self.base();
         x[a] = internal.origin;
         x[b] = place([0.0, 0.0, first]);
@@ -149,8 +152,16 @@ fn rotation([alpha, cosine, gamma]: [f64; 3]) -> [[f64; 3]; 3] {
     let (sa, ca) = alpha.sin_cos();
     let (sg, cg) = gamma.sin_cos();
     [
-        [ca * cg - sa * cosine * sg, -ca * sg - sa * cosine * cg, sa * sine],
-        [sa * cg + ca * cosine * sg, ca * cosine * cg - sa * sg, -ca * sine],
+        [
+            ca * cg - sa * cosine * sg,
+            -ca * sg - sa * cosine * cg,
+            sa * sine,
+        ],
+        [
+            sa * cg + ca * cosine * sg,
+            ca * cosine * cg - sa * sg,
+            -ca * sine,
+        ],
         [sine * sg, sine * cg, cosine],
     ]
 }

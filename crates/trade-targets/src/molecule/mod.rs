@@ -17,6 +17,7 @@ mod energy;
 mod internal;
 mod lanes;
 mod nonbonded;
+mod openmm;
 mod scalar;
 mod scaling;
 mod system;

@@ -76,8 +76,7 @@ impl Pairs {
             let repulsion = S::splat(pair.repulsion) * sixth;
             let attraction = S::splat(pair.attraction);
             energy += coulomb + (repulsion - attraction) * sixth;
-            let push = coulomb
-                + (S::splat(12.0) * repulsion - S::splat(6.0) * attraction) * sixth;
+            let push = coulomb + (S::splat(12.0) * repulsion - S::splat(6.0) * attraction) * sixth;
             let force = scaled(d, push * inverse_square);
             add_to(&mut forces[i], force);
             subtract_from(&mut forces[j], force);

@@ -33,7 +33,11 @@ impl InternalScaling {
     pub const ANGLE_DEVIATION: f64 = 0.15;
 
     /// The scaling about a reference structure, with the paper's deviations.
-    pub fn new(z_matrix: &ZMatrix, constraints: &[Constraint], centre: &InternalCoordinates) -> Self {
+    pub fn new(
+        z_matrix: &ZMatrix,
+        constraints: &[Constraint],
+        centre: &InternalCoordinates,
+    ) -> Self {
         let fixed: Vec<Option<f64>> = z_matrix
             .bond_pairs()
             .iter()
@@ -112,7 +116,11 @@ impl InternalScaling {
             ("torsions", internal.torsions.len(), torsions),
         ] {
             if found != expected {
-                return Err(Error::shape(what, format!("[{expected}]"), format!("[{found}]")));
+                return Err(Error::shape(
+                    what,
+                    format!("[{expected}]"),
+                    format!("[{found}]"),
+                ));
             }
         }
         let mut latent = Vec::with_capacity(self.dimension());
@@ -157,7 +165,10 @@ impl InternalScaling {
                 .zip(&self.angle_centres)
                 .map(|(u, centre)| centre + (u - 0.5) * self.angle_deviation / SPREAD)
                 .collect(),
-            torsions: latent[free + angles..].iter().map(|u| u * TAU - PI).collect(),
+            torsions: latent[free + angles..]
+                .iter()
+                .map(|u| u * TAU - PI)
+                .collect(),
             origin: [0.0; 3],
             orientation: [0.0, 0.5, 0.0],
         })

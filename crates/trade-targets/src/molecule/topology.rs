@@ -59,7 +59,8 @@ impl Topology {
             .read_raw(BufReader::new(text))
             .map_err(|errors| {
                 let first = errors.first().map(ToString::to_string).unwrap_or_default();
-                Error::file(path, format!("is not a PDB file: {}", first.trim()))
+                let first: Vec<&str> = first.split_whitespace().collect();
+                Error::file(path, format!("is not a PDB file: {}", first.join(" ")))
             })?;
         let mut atoms = Vec::new();
         let mut latest = None;
@@ -68,7 +69,10 @@ impl Topology {
                 if residue.conformer_count() != 1 {
                     return Err(Error::file(
                         path,
-                        format!("residue {} has alternative locations", residue.serial_number()),
+                        format!(
+                            "residue {} has alternative locations",
+                            residue.serial_number()
+                        ),
                     ));
                 }
                 for atom in residue.atoms() {
@@ -141,17 +145,40 @@ mod tests {
     }
 
     #[test]
+    fn files_written_by_openmm_are_read() -> Result<()> {
+        let text = "\
+REMARK   1 CREATED WITH OPENMM 8.6, 2026-11-22
+HETATM    1  C1  UNL A   1       1.000   2.000   3.000  1.00  0.00           C  
+HETATM    2 CL1  UNL A   1      -1.000   2.500  -3.000  1.00  0.00          Cl  
+HETATM    3 H10A UNL A   1      -1.500   2.500  -3.000  1.00  0.00           H  
+TER       4      UNL A   1
+CONECT    1    2    3
+CONECT    2    1
+END
+";
+        let topology = Topology::parse(text.as_bytes(), "molecule.pdb")?;
+        let names: Vec<&str> = topology.atoms.iter().map(|a| a.name.as_str()).collect();
+        assert_eq!(names, ["C1", "CL1", "H10A"]);
+        assert_eq!(topology.atoms[1].residue, "UNL");
+        assert!((topology.atoms[1].position[1] - 0.25).abs() < 1e-12);
+        Ok(())
+    }
+
+    #[test]
     fn damaged_files_are_named() {
         let moved = ALANINE.replace("      3.225  ", "      3.x25  ");
         let shuffled = ALANINE.replace("ATOM      5", "ATOM     25");
         for (text, part) in [
-            ("", "no ATOM"),
+            ("", "No Atoms"),
             (moved.as_str(), "not a PDB file"),
             (shuffled.as_str(), "out of order"),
         ] {
             let message = Topology::parse(text.as_bytes(), "broken.pdb")
                 .map_or_else(|e| e.to_string(), |_| String::from("accepted"));
-            assert!(message.contains("broken.pdb") && message.contains(part), "{message}");
+            assert!(
+                message.contains("broken.pdb") && message.contains(part),
+                "{message}"
+            );
         }
     }
 }

@@ -27,7 +27,11 @@ impl<'a> Element<'a> {
 
     /// An error about this element.
     pub(super) fn fault(&self, reason: impl AsRef<str>) -> Error {
-        let line = self.node.document().text_pos_at(self.node.range().start).row;
+        let line = self
+            .node
+            .document()
+            .text_pos_at(self.node.range().start)
+            .row;
         let (name, reason) = (self.name(), reason.as_ref());
         Error::file(self.path, format!("line {line}, <{name}>: {reason}"))
     }
@@ -119,7 +123,9 @@ impl<'a> Element<'a> {
         if value > 0.0 {
             Ok(value)
         } else {
-            Err(self.fault(format!("attribute `{attribute}` is {value}, not above zero")))
+            Err(self.fault(format!(
+                "attribute `{attribute}` is {value}, not above zero"
+            )))
         }
     }
 

@@ -50,17 +50,27 @@ impl ZMatrix {
         for atom in base {
             match placed.get_mut(atom) {
                 Some(seen) if !*seen => *seen = true,
-                _ => return invalid(format!("base atom {atom} is not one of {atoms} or is twice")),
+                _ => {
+                    return invalid(format!(
+                        "base atom {atom} is not one of {atoms} or is twice"
+                    ));
+                }
             }
         }
         let mut listed = placed.clone();
         for row in &rows {
             match listed.get_mut(row.atom) {
                 Some(seen) if !*seen => *seen = true,
-                _ => return invalid(format!("atom {} is not one of {atoms} or is twice", row.atom)),
+                _ => {
+                    return invalid(format!(
+                        "atom {} is not one of {atoms} or is twice",
+                        row.atom
+                    ));
+                }
             }
             let others = [row.bond, row.angle, row.torsion];
-            let distinct = others[0] != others[1] && others[0] != others[2] && others[1] != others[2];
+            let distinct =
+                others[0] != others[1] && others[0] != others[2] && others[1] != others[2];
             if !distinct || others.iter().any(|o| *o >= atoms) {
                 return invalid(format!("atom {} refers to {others:?}", row.atom));
             }
@@ -69,7 +79,9 @@ impl ZMatrix {
         while order.len() < rows.len() {
             let before = order.len();
             for (index, row) in rows.iter().enumerate() {
-                let ready = [row.bond, row.angle, row.torsion].iter().all(|a| placed[*a]);
+                let ready = [row.bond, row.angle, row.torsion]
+                    .iter()
+                    .all(|a| placed[*a]);
                 if !placed[row.atom] && ready {
                     placed[row.atom] = true;
                     order.push(index);
@@ -77,7 +89,9 @@ impl ZMatrix {
             }
             if order.len() == before {
                 let stuck = rows.iter().find(|r| !placed[r.atom]).map_or(0, |r| r.atom);
-                return invalid(format!("atom {stuck} refers to atoms that wait for each other"));
+                return invalid(format!(
+                    "atom {stuck} refers to atoms that wait for each other"
+                ));
             }
         }
         Ok(Self { base, rows, order })
@@ -96,7 +110,10 @@ impl ZMatrix {
         let mut neighbours = vec![Vec::new(); atoms];
         for [i, j] in bonds {
             if *i >= atoms || *j >= atoms {
-                return Err(Error::setting("bonds", format!("{i}-{j} is beyond {atoms} atoms")));
+                return Err(Error::setting(
+                    "bonds",
+                    format!("{i}-{j} is beyond {atoms} atoms"),
+                ));
             }
             neighbours[*i].push(*j);
             neighbours[*j].push(*i);
@@ -139,7 +156,10 @@ impl ZMatrix {
         }
         if rows.len() + 3 != atoms {
             let lone = placed.iter().position(|p| !p).unwrap_or(0);
-            return Err(Error::setting("bonds", format!("atom {lone} is not connected to the rest")));
+            return Err(Error::setting(
+                "bonds",
+                format!("atom {lone} is not connected to the rest"),
+            ));
         }
         Self::new(base, rows)
     }
@@ -217,7 +237,10 @@ mod tests {
         assert!(message([0, 1, 2], &[[3, 1, 1, 0]]).contains("refers to"));
         let circle = [[3, 4, 0, 1], [4, 3, 0, 1]];
         assert!(message([0, 1, 2], &circle).contains("wait for each other"));
-        assert_eq!(message([0, 1, 2], &[[4, 3, 0, 1], [3, 0, 1, 2]]), "accepted");
+        assert_eq!(
+            message([0, 1, 2], &[[4, 3, 0, 1], [3, 0, 1, 2]]),
+            "accepted"
+        );
     }
 
     #[test]
@@ -232,7 +255,11 @@ mod tests {
             .count();
         assert_eq!(about_the_bond, 1);
         for row in table.rows() {
-            assert!(bonds.iter().any(|b| *b == [row.bond, row.atom] || *b == [row.atom, row.bond]));
+            assert!(
+                bonds
+                    .iter()
+                    .any(|b| *b == [row.bond, row.atom] || *b == [row.atom, row.bond])
+            );
         }
         assert!(ZMatrix::from_bonds(4, &[[0, 1], [1, 2]]).is_err());
         assert!(ZMatrix::from_bonds(2, &[[0, 1]]).is_err());
