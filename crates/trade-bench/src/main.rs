@@ -31,7 +31,7 @@ enum Command {
         /// How many seeds.
         #[arg(long, default_value_t = 1)]
         seeds: u64,
-        /// Where to compute: flex, ndarray, wgpu[:i] or cuda[:i].
+        /// Where to compute: flex, ndarray, wgpu, cuda; a second GPU is wgpu:1 or cuda:1.
         #[arg(long)]
         device: Option<String>,
         /// Runs at a time; one a core unless given, one on a GPU.
@@ -49,7 +49,7 @@ enum Command {
         /// How often each operation is timed.
         #[arg(long, default_value_t = 9)]
         repeats: usize,
-        /// Where to compute: flex, ndarray, wgpu[:i] or cuda[:i].
+        /// Where to compute: flex, ndarray, wgpu, cuda; a second GPU is wgpu:1 or cuda:1.
         #[arg(long, default_value_t)]
         device: DeviceName,
     },

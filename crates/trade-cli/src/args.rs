@@ -10,7 +10,7 @@ use trade_cli::device::DeviceName;
 #[derive(Parser)]
 #[command(name = "trade", version, propagate_version = true)]
 pub(crate) struct Args {
-    /// Where to compute: flex, ndarray, wgpu[:i] or cuda[:i].
+    /// Where to compute: flex, ndarray, wgpu, cuda; a second GPU is wgpu:1 or cuda:1.
     #[arg(long, global = true, default_value_t)]
     pub(crate) device: DeviceName,
     /// The seed of all random numbers; for `train` the config's unless given.
@@ -46,7 +46,7 @@ pub(crate) enum Command {
         /// How many samples.
         #[arg(short = 'n', long, default_value_t = 10_000)]
         count: usize,
-        /// The file to write: npy of shape [n, dim], or npz with `x` and `log_prob`.
+        /// The file to write: npy of shape (n, dim), or npz with `x` and `log_prob`.
         #[arg(short, long)]
         output: PathBuf,
         /// Also write the flow's log density of each sample to this npy file.
@@ -63,10 +63,10 @@ pub(crate) enum Command {
         /// The condition, e.g. T=0.5.
         #[arg(long)]
         at: String,
-        /// The states: npy of shape [n, dim], or npz with an array `x`.
+        /// The states: npy of shape (n, dim), or npz with an array `x`.
         #[arg(short, long)]
         input: PathBuf,
-        /// The npy file to write, [n].
+        /// The npy file to write, of shape (n).
         #[arg(short, long)]
         output: PathBuf,
     },

@@ -4,6 +4,7 @@ mod config;
 pub mod dataset;
 mod error;
 pub mod exact;
+pub mod lattice;
 pub mod molecule;
 mod tensor;
 pub mod two_moons;
