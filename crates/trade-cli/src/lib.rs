@@ -3,7 +3,12 @@
 //! The binary holds arguments and messages only. `trade-bench` uses the same types to write the
 //! configurations of the paper's experiments and to read their results.
 
-#[cfg(not(any(feature = "flex", feature = "ndarray", feature = "wgpu", feature = "cuda")))]
+#[cfg(not(any(
+    feature = "flex",
+    feature = "ndarray",
+    feature = "wgpu",
+    feature = "cuda"
+)))]
 compile_error!("trade-cli needs a backend: enable the feature flex, ndarray, wgpu or cuda");
 
 pub mod condition;
