@@ -5,6 +5,7 @@ mod base;
 mod conditioner;
 mod config;
 mod flow;
+#[cfg(feature = "flex")]
 mod kernel;
 pub mod layer;
 mod preprocess;
