@@ -4,9 +4,7 @@ use burn::tensor::{ElementConversion, Tensor, backend::AutodiffBackend};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    Clip, Objective, Problem, StepContext, Term, TermStatistics, Trainable, TrainableTarget,
-};
+use super::{Clip, Objective, Problem, StepContext, Term, Trainable, TrainableTarget};
 use crate::{
     Condition, Density, Target, dataset::upload, error::Result, grid::Spacing, random::Purpose,
     schedule::Schedule,
@@ -106,14 +104,6 @@ where
             .div_scalar(batch as f64 - left_out as f64);
         let squares = (difference - mean).square().mask_fill(bad, f64::NAN);
         let clipped = self.config.clip.apply(squares);
-        let statistics = TermStatistics {
-            ess: None,
-            clipped: clipped.clipped,
-            non_finite: clipped.non_finite,
-        };
-        Ok(Term {
-            loss: clipped.mean(),
-            statistics,
-        })
+        Ok(clipped.into())
     }
 }

@@ -14,6 +14,7 @@ use burn::{
     tensor::{Tensor, backend::AutodiffBackend},
 };
 
+use element::Clipped;
 pub use element::{Clip, Robust};
 pub use log_variance::{LogVariance, LogVarianceConfig};
 pub use nll::{Nll, NllConfig};
@@ -75,6 +76,21 @@ pub struct Term<B: AutodiffBackend> {
     pub loss: Tensor<B, 1>,
     /// What it learned about itself.
     pub statistics: TermStatistics,
+}
+
+impl<B: AutodiffBackend> From<Clipped<B>> for Term<B> {
+    /// The mean of a batch of losses, with what clipping counted.
+    fn from(clipped: Clipped<B>) -> Self {
+        let statistics = TermStatistics {
+            ess: None,
+            clipped: clipped.clipped,
+            non_finite: clipped.non_finite,
+        };
+        Self {
+            loss: clipped.mean(),
+            statistics,
+        }
+    }
 }
 
 /// One term of the loss.

@@ -6,7 +6,7 @@ use burn::tensor::backend::AutodiffBackend;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Clip, Objective, StepContext, Term, TermStatistics, Trainable, parse};
+use super::{Clip, Objective, StepContext, Term, Trainable, parse};
 use crate::{
     dataset::{DataOrder, Dataset, upload},
     error::Result,
@@ -71,15 +71,7 @@ impl<B: AutodiffBackend, M: Trainable<B>> Objective<B, M> for Nll {
         let x = with_auxiliary_noise(x, step);
         let nll = step.model.log_prob(x, &condition).value.neg();
         let clipped = self.config.clip.apply(nll);
-        let statistics = TermStatistics {
-            ess: None,
-            clipped: clipped.clipped,
-            non_finite: clipped.non_finite,
-        };
-        Ok(Term {
-            loss: clipped.mean(),
-            statistics,
-        })
+        Ok(clipped.into())
     }
 
     fn state(&self) -> serde_json::Value {

@@ -4,9 +4,7 @@ use burn::tensor::backend::AutodiffBackend;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    Clip, Objective, Problem, StepContext, Term, TermStatistics, Trainable, TrainableTarget,
-};
+use super::{Clip, Objective, Problem, StepContext, Term, Trainable, TrainableTarget};
 use crate::{
     Condition, Target, dataset::upload, error::Result, grid::Spacing, random::Purpose,
     schedule::Schedule,
@@ -95,14 +93,6 @@ where
             .sample(upload(noise, width, step.device), &condition);
         let loss = log_prob - Target::<B>::log_density(&**target, x, &condition);
         let clipped = self.config.clip.apply(loss);
-        let statistics = TermStatistics {
-            ess: None,
-            clipped: clipped.clipped,
-            non_finite: clipped.non_finite,
-        };
-        Ok(Term {
-            loss: clipped.mean(),
-            statistics,
-        })
+        Ok(clipped.into())
     }
 }

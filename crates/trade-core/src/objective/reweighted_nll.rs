@@ -6,9 +6,7 @@ use burn::tensor::{ElementConversion, Tensor, backend::AutodiffBackend};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    Clip, Objective, Problem, StepContext, Term, TermStatistics, Trainable, TrainableTarget, parse,
-};
+use super::{Clip, Objective, Problem, StepContext, Term, Trainable, TrainableTarget, parse};
 use crate::{
     Condition, Density, Target,
     dataset::{DataOrder, Dataset, upload},
@@ -125,15 +123,7 @@ where
             .value
             .neg();
         let clipped = self.config.clip.apply(nll * Tensor::from_inner(weights));
-        let statistics = TermStatistics {
-            ess: None,
-            clipped: clipped.clipped,
-            non_finite: clipped.non_finite,
-        };
-        Ok(Term {
-            loss: clipped.mean(),
-            statistics,
-        })
+        Ok(clipped.into())
     }
 
     fn state(&self) -> serde_json::Value {

@@ -6,7 +6,7 @@ use super::{TradeConfig, proposal::move_points, score::score};
 use crate::{
     Condition,
     error::Result,
-    objective::{Problem, StepContext, Term, TermStatistics, Trainable, TrainableTarget},
+    objective::{Problem, StepContext, Term, Trainable, TrainableTarget},
     random::Purpose,
     schedule::direction,
 };
@@ -85,16 +85,8 @@ where
         loss = loss.mask_fill(Tensor::from_inner(invalid), 0.0);
     }
     let clipped = config.clip.apply(loss).without(left_out);
-    let statistics = TermStatistics {
-        ess: None,
-        clipped: clipped.clipped,
-        non_finite: clipped.non_finite,
-    };
     Ok(Residual {
-        term: Term {
-            loss: clipped.mean(),
-            statistics,
-        },
+        term: clipped.into(),
         each,
     })
 }
