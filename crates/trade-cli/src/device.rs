@@ -121,13 +121,13 @@ fn probe<B: FlowBackend>(device: &B::Device) -> Result<()> {
     use burn::tensor::Tensor;
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));
-    let answer = std::panic::catch_unwind(|| {
+    let answer = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         Tensor::<B, 1>::ones([2], device)
             .sum()
             .into_data()
             .iter::<f32>()
             .next()
-    });
+    }));
     std::panic::set_hook(hook);
     match answer {
         Ok(Some(2.0)) => Ok(()),
