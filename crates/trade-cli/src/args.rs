@@ -43,6 +43,9 @@ pub(crate) enum Command {
         /// The condition, e.g. T=0.5.
         #[arg(long)]
         at: String,
+        /// The observation, for a flow that is given one, e.g. 0.1,-0.2.
+        #[arg(long, allow_hyphen_values = true)]
+        given: Option<String>,
         /// How many samples.
         #[arg(short = 'n', long, default_value_t = 10_000)]
         count: usize,
@@ -63,6 +66,9 @@ pub(crate) enum Command {
         /// The condition, e.g. T=0.5.
         #[arg(long)]
         at: String,
+        /// The observation of all rows, unless the npz has one for each as `y`.
+        #[arg(long, allow_hyphen_values = true)]
+        given: Option<String>,
         /// The states: npy of shape (n, dim), or npz with an array `x`.
         #[arg(short, long)]
         input: PathBuf,

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use trade_core::{
     objective::{
         LogVarianceConfig, NllConfig, ReverseKlConfig, ReweightedNllConfig,
-        trade::{TradeContinuousConfig, TradeGridConfig},
+        trade::{EnergyOrigin, TradeConfig, TradeContinuousConfig, TradeGridConfig},
     },
     ramp::Ramp,
     train::{AdaptiveConfig, TrainConfig},
@@ -65,8 +65,9 @@ pub struct DataConfig {
 pub enum DataSource {
     /// This many samples drawn from the exact density, where the target has one.
     Exact(usize),
-    /// An npy file, `[n, dim]`, or an npz file with such an array `x`; a relative path starts at
-    /// the config's folder.
+    /// An npy file, `[n, dim]`, or an npz file with such an array `x` (or `theta`) and, for a target
+    /// with observations, `y` of shape `[n, observation]`; a relative path starts at the config's
+    /// folder.
     File(PathBuf),
 }
 
@@ -106,6 +107,19 @@ pub enum LossConfig {
     LogVariance(LogVarianceConfig),
 }
 
+impl LossConfig {
+    /// Whether the term evaluates the target's `log q`.
+    pub fn needs_density(&self) -> bool {
+        let from_target = |trade: &TradeConfig| trade.energy == EnergyOrigin::GroundTruth;
+        match self {
+            Self::Nll(_) | Self::ReweightedNll(_) => false,
+            Self::ReverseKl(_) | Self::LogVariance(_) => true,
+            Self::TradeGrid(config) => from_target(&config.trade),
+            Self::TradeContinuous(config) => from_target(&config.trade),
+        }
+    }
+}
+
 /// What `trade evaluate` measures.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -119,6 +133,8 @@ pub struct EvaluateConfig {
     pub reference_samples: usize,
     /// Conditions at which marginal densities of the flow are recorded.
     pub marginals: Vec<Vec<f64>>,
+    /// For a target with observations: how many of them the flow samples are shared among.
+    pub observations: usize,
 }
 
 impl Default for EvaluateConfig {
@@ -128,6 +144,7 @@ impl Default for EvaluateConfig {
             samples: 10_000,
             reference_samples: 10_000,
             marginals: Vec::new(),
+            observations: 50,
         }
     }
 }

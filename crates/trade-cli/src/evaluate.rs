@@ -1,8 +1,10 @@
 //! `trade evaluate`: a trained flow against the exact truth.
 
+mod observations;
+
 use std::{fmt::Write, fs, time::Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use trade_core::{
     Condition, Target,
@@ -15,7 +17,7 @@ use trade_flows::{Flow, FlowBackend};
 use crate::{
     config::RunConfig,
     device::Action,
-    model::{self, Samples},
+    model::{self, Given, Samples},
     run::{RunFolder, controls},
 };
 
@@ -50,16 +52,45 @@ pub struct AtCondition {
     pub kl: Option<f64>,
     /// Its error.
     pub kl_error: Option<f64>,
-    /// Relative effective sample size of flow samples.
-    pub ess: f64,
+    /// Relative effective sample size of flow samples, where `log q` is known; of a target with
+    /// observations the mean over some of them.
+    pub ess: Option<f64>,
     /// Its error.
-    pub ess_error: f64,
-    /// `log Z`, the log mean weight of flow samples.
-    pub log_z: f64,
+    pub ess_error: Option<f64>,
+    /// `log Z`, the log mean weight of flow samples; of a target with observations there is one
+    /// for each, and none here.
+    pub log_z: Option<f64>,
     /// Its error.
-    pub log_z_error: f64,
+    pub log_z_error: Option<f64>,
     /// The exact `log Z`.
     pub exact_log_z: Option<f64>,
+}
+
+impl AtCondition {
+    /// Nothing measured yet.
+    fn empty(c: &[f64]) -> Self {
+        Self {
+            condition: c.to_vec(),
+            nll: None,
+            nll_error: None,
+            kl: None,
+            kl_error: None,
+            ess: None,
+            ess_error: None,
+            log_z: None,
+            log_z_error: None,
+            exact_log_z: None,
+        }
+    }
+
+    fn set_nll(&mut self, log_model: &[f64]) -> Result<()> {
+        // A flow may put no density at all at a sample; then the mean is infinite.
+        if log_model.iter().all(|l| l.is_finite()) {
+            let nll = divergence::nll(log_model)?;
+            (self.nll, self.nll_error) = (Some(nll.value), Some(nll.error));
+        }
+        Ok(())
+    }
 }
 
 /// A histogram density of the flow's samples and the exact density at the bin centres.
@@ -97,14 +128,21 @@ impl Action for Evaluate {
         let mut at = Vec::new();
         for (i, c) in conditions(&config, &names)?.into_iter().enumerate() {
             let stream = &mut Stream::new(self.seed, i as u64);
-            at.push(measure(
-                &flow, &target, &config, &c, stream, self.seed, &device,
-            )?);
+            at.push(if target.contexts() > 0 {
+                observations::measure(&flow, &target, &config, &c, stream, &device)?
+            } else {
+                measure(&flow, &target, &config, &c, stream, self.seed, &device)?
+            });
         }
         let mut marginals = Vec::new();
+        ensure!(
+            config.evaluate.marginals.is_empty() || target.contexts() == 0,
+            "`evaluate.marginals`: the target has observations, and a marginal for each of them"
+        );
         for c in &config.evaluate.marginals {
             let stream = &mut Stream::new(self.seed, 10_000);
-            let samples = model::sample(&flow, c, config.evaluate.samples, stream, &device);
+            let n = config.evaluate.samples;
+            let samples = model::sample(&flow, c, &Given::Nothing, n, stream, &device);
             marginals.push(marginal(&target, &samples, c)?);
         }
         let seconds = start.elapsed().as_secs_f64();
@@ -149,10 +187,12 @@ pub(crate) fn log_density<B: FlowBackend, T: Target<B>>(
     target: &T,
     x: &[f32],
     c: &[f64],
+    given: &Given,
     device: &B::Device,
 ) -> Vec<f64> {
     let points = upload::<B>(x.to_vec(), target.dim(), device);
-    let condition = Condition::uniform(c, points.dims()[0], &points);
+    let n = points.dims()[0];
+    let condition = Condition::uniform(c, n, &points).with_context(given.rows(0, n, device));
     target
         .log_density(points, &condition)
         .into_data()
@@ -185,48 +225,38 @@ fn measure<B: FlowBackend>(
     seed: u64,
     device: &B::Device,
 ) -> Result<AtCondition> {
-    let samples = model::sample(flow, c, config.evaluate.samples, stream, device);
+    let none = &Given::Nothing;
+    let samples = model::sample(flow, c, none, config.evaluate.samples, stream, device);
     let weights = log_weights(
-        &log_density::<B, _>(target, &samples.x, c, device),
+        &log_density::<B, _>(target, &samples.x, c, none, device),
         &samples,
     );
     let ess = relative_ess_with_error(&weights, RESAMPLES, seed)?;
     let log_z = log_z(&weights)?;
-    let mut result = AtCondition {
-        condition: c.to_vec(),
-        nll: None,
-        nll_error: None,
-        kl: None,
-        kl_error: None,
-        ess: ess.value,
-        ess_error: ess.error,
-        log_z: log_z.value,
-        log_z_error: log_z.error,
-        exact_log_z: None,
-    };
-    let Ok(exact) = target.exact().at(c) else {
+    let mut result = AtCondition::empty(c);
+    (result.ess, result.ess_error) = (Some(ess.value), Some(ess.error));
+    (result.log_z, result.log_z_error) = (Some(log_z.value), Some(log_z.error));
+    let Some(Ok(exact)) = target.exact().map(|exact| exact.at(c)) else {
         return Ok(result);
     };
     result.exact_log_z = Some(exact.log_z());
     let x = exact.sample(config.evaluate.reference_samples, stream)?;
     let rounded: Vec<f32> = x.iter().map(|&x| x as f32).collect();
-    let log_model = model::log_prob(flow, &rounded, c, stream, device);
+    let log_model = model::log_prob(flow, &rounded, c, none, stream, device);
     let log_target: Vec<f64> = x
-        .chunks(target.exact().dim())
+        .chunks(target.state_dim())
         .map(|row| exact.log_prob(row))
         .collect();
-    // A flow may put no density at all at an exact sample; then the divergence is infinite.
-    if log_model.iter().all(|l| l.is_finite()) {
-        let nll = divergence::nll(&log_model)?;
+    result.set_nll(&log_model)?;
+    if result.nll.is_some() {
         let kl = divergence::kl(&log_target, &log_model)?;
-        (result.nll, result.nll_error) = (Some(nll.value), Some(nll.error));
         (result.kl, result.kl_error) = (Some(kl.value), Some(kl.error));
     }
     Ok(result)
 }
 
 fn marginal(target: &trade_targets::AnyTarget, samples: &Samples, c: &[f64]) -> Result<Marginal> {
-    let dim = target.exact().dim();
+    let dim = target.state_dim();
     let values: Vec<f64> = samples
         .x
         .iter()
@@ -260,7 +290,9 @@ fn marginal(target: &trade_targets::AnyTarget, samples: &Samples, c: &[f64]) -> 
             .iter()
             .map(|n| n / (values.len() as f64 * width))
             .collect(),
-        exact: target.exact().marginal(c, 0, &centres).ok(),
+        exact: target
+            .exact()
+            .and_then(|exact| exact.marginal(c, 0, &centres).ok()),
     })
 }
 
@@ -296,7 +328,7 @@ impl Evaluation {
         for a in &self.at {
             let mut row: Vec<String> = a.condition.iter().map(ToString::to_string).collect();
             row.extend([a.nll, a.nll_error, a.kl, a.kl_error].map(cell));
-            row.extend([a.ess, a.ess_error, a.log_z, a.log_z_error].map(|v| v.to_string()));
+            row.extend([a.ess, a.ess_error, a.log_z, a.log_z_error].map(cell));
             row.push(cell(a.exact_log_z));
             text += &(row.join(",") + "\n");
         }
@@ -327,8 +359,8 @@ impl Evaluation {
                 condition.join(", "),
                 pair(a.nll, a.nll_error),
                 pair(a.kl, a.kl_error),
-                format!("{:.3} ± {:.3}", a.ess, a.ess_error),
-                pair(Some(a.log_z), Some(a.log_z_error)),
+                pair(a.ess, a.ess_error),
+                pair(a.log_z, a.log_z_error),
             );
         }
         text

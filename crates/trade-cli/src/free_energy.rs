@@ -18,7 +18,7 @@ use trade_flows::FlowBackend;
 use crate::{
     device::Action,
     evaluate::{log_density, log_weights},
-    model,
+    model::{self, Given},
     run::{RunFolder, controls},
     sample::located,
 };
@@ -77,6 +77,10 @@ impl Action for FreeEnergy {
         ensure!(self.samples >= 2, "--samples: at least 2 are needed");
         let flow = model::read::<B>(&self.folder, &device)?;
         let target = config.target.init()?;
+        ensure!(
+            target.is_known() && target.contexts() == 0,
+            "free energies need a target with a known density and no observation"
+        );
         let path: Vec<Vec<f64>> = (0..self.points)
             .map(|i| {
                 let t = i as f64 / (self.points - 1) as f64;
@@ -87,13 +91,13 @@ impl Action for FreeEnergy {
         let (mut by_weights, mut means, mut variances) = (Vec::new(), Vec::new(), Vec::new());
         for (i, c) in path.iter().enumerate() {
             let stream = &mut Stream::new(self.seed, i as u64);
-            let samples = model::sample(&flow, c, self.samples, stream, &device);
+            let samples = model::sample(&flow, c, &Given::Nothing, self.samples, stream, &device);
             let log_w = log_weights(
-                &log_density::<B, _>(&target, &samples.x, c, &device),
+                &log_density::<B, _>(&target, &samples.x, c, &Given::Nothing, &device),
                 &samples,
             );
             by_weights.push(log_z(&log_w)?);
-            let x = upload::<B>(samples.x, target.exact().dim(), &device);
+            let x = upload::<B>(samples.x, target.state_dim(), &device);
             let condition = Condition::uniform(c, self.samples, &x);
             let score: Vec<f64> = Target::<B>::condition_score(&target, x, &condition)
                 .into_data()
@@ -104,7 +108,7 @@ impl Action for FreeEnergy {
             variances.push(mean.variance);
         }
         let integral: Vec<Estimate> = log_z_path(&path, &means, &variances, 0)?;
-        let exact = |c: &[f64]| target.exact().log_z(c).ok();
+        let exact = |c: &[f64]| target.exact()?.log_z(c).ok();
         let start = exact(&from);
         let points = path
             .into_iter()

@@ -79,6 +79,7 @@ fn run(args: Args) -> Result<()> {
         Command::Sample {
             run,
             at,
+            given,
             count,
             output,
             log_prob,
@@ -87,6 +88,7 @@ fn run(args: Args) -> Result<()> {
             let action = Sample {
                 folder: RunFolder::new(run),
                 at,
+                given,
                 count,
                 output,
                 log_prob,
@@ -98,12 +100,14 @@ fn run(args: Args) -> Result<()> {
         Command::LogProb {
             run,
             at,
+            given,
             input,
             output,
         } => {
             let action = LogProb {
                 folder: RunFolder::new(run),
                 at,
+                given,
                 input,
                 output,
                 seed,

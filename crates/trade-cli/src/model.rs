@@ -57,6 +57,42 @@ pub fn read<B: FlowBackend>(folder: &RunFolder, device: &B::Device) -> Result<Fl
     )?)
 }
 
+/// The observations that rows of a batch are given.
+#[derive(Clone, Debug, Default)]
+pub enum Given {
+    /// The flow has no context.
+    #[default]
+    Nothing,
+    /// The same observation for every row.
+    Same(Vec<f32>),
+    /// An observation for each row, `[n, width]` row-major.
+    Each {
+        /// The observations.
+        values: Vec<f32>,
+        /// The width of one.
+        width: usize,
+    },
+}
+
+impl Given {
+    /// The context of the rows `start..start + n`.
+    pub(crate) fn rows<B: FlowBackend>(
+        &self,
+        start: usize,
+        n: usize,
+        device: &B::Device,
+    ) -> Option<Tensor<B, 2>> {
+        match self {
+            Self::Nothing => None,
+            Self::Same(one) => Some(upload(one.repeat(n), one.len(), device)),
+            Self::Each { values, width } => {
+                let rows = values[start * width..(start + n) * width].to_vec();
+                Some(upload(rows, *width, device))
+            }
+        }
+    }
+}
+
 /// Samples with their log density: `[n, dim]` row-major and `[n]`.
 pub struct Samples {
     /// The states.
@@ -65,10 +101,11 @@ pub struct Samples {
     pub log_prob: Vec<f64>,
 }
 
-/// Draws `n` samples at a condition.
+/// Draws `n` samples at a condition, given observations.
 pub fn sample<B: FlowBackend>(
     flow: &Flow<B>,
     c: &[f64],
+    given: &Given,
     n: usize,
     stream: &mut Stream,
     device: &B::Device,
@@ -78,7 +115,8 @@ pub fn sample<B: FlowBackend>(
     for start in (0..n).step_by(CHUNK) {
         let rows = CHUNK.min(n - start);
         let noise: Tensor<B, 2> = upload(stream.normal(rows * width), width, device);
-        let condition = Condition::uniform(c, rows, &noise);
+        let condition =
+            Condition::uniform(c, rows, &noise).with_context(given.rows(start, rows, device));
         let (points, log) = flow.sample(noise, &condition);
         x.extend(points.into_data().iter::<f32>());
         log_prob.extend(log.into_data().iter::<f64>());
@@ -86,7 +124,7 @@ pub fn sample<B: FlowBackend>(
     Samples { x, log_prob }
 }
 
-/// `log p_θ(x|c)` of given states (`[n, dim]` row-major).
+/// `log p_θ(x|c, y)` of given states (`[n, dim]` row-major).
 ///
 /// An augmented flow gives the logarithm of the mean density over 16 draws of its noise, which
 /// approaches the density from below.
@@ -94,6 +132,7 @@ pub fn log_prob<B: FlowBackend>(
     flow: &Flow<B>,
     x: &[f32],
     c: &[f64],
+    given: &Given,
     stream: &mut Stream,
     device: &B::Device,
 ) -> Vec<f64> {
@@ -102,7 +141,8 @@ pub fn log_prob<B: FlowBackend>(
     for chunk in x.chunks(CHUNK * dim) {
         let points: Tensor<B, 2> = upload(chunk.to_vec(), dim, device);
         let rows = chunk.len() / dim;
-        let condition = Condition::uniform(c, rows, &points);
+        let context = given.rows(all.len(), rows, device);
+        let condition = Condition::uniform(c, rows, &points).with_context(context);
         if extra == 0 {
             all.extend(
                 flow.log_prob(points, &condition)

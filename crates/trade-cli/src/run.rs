@@ -11,7 +11,7 @@ use trade_targets::AnyTarget;
 
 use crate::{
     config::{DataSource, RunConfig},
-    sample::read_states,
+    states::read_samples,
 };
 
 /// The folder of a run: `config.json`, `metrics.jsonl`, TensorBoard events, `checkpoints/`,
@@ -136,7 +136,7 @@ pub fn problem(config: &RunConfig) -> Result<Problem<AnyTarget>> {
             anyhow::bail!("base condition {i}: {warning}");
         }
     }
-    let dim = target.exact().dim();
+    let dim = target.state_dim();
     ensure!(
         config.flow.dim == dim,
         "`flow.dim` is {}, but the target has {dim} dimensions",
@@ -149,26 +149,42 @@ pub fn problem(config: &RunConfig) -> Result<Problem<AnyTarget>> {
         names.len(),
         names.join(", ")
     );
+    ensure!(
+        config.flow.context == target.contexts(),
+        "`flow.context` is {}, but the target's observations have {} entries",
+        config.flow.context,
+        target.contexts()
+    );
+    if !target.is_known() {
+        for (i, objective) in config.objectives.iter().enumerate() {
+            ensure!(
+                !objective.loss.needs_density(),
+                "`objectives[{i}]`: the target's density is not known; train from data (`nll`) and \
+                 with the flow's own energy (`\"energy\": \"flow_at_base\"`)"
+            );
+        }
+    }
     let mut data: Option<Dataset> = None;
     for (i, entry) in config.data.iter().enumerate() {
         let field = format!("`data[{i}]`");
         let at = crate::config::ordered(&entry.at, &names)?;
-        let x: Vec<f32> = match &entry.from {
+        let drawn = match &entry.from {
             DataSource::Exact(n) => {
                 // A stream of its own for each data set, apart from those of training.
                 let mut stream = Stream::new(config.seed, 1000 + i as u64);
-                let x = target
-                    .exact()
-                    .sample(&at, *n, &mut stream)
-                    .with_context(|| field.clone())?;
-                x.into_iter().map(|x| x as f32).collect()
+                target
+                    .draw(&at, *n, &mut stream)
+                    .with_context(|| field.clone())?
             }
-            DataSource::File(path) => {
-                let array = read_states(path, dim).with_context(|| field.clone())?;
-                array.data().iter().map(|&x| x as f32).collect()
-            }
+            DataSource::File(path) => read_samples(path, &target).with_context(|| field.clone())?,
         };
-        let part = Dataset::at(x, dim, &at).with_context(|| field.clone())?;
+        let single = |values: Vec<f64>| values.into_iter().map(|v| v as f32).collect();
+        let mut part = Dataset::at(single(drawn.x), dim, &at).with_context(|| field.clone())?;
+        if drawn.contexts > 0 {
+            part = part
+                .with_context(single(drawn.context), drawn.contexts)
+                .with_context(|| field.clone())?;
+        }
         data = Some(match data {
             Some(all) => all.joined(&part)?,
             None => part,

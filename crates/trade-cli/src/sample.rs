@@ -1,23 +1,19 @@
 //! `trade sample` and `trade log-prob`.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, path::PathBuf};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use trade_core::{correct::snis::Weights, random::Stream};
 use trade_flows::FlowBackend;
-use trade_targets::dataset::{
-    Array, Precision, read_npy, read_npz, write_npy_f32, write_npy_f64, write_npz,
-};
+use trade_targets::dataset::{Array, Precision, write_npy_f32, write_npy_f64, write_npz};
 
 use crate::{
     condition,
     device::Action,
     evaluate::{log_density, log_weights},
-    model,
+    model::{self, Given},
     run::{RunFolder, controls},
+    states::{is_npz, parse_given, read_states},
 };
 
 /// Draws samples from a trained flow.
@@ -26,6 +22,8 @@ pub struct Sample {
     pub folder: RunFolder,
     /// The condition, as typed.
     pub at: String,
+    /// The observation, as typed, for a flow that is given one.
+    pub given: Option<String>,
     /// How many.
     pub count: usize,
     /// Where the samples go: npy, `[n, dim]` f32; or npz with `x` and `log_prob` in f64.
@@ -48,10 +46,15 @@ impl Action for Sample {
         let flow = model::read::<B>(&self.folder, &device)?;
         let target = config.target.init()?;
         let mut stream = Stream::new(self.seed, 0);
-        let mut samples = model::sample(&flow, &c, self.count, &mut stream, &device);
+        let given = parse_given(self.given.as_deref(), config.flow.context)?;
+        let mut samples = model::sample(&flow, &c, &given, self.count, &mut stream, &device);
         let dim = config.flow.dim;
         if self.reweight {
-            let density = log_density::<B, _>(&target, &samples.x, &c, &device);
+            ensure!(
+                target.is_known(),
+                "--reweight: the target's density is not known"
+            );
+            let density = log_density::<B, _>(&target, &samples.x, &c, &given, &device);
             let weights = Weights::from_log(&log_weights(&density, &samples))?;
             messages.push(format!(
                 "resampled with importance weights: relative ESS {:.3}, {:.0} effective samples",
@@ -95,7 +98,9 @@ pub struct LogProb {
     pub folder: RunFolder,
     /// The condition, as typed.
     pub at: String,
-    /// The states, npy or npz with an array `x`.
+    /// The observation, as typed, for a flow that is given one.
+    pub given: Option<String>,
+    /// The states, npy or npz with an array `x`; an array `y` there is the observation of each.
     pub input: PathBuf,
     /// Where the log density goes, `[n]` f64.
     pub output: PathBuf,
@@ -111,9 +116,19 @@ impl Action for LogProb {
         let (config, c, mut messages) = located(&self.folder, &self.at)?;
         let flow = model::read::<B>(&self.folder, &device)?;
         let dim = config.flow.dim;
-        let array = read_states(&self.input, dim)?;
-        let x: Vec<f32> = array.data().iter().map(|&x| x as f32).collect();
-        let log_prob = model::log_prob(&flow, &x, &c, &mut Stream::new(self.seed, 0), &device);
+        let width = config.flow.context;
+        let (states, observations) = read_states(&self.input, dim, width)?;
+        let single = |array: Array| array.data().iter().map(|&v| v as f32).collect::<Vec<_>>();
+        let given = match observations {
+            Some(y) if self.given.is_none() => Given::Each {
+                values: single(y),
+                width,
+            },
+            _ => parse_given(self.given.as_deref(), width)?,
+        };
+        let x = single(states);
+        let stream = &mut Stream::new(self.seed, 0);
+        let log_prob = model::log_prob(&flow, &x, &c, &given, stream, &device);
         let broken = log_prob.iter().filter(|l| !l.is_finite()).count();
         if broken > 0 {
             messages.push(format!(
@@ -124,37 +139,6 @@ impl Action for LogProb {
         write_npy_f64(&self.output, &[log_prob.len()], &log_prob)?;
         Ok(messages)
     }
-}
-
-fn is_npz(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension == "npz")
-}
-
-/// Reads states, `[n, dim]`, from an npy file or from the array `x` of an npz file.
-///
-/// # Errors
-/// If the file cannot be read or holds something else.
-pub fn read_states(path: &Path, dim: usize) -> Result<Array> {
-    let array = if is_npz(path) {
-        let mut arrays = read_npz(path)?;
-        match arrays.remove("x") {
-            Some(array) => array,
-            None => bail!(
-                "{}: expected an array named `x`, found {}",
-                path.display(),
-                arrays.keys().cloned().collect::<Vec<_>>().join(", ")
-            ),
-        }
-    } else {
-        read_npy(path)?
-    };
-    ensure!(
-        array.shape().len() == 2 && array.columns() == dim,
-        "{}: expected an array of shape [n, {dim}], found {:?}",
-        path.display(),
-        array.shape()
-    );
-    Ok(array)
 }
 
 /// A run's configuration and a condition within it, with a warning if it lies outside the range.

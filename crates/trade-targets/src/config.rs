@@ -3,15 +3,18 @@
 use std::fmt::Debug;
 
 use burn::tensor::{Tensor, backend::Backend};
+use rand::Rng;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use trade_core::{Condition, PowerFamily, Target, random::Stream};
 
 use crate::{
-    error::Result,
+    error::{Error, Result},
     exact::{
         DoubleWellConfig, Exact, GaussianMixture, GaussianMixtureConfig, MultiWellConfig, Wells,
     },
+    posterior::{SimulatedPosterior, SimulatedPosteriorConfig},
+    two_moons::{TwoMoons, TwoMoonsConfig},
 };
 
 /// The configuration of a target.
@@ -24,6 +27,10 @@ pub enum TargetConfig {
     DoubleWell(DoubleWellConfig),
     /// A Gaussian mixture, raised to a power.
     GaussianMixture(GaussianMixtureConfig),
+    /// The tempered posteriors of the two-moons simulator.
+    TwoMoons(TwoMoonsConfig),
+    /// The tempered posteriors of a simulator known by pairs of parameters and observations.
+    SimulatedPosterior(SimulatedPosteriorConfig),
 }
 
 impl TargetConfig {
@@ -36,6 +43,8 @@ impl TargetConfig {
             Self::MultiWell(config) => AnyTarget::Wells(config.init()?),
             Self::DoubleWell(config) => AnyTarget::Wells(config.init()?),
             Self::GaussianMixture(config) => AnyTarget::GaussianMixture(config.init()?),
+            Self::TwoMoons(config) => AnyTarget::TwoMoons(config.init()?),
+            Self::SimulatedPosterior(config) => AnyTarget::SimulatedPosterior(config.init()?),
         })
     }
 }
@@ -47,21 +56,97 @@ pub enum AnyTarget {
     Wells(Wells),
     /// Tempered Gaussian mixture.
     GaussianMixture(GaussianMixture),
+    /// Tempered posteriors of the two-moons simulator.
+    TwoMoons(TwoMoons),
+    /// Tempered posteriors of a simulator known by its samples.
+    SimulatedPosterior(SimulatedPosterior),
+}
+
+/// Samples that a target draws of itself, to train on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Drawn {
+    /// The states, row-major `[n, dim]`.
+    pub x: Vec<f64>,
+    /// The context of each, row-major `[n, contexts]`; empty where the target has none.
+    pub context: Vec<f64>,
+    /// The width of a context.
+    pub contexts: usize,
 }
 
 impl AnyTarget {
-    /// The exact truth of the target on the host.
-    pub fn exact(&self) -> &dyn Exact {
+    /// The exact truth of the target on the host, if its conditions alone determine one: of two
+    /// moons it belongs to an observation, see [`TwoMoons::observed`].
+    pub fn exact(&self) -> Option<&dyn Exact> {
         match self {
-            Self::Wells(target) => target,
-            Self::GaussianMixture(target) => target,
+            Self::Wells(target) => Some(target),
+            Self::GaussianMixture(target) => Some(target),
+            Self::TwoMoons(_) | Self::SimulatedPosterior(_) => None,
         }
+    }
+
+    /// Whether `log q` itself is known. Where it is not, a flow can only be trained from data, and
+    /// with an energy that is its own.
+    pub fn is_known(&self) -> bool {
+        !matches!(self, Self::SimulatedPosterior(_))
+    }
+
+    /// The dimension of a state.
+    pub fn state_dim(&self) -> usize {
+        match self {
+            Self::Wells(target) => Exact::dim(target),
+            Self::GaussianMixture(target) => Exact::dim(target),
+            Self::TwoMoons(_) => 2,
+            Self::SimulatedPosterior(target) => target.prior().len(),
+        }
+    }
+
+    /// The width of the context; 0 where the target has none.
+    pub fn contexts(&self) -> usize {
+        match self {
+            Self::TwoMoons(_) => 2,
+            Self::SimulatedPosterior(target) => target.observation(),
+            Self::Wells(_) | Self::GaussianMixture(_) => 0,
+        }
+    }
+
+    /// `n` independent samples at the condition `c`, with their contexts: of two moons, tempered
+    /// pairs of parameters and observation.
+    ///
+    /// # Errors
+    /// If there is no density at `c`, or no exact sampler.
+    pub fn draw(&self, c: &[f64], n: usize, rng: &mut dyn Rng) -> Result<Drawn> {
+        let (x, context) = match self {
+            Self::Wells(target) => (target.sample(c, n, rng)?, Vec::new()),
+            Self::GaussianMixture(target) => (target.sample(c, n, rng)?, Vec::new()),
+            Self::TwoMoons(target) => {
+                let &[beta] = c else {
+                    let found = format!("[{}]", c.len());
+                    return Err(Error::shape("condition", "[1] (beta)", found));
+                };
+                let pairs = target.simulate(n, beta, rng)?;
+                (pairs.psi, pairs.y)
+            }
+            Self::SimulatedPosterior(_) => {
+                return Err(Error::inexact(
+                    "the simulator",
+                    "of this target only pairs are known; give them in a file",
+                ));
+            }
+        };
+        let contexts = self.contexts();
+        Ok(Drawn {
+            x,
+            context,
+            contexts,
+        })
     }
 
     fn target<B: Backend>(&self) -> &dyn Target<B> {
         match self {
             Self::Wells(target) => target,
             Self::GaussianMixture(target) => target,
+            Self::TwoMoons(target) => target,
+            Self::SimulatedPosterior(target) => target,
         }
     }
 }

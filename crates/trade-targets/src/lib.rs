@@ -6,8 +6,9 @@ mod error;
 pub mod exact;
 pub mod lattice;
 pub mod molecule;
+pub mod posterior;
 mod tensor;
 pub mod two_moons;
 
-pub use config::{AnyTarget, TargetConfig};
+pub use config::{AnyTarget, Drawn, TargetConfig};
 pub use error::{Error, Result};

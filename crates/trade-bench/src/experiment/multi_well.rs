@@ -121,6 +121,7 @@ impl Sizes {
                 samples: self.evaluation,
                 reference_samples: self.evaluation,
                 marginals: vec![vec![0.5], vec![1.0]],
+                ..EvaluateConfig::default()
             },
         }
     }

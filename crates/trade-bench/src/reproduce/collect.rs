@@ -65,6 +65,18 @@ fn at_base(evaluation: &Evaluation, base: f64) -> Option<&AtCondition> {
         .find(|a| (a.condition[0] - base).abs() < 1e-9)
 }
 
+/// Combines a measure at a condition with that at the base; NaN where there is none.
+fn between(
+    start: Option<&AtCondition>,
+    at: &AtCondition,
+    measure: impl Fn(&AtCondition) -> Option<f64>,
+    combine: impl Fn(f64, f64) -> f64,
+) -> f64 {
+    start
+        .and_then(|start| Some(combine(measure(at)?, measure(start)?)))
+        .unwrap_or(f64::NAN)
+}
+
 fn truth(evaluation: &Evaluation, base: f64) -> Option<ExactCurves> {
     let start = at_base(evaluation, base)?.exact_log_z?;
     let log_z = evaluation
@@ -110,10 +122,10 @@ fn seed(number: u64, folder: &RunFolder, evaluation: &Evaluation, base: f64) -> 
             nll_error: a.nll_error.unwrap_or(f64::NAN),
             kl: a.kl,
             kl_error: a.kl_error,
-            ess: a.ess,
-            ess_error: a.ess_error,
-            log_z: start.map_or(f64::NAN, |s| a.log_z - s.log_z),
-            log_z_error: start.map_or(f64::NAN, |s| a.log_z_error.hypot(s.log_z_error)),
+            ess: a.ess.unwrap_or(f64::NAN),
+            ess_error: a.ess_error.unwrap_or(f64::NAN),
+            log_z: between(start, a, |m| m.log_z, |a, s| a - s),
+            log_z_error: between(start, a, |m| m.log_z_error, f64::hypot),
         })
         .collect();
     let marginals = evaluation

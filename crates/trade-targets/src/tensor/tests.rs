@@ -48,7 +48,7 @@ fn targets() -> Vec<(TargetConfig, Vec<f64>)> {
 fn tensor_and_host_agree_and_scores_are_differences() {
     for (config, c) in targets() {
         let target = config.init().unwrap();
-        let exact = target.exact();
+        let exact = target.exact().unwrap();
         let (n, d, k) = (40, exact.dim(), c.len());
         let x: Vec<f64> = Stream::new(3, 0)
             .normal64(n * d)

@@ -1,0 +1,126 @@
+//! Tempered posteriors `p(θ|y,β) ∝ p(θ) p(y|θ)^β` of a simulator known by its samples alone.
+//!
+//! What is known is the prior, by name, and a set of pairs `(θ, y)` with `θ` drawn from it. The
+//! likelihood is not: a flow trained on the pairs is the posterior at `β = 1`, and what it says
+//! less the prior is the log likelihood (METHOD §4, the energy-free route). So nothing that needs
+//! `log q` itself, such as an effective sample size, can be had for such a target.
+
+mod prior;
+
+use burn::tensor::{Tensor, backend::Backend};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use trade_core::{Condition, PowerFamily, Target};
+
+pub use prior::Prior;
+
+use crate::error::{Error, Result};
+
+/// The configuration of a [`SimulatedPosterior`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SimulatedPosteriorConfig {
+    /// The prior of each parameter; they are independent.
+    pub prior: Vec<Prior>,
+    /// The width of an observation.
+    pub observation: usize,
+}
+
+impl SimulatedPosteriorConfig {
+    /// The family with this prior.
+    ///
+    /// # Errors
+    /// If there is no parameter, no observation, or a prior makes no sense.
+    pub fn init(&self) -> Result<SimulatedPosterior> {
+        if self.prior.is_empty() {
+            return Err(Error::setting("prior", "at least one parameter is needed"));
+        }
+        if self.observation == 0 {
+            return Err(Error::setting("observation", "must be at least 1"));
+        }
+        for (i, prior) in self.prior.iter().enumerate() {
+            prior.check(&format!("prior[{i}]"))?;
+        }
+        Ok(SimulatedPosterior {
+            config: self.clone(),
+        })
+    }
+}
+
+/// Posteriors of which only the prior is known; the one control is the power `β` of the
+/// likelihood, the context is the observation.
+#[derive(Clone, Debug)]
+pub struct SimulatedPosterior {
+    config: SimulatedPosteriorConfig,
+}
+
+impl SimulatedPosterior {
+    /// The prior of each parameter.
+    pub fn prior(&self) -> &[Prior] {
+        &self.config.prior
+    }
+
+    /// The width of an observation.
+    pub fn observation(&self) -> usize {
+        self.config.observation
+    }
+
+    /// Refuses parameters that the prior excludes.
+    ///
+    /// # Errors
+    /// Names the first row and parameter.
+    pub fn check(&self, theta: &[f64]) -> Result<()> {
+        let d = self.config.prior.len();
+        for (row, values) in theta.chunks(d).enumerate() {
+            for (k, (prior, &value)) in self.config.prior.iter().zip(values).enumerate() {
+                if !prior.contains(value) {
+                    return Err(Error::shape(
+                        format!("parameter {k} of row {row}"),
+                        prior.support(),
+                        value.to_string(),
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<B: Backend> Target<B> for SimulatedPosterior {
+    fn dim(&self) -> usize {
+        self.config.prior.len()
+    }
+
+    fn controls(&self) -> Vec<String> {
+        vec!["beta".to_string()]
+    }
+
+    /// NaN: the likelihood is not known. Callers ask [`AnyTarget::is_known`](crate::AnyTarget::is_known) first.
+    fn log_density(&self, x: Tensor<B, 2>, _condition: &Condition<B>) -> Tensor<B, 1> {
+        x.sum_dim(1)
+            .squeeze_dim::<1>(1)
+            .zeros_like()
+            .add_scalar(f64::NAN)
+    }
+
+    /// NaN, as [`log_density`](Target::log_density).
+    fn condition_score(&self, x: Tensor<B, 2>, condition: &Condition<B>) -> Tensor<B, 2> {
+        Target::<B>::log_density(self, x, condition).unsqueeze_dim(1)
+    }
+
+    fn power_family(&self) -> Option<PowerFamily> {
+        Some(PowerFamily::Exponent)
+    }
+
+    /// `log p(θ)`, normalised.
+    fn log_prior(&self, x: &Tensor<B, 2>) -> Option<Tensor<B, 1>> {
+        let columns = self
+            .config
+            .prior
+            .iter()
+            .enumerate()
+            .map(|(k, prior)| prior.log_prob(x.clone().narrow(1, k, 1)))
+            .collect();
+        Some(Tensor::cat(columns, 1).sum_dim(1).squeeze_dim(1))
+    }
+}
