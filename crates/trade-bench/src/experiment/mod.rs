@@ -1,11 +1,15 @@
 //! The paper's experiments, one a file.
 
 mod multi_well;
+mod study;
 
-use std::str::FromStr;
+use std::{str::FromStr, sync::Arc};
 
 use anyhow::{Context, Result, bail};
 use trade_cli::config::RunConfig;
+
+pub use study::{Shown, Studied, Study, Trained};
+pub(crate) use study::{file as study_file, measure as study_run, read as read_study};
 
 /// How much of an experiment is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +76,8 @@ pub struct Experiment {
     pub table_conditions: Vec<f64>,
     /// All methods, the main ones among them.
     pub methods: Vec<Method>,
+    /// What is measured and shown of this experiment alone.
+    pub study: Option<Arc<dyn Study>>,
 }
 
 /// The names of all experiments.

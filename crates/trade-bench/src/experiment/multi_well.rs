@@ -367,5 +367,6 @@ pub(super) fn experiment(preset: Preset) -> Experiment {
         bases: vec![1.0],
         table_conditions: vec![0.5, 0.7, 1.0],
         methods,
+        study: None,
     }
 }

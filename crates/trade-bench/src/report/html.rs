@@ -3,6 +3,7 @@
 
 use super::figures::Plate;
 use super::model::Results;
+use super::section::Section;
 use super::table::{EXPLANATIONS, Table};
 use crate::figure::{dark_rules, escape};
 
@@ -22,7 +23,12 @@ figcaption{color:var(--muted);font-size:.9rem;margin-top:.3rem}
 ";
 
 /// The page.
-pub(super) fn page(results: &Results, table: &Table, plates: &[Plate]) -> String {
+pub(super) fn page(
+    results: &Results,
+    table: &Table,
+    sections: &[Section],
+    plates: &[Plate],
+) -> String {
     let title = escape(&results.title);
     let mut out = format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
@@ -69,7 +75,11 @@ pub(super) fn page(results: &Results, table: &Table, plates: &[Plate]) -> String
             out += &format!("<dt>{}</dt><dd>{}</dd>\n", escape(name), escape(meaning));
         }
     }
-    out += "</dl>\n<h2>Figures</h2>\n";
+    out += "</dl>\n";
+    for section in sections {
+        out += &section.html();
+    }
+    out += "<h2>Figures</h2>\n";
     for plate in plates {
         out += &format!(
             "<figure id=\"{}\">\n{}<figcaption>{}</figcaption>\n</figure>\n",
@@ -97,7 +107,7 @@ mod tests {
             preset: evil(),
             ..Results::default()
         };
-        let page = page(&results, &Table::new(&results), &[]);
+        let page = page(&results, &Table::new(&results), &[], &[]);
         assert!(!page.contains("<script"));
         assert_eq!(
             page.matches("&lt;script&gt;alert(&quot;&amp;&quot;)")
@@ -108,7 +118,12 @@ mod tests {
 
     #[test]
     fn the_page_asks_for_no_other_file() {
-        let page = page(&Results::default(), &Table::new(&Results::default()), &[]);
+        let page = page(
+            &Results::default(),
+            &Table::new(&Results::default()),
+            &[],
+            &[],
+        );
         assert!(!page.contains("src=") && !page.contains("href=") && !page.contains("url("));
         assert!(page.contains("prefers-color-scheme:dark"));
     }

@@ -3,6 +3,7 @@
 mod figures;
 mod html;
 mod model;
+mod section;
 mod spread;
 mod table;
 
@@ -10,10 +11,13 @@ pub use figures::{Plate, plates};
 pub use model::{
     ConditionResult, Curve, ExactCurves, MethodResult, Results, SeedResult, TrainPoint,
 };
+pub use section::Section;
 
 use anyhow::{Context, Result};
 use std::path::Path;
 use table::Table;
+
+use crate::experiment::Shown;
 
 /// Writes `report.html`, `table.md`, `results.json` and each figure as SVG and PNG into `dir`,
 /// which is made if need be.
@@ -21,36 +25,48 @@ use table::Table;
 /// # Errors
 /// If the folder or a file cannot be written.
 pub fn write(results: &Results, dir: &Path) -> Result<()> {
-    write_with(results, vec![], dir)
+    write_with(results, Shown::default(), dir)
 }
 
-/// As [`write()`], with the experiment's own figures before the common ones.
+/// As [`write()`], with the experiment's own figures before the common ones and its own tables
+/// after the common one.
 ///
 /// # Errors
 /// If the folder or a file cannot be written.
-pub fn write_with(results: &Results, mut own: Vec<Plate>, dir: &Path) -> Result<()> {
+pub fn write_with(results: &Results, shown: Shown, dir: &Path) -> Result<()> {
     std::fs::create_dir_all(dir).with_context(|| format!("making the folder {}", dir.display()))?;
     let put = |name: &str, text: String| {
         let path = dir.join(name);
         std::fs::write(&path, text).with_context(|| format!("writing {}", path.display()))
     };
-    own.extend(plates(results));
-    for plate in &own {
+    let Shown {
+        mut plates,
+        sections,
+    } = shown;
+    plates.extend(self::plates(results));
+    for plate in &plates {
         plate.figure.save(dir, plate.stem)?;
     }
     let table = Table::new(results);
-    put("table.md", table.markdown())?;
+    put("table.md", markdown(results, &sections))?;
     put(
         "results.json",
         serde_json::to_string(results).context("encoding the results")? + "\n",
     )?;
-    put("report.html", html::page(results, &table, &own))
+    put(
+        "report.html",
+        html::page(results, &table, &sections, &plates),
+    )
 }
 
-/// The Markdown table that [`write()`] puts into `table.md`, for a terminal.
+/// The Markdown tables that [`write()`] puts into `table.md`, for a terminal.
 #[must_use]
-pub fn markdown(results: &Results) -> String {
-    Table::new(results).markdown()
+pub fn markdown(results: &Results, sections: &[Section]) -> String {
+    let mut text = Table::new(results).markdown();
+    for section in sections {
+        text += &section.markdown();
+    }
+    text
 }
 
 #[cfg(test)]

@@ -5,10 +5,13 @@ mod runner;
 
 use std::{path::PathBuf, process::Command};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
+use rayon::prelude::*;
+use runner::Run;
+use trade_cli::device::DeviceName;
 
 use crate::{
-    experiment::{self, Preset},
+    experiment::{self, Experiment, Method, Preset, Shown, Studied, Trained},
     report,
 };
 
@@ -44,10 +47,57 @@ impl Reproduce {
         let runs = runner::runs(&methods, self.seeds, &self.out);
         runner::train_all(&runs, self.device.as_deref(), self.jobs)?;
         let results = collect::results(self, &experiment, &methods, &runs)?;
-        report::write(&results, &self.out)?;
-        println!("{}", report::markdown(&results));
+        let shown = self.study(&experiment, &methods, &runs, &results)?;
+        let text = report::markdown(&results, &shown.sections);
+        report::write_with(&results, shown, &self.out)?;
+        println!("{text}");
         println!("report: {}", self.out.join("report.html").display());
         Ok(())
+    }
+
+    /// Makes the measures that belong to this experiment alone, where they are not made yet.
+    fn study(
+        &self,
+        experiment: &Experiment,
+        methods: &[Method],
+        runs: &[Run],
+        results: &report::Results,
+    ) -> Result<Shown> {
+        let Some(study) = &experiment.study else {
+            return Ok(Shown::default());
+        };
+        let references = self.out.join("references");
+        study.prepare(&references)?;
+        let device = self
+            .device
+            .as_deref()
+            .map_or(Ok(DeviceName::default()), str::parse)?;
+        runs.par_iter()
+            .filter(|run| !experiment::study_file(&run.folder).is_file())
+            .try_for_each(|run| {
+                let trained = Trained {
+                    folder: &run.folder,
+                    config: &run.config,
+                    references: &references,
+                    device,
+                };
+                experiment::study_run(&**study, &trained)
+                    .with_context(|| format!("studying {} seed {}", run.method, run.seed))
+            })?;
+        let mut studied = Vec::new();
+        for method in methods {
+            let seeds = runs
+                .iter()
+                .filter(|run| run.method == method.name)
+                .map(|run| experiment::read_study(&run.folder))
+                .collect::<Result<_>>()?;
+            studied.push(Studied {
+                name: method.name.into(),
+                label: method.label.into(),
+                seeds,
+            });
+        }
+        study.show(results, &studied, &references)
     }
 }
 
