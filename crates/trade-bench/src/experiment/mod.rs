@@ -2,6 +2,7 @@
 
 mod multi_well;
 mod study;
+mod two_moons;
 
 use std::{str::FromStr, sync::Arc};
 
@@ -81,7 +82,7 @@ pub struct Experiment {
 }
 
 /// The names of all experiments.
-pub const NAMES: [&str; 1] = ["multi-well"];
+pub const NAMES: [&str; 2] = ["multi-well", "two-moons"];
 
 /// An experiment by name.
 ///
@@ -90,6 +91,7 @@ pub const NAMES: [&str; 1] = ["multi-well"];
 pub fn named(name: &str, preset: Preset) -> Result<Experiment> {
     match name {
         "multi-well" => Ok(multi_well::experiment(preset)),
+        "two-moons" => Ok(two_moons::experiment(preset)),
         _ => bail!("unknown experiment `{name}`; expected {}", NAMES.join(", ")),
     }
 }

@@ -12,6 +12,7 @@ pub use model::{
     ConditionResult, Curve, ExactCurves, MethodResult, Results, SeedResult, TrainPoint,
 };
 pub use section::Section;
+pub(crate) use spread::Spread;
 
 use anyhow::{Context, Result};
 use std::path::Path;
