@@ -8,7 +8,7 @@ use trade_core::{Error, Result, random::Stream};
 use crate::{
     Flow,
     base::BaseVariance,
-    layer::{Layer, LayerConfig, Mixing, Widths},
+    layer::{ActNorm, Layer, LayerConfig, Mixing, Support, Widths},
     preprocess::PreprocessConfig,
     spline::RqsShape,
 };
@@ -36,7 +36,8 @@ pub struct FlowConfig {
     /// The number of control parameters.
     #[serde(default = "one")]
     pub controls: usize,
-    /// The width of the context; 0 without one.
+    /// The width of the context; 0 without one. It is scaled to mean 0 and deviation 1 over the
+    /// first batch, and on from there as it is learned.
     #[serde(default)]
     pub context: usize,
     /// Auxiliary noise dimensions, `N(0, σ²(c))` like the base (METHOD §6, TSF).
@@ -112,6 +113,18 @@ impl FlowConfig {
                         &reason.unwrap_or_default(),
                     )?;
                 }
+                if let LayerConfig::Support(supports) = layer {
+                    check(
+                        supports.len() == width,
+                        &name("support"),
+                        &format!("needs {width} entries, found {}", supports.len()),
+                    )?;
+                    let bad = supports.iter().any(|support| {
+                        matches!(support, Support::Interval { low, high }
+                            if !(low < high && (high - low).is_finite()))
+                    });
+                    check(!bad, &name("support"), "an interval needs low < high")?;
+                }
                 if let LayerConfig::FixedPermutation(mixing) = layer {
                     let fits = match mixing {
                         Mixing::Order(order) => {
@@ -173,6 +186,7 @@ impl FlowConfig {
             .collect();
         Ok(Flow {
             preprocess,
+            observation: (self.context > 0).then(|| ActNorm::init(self.context, device)),
             layers,
             base: self.base,
             dim: self.dim,

@@ -45,6 +45,12 @@ impl<B: Backend> ActNorm<B> {
         }
     }
 
+    /// `x e^s + t` without derivatives in `x`, `[n, d]`.
+    pub(crate) fn scale(&self, x: Tensor<B, 2>) -> Tensor<B, 2> {
+        let scale = self.log_scale.val().exp().unsqueeze_dim::<2>(0);
+        x * scale + self.shift.val().unsqueeze_dim::<2>(0)
+    }
+
     /// `Σ s` for each of `n` rows.
     fn log_det(&self, n: usize) -> Tensor<B, 1> {
         self.log_scale.val().sum().expand([n])

@@ -6,6 +6,7 @@ mod conditional_affine;
 mod permutation;
 mod rqs_coupling;
 mod soft_clamp;
+mod support;
 
 use burn::{module::Module, tensor::backend::Backend};
 use schemars::JsonSchema;
@@ -18,6 +19,7 @@ pub use conditional_affine::{ConditionalAffine, ConditionalAffineConfig};
 pub use permutation::{Mixing, Permutation, PermutationKind};
 pub use rqs_coupling::{RqsCoupling, RqsCouplingConfig};
 pub use soft_clamp::SoftClamp;
+pub use support::{Support, Supports};
 
 use crate::{
     FlowBackend,
@@ -67,6 +69,8 @@ pub enum LayerConfig {
     FixedPermutation(Mixing),
     /// See [`ConditionalAffine`].
     ConditionalAffine(ConditionalAffineConfig),
+    /// See [`Supports`]: one for each entry of the state, as the first layer.
+    Support(Vec<Support>),
 }
 
 impl LayerConfig {
@@ -93,6 +97,7 @@ impl LayerConfig {
             Self::ConditionalAffine(config) => {
                 Layer::ConditionalAffine(config.init(widths, device, stream))
             }
+            Self::Support(supports) => Layer::Support(Supports::new(supports.clone())),
         }
     }
 }
@@ -111,6 +116,8 @@ pub enum Layer<B: Backend> {
     Permutation(Permutation<B>),
     /// See [`ConditionalAffine`].
     ConditionalAffine(ConditionalAffine<B>),
+    /// See [`Supports`].
+    Support(Supports),
 }
 
 impl<B: FlowBackend> Layer<B> {
@@ -121,6 +128,7 @@ impl<B: FlowBackend> Layer<B> {
             Self::ActNorm(layer) => layer,
             Self::Permutation(layer) => layer,
             Self::ConditionalAffine(layer) => layer,
+            Self::Support(layer) => layer,
         }
     }
 }
