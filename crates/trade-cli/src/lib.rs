@@ -20,4 +20,5 @@ pub mod free_energy;
 pub mod model;
 pub mod run;
 pub mod sample;
+pub mod simulate;
 pub mod train;

@@ -107,7 +107,9 @@ fn parse(bytes: &[u8]) -> Result<(usize, Vec<f32>), String> {
             let column = record(&mut rest).map_err(|e| format!("frame {frame}: {e}"))?;
             if column.len() != 4 * atoms {
                 let found = column.len() / 4;
-                return Err(format!("frame {frame}: expected {atoms} atoms, found {found}"));
+                return Err(format!(
+                    "frame {frame}: expected {atoms} atoms, found {found}"
+                ));
             }
             for (atom, x) in column.as_chunks().0.iter().enumerate() {
                 frames[start + 3 * atom + axis] = 0.1 * f32::from_le_bytes(*x);

@@ -46,19 +46,8 @@ pub fn write_pdb(path: impl AsRef<Path>, topology: &Topology, frames: &[f32]) ->
                 return Err(bad());
             }
             let element = element(&atom.name);
-            let written = Atom::new(
-                false,
-                serial + 1,
-                &atom.name,
-                x,
-                y,
-                z,
-                1.0,
-                0.0,
-                element,
-                0,
-            )
-            .ok_or_else(bad)?;
+            let written = Atom::new(false, serial + 1, &atom.name, x, y, z, 1.0, 0.0, element, 0)
+                .ok_or_else(bad)?;
             let residue = (atom.residue_number, None);
             model.add_atom(written, &atom.chain, residue, (&atom.residue, None));
         }

@@ -66,8 +66,11 @@ pub(super) fn write(run: &Run, path: &Path) -> Result<()> {
     };
     let header = serde_json::to_vec(&header).map_err(|e| Error::file(path, e.to_string()))?;
     write_atomically(path, |writer| {
-        let mut put =
-            |bytes: &[u8]| writer.write_all(bytes).map_err(|e| trade_core::Error::io(path, e));
+        let mut put = |bytes: &[u8]| {
+            writer
+                .write_all(bytes)
+                .map_err(|e| trade_core::Error::io(path, e))
+        };
         put(MAGIC)?;
         put(&(header.len() as u64).to_le_bytes())?;
         put(&header)?;
@@ -100,7 +103,9 @@ fn restore(run: &mut Run, bytes: &[u8]) -> Result<(), String> {
     if take(&mut rest, MAGIC.len())? != MAGIC {
         return Err("is not a checkpoint of a simulation".into());
     }
-    let length = take(&mut rest, 8)?.first_chunk().map(|l| u64::from_le_bytes(*l));
+    let length = take(&mut rest, 8)?
+        .first_chunk()
+        .map(|l| u64::from_le_bytes(*l));
     let header = take(&mut rest, length.unwrap_or(0) as usize)?;
     let header: Header = serde_json::from_slice(header).map_err(|e| e.to_string())?;
     if header.config != run.config || header.version != VERSION {
@@ -122,9 +127,7 @@ fn restore(run: &mut Run, bytes: &[u8]) -> Result<(), String> {
     sorted.sort_unstable();
     let mut expected = run.tempering.rungs.clone();
     expected.sort_unstable();
-    if lengths.iter().any(|(found, expected)| found != expected)
-        || sorted != expected
-    {
+    if lengths.iter().any(|(found, expected)| found != expected) || sorted != expected {
         return Err("the header contradicts itself".into());
     }
     let position = |text: &str| {
@@ -135,7 +138,10 @@ fn restore(run: &mut Run, bytes: &[u8]) -> Result<(), String> {
     let count = 3 * run.dynamics.atoms() * Wide::WIDTH;
     for (bundle, (noise, steps)) in header.bundles.iter().enumerate() {
         let mut numbers = || -> Result<Vec<f64>, String> {
-            Ok(floats(&mut rest, count)?.into_iter().map(f64::from).collect())
+            Ok(floats(&mut rest, count)?
+                .into_iter()
+                .map(f64::from)
+                .collect())
         };
         let state = WalkersState {
             positions: numbers()?,
@@ -176,7 +182,9 @@ fn restore(run: &mut Run, bytes: &[u8]) -> Result<(), String> {
 
 /// Takes bytes off the front.
 fn take<'a>(rest: &mut &'a [u8], count: usize) -> Result<&'a [u8], String> {
-    let (taken, after) = rest.split_at_checked(count).ok_or("the file is cut short")?;
+    let (taken, after) = rest
+        .split_at_checked(count)
+        .ok_or("the file is cut short")?;
     *rest = after;
     Ok(taken)
 }
@@ -185,12 +193,22 @@ fn take<'a>(rest: &mut &'a [u8], count: usize) -> Result<&'a [u8], String> {
 fn floats(rest: &mut &[u8], count: usize) -> Result<Vec<f32>, String> {
     let size = count.checked_mul(4).ok_or("the file is cut short")?;
     let bytes = take(rest, size)?;
-    Ok(bytes.as_chunks().0.iter().map(|x| f32::from_le_bytes(*x)).collect())
+    Ok(bytes
+        .as_chunks()
+        .0
+        .iter()
+        .map(|x| f32::from_le_bytes(*x))
+        .collect())
 }
 
 /// Takes numbers off the front.
 fn doubles(rest: &mut &[u8], count: usize) -> Result<Vec<f64>, String> {
     let size = count.checked_mul(8).ok_or("the file is cut short")?;
     let bytes = take(rest, size)?;
-    Ok(bytes.as_chunks().0.iter().map(|x| f64::from_le_bytes(*x)).collect())
+    Ok(bytes
+        .as_chunks()
+        .0
+        .iter()
+        .map(|x| f64::from_le_bytes(*x))
+        .collect())
 }

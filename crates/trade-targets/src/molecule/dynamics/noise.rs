@@ -67,13 +67,7 @@ fn circle<S: SideBySide>(u: S) -> (S, S) {
         }
         sum
     };
-    let sine = t * series([
-        1.0,
-        -1.0 / 6.0,
-        1.0 / 120.0,
-        -1.0 / 5040.0,
-        1.0 / 362_880.0,
-    ]);
+    let sine = t * series([1.0, -1.0 / 6.0, 1.0 / 120.0, -1.0 / 5040.0, 1.0 / 362_880.0]);
     // 1 − cos t, whose doubling loses nothing at small angles.
     let versine = q * series([
         0.5,

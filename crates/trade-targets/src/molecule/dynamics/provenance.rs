@@ -94,7 +94,9 @@ impl Simulation {
             temperatures.push(rows.measure(run.temperatures[rung], &kinetic[rung])?);
             kept.push(rows.kept());
         }
-        let walkers_ns = 1e-3 * config.spacing_ps * (run.tempering.rungs.len() as f64)
+        let walkers_ns = 1e-3
+            * config.spacing_ps
+            * (run.tempering.rungs.len() as f64)
             * (frames_each(&temperatures, config.walkers) as f64);
         let transitions = config.basin.map(|_| run.record.transitions);
         Ok(Self {
@@ -171,11 +173,11 @@ impl Rows<'_> {
             energy_spread: (squares / frames as f64).sqrt(),
             kinetic_temperature: self.mean(kinetic, &vec![true; kinetic.len()])?,
             tau_energy_ps: self.tau(self.energies)?,
-            basin: within.as_deref().map(|w| self.mean(w, &trans)).transpose()?,
-            tau_basin_ps: within
+            basin: within
                 .as_deref()
-                .map(|w| self.tau(w))
+                .map(|w| self.mean(w, &trans))
                 .transpose()?,
+            tau_basin_ps: within.as_deref().map(|w| self.tau(w)).transpose()?,
         })
     }
 
@@ -209,7 +211,12 @@ impl Rows<'_> {
         let walkers = self.config.walkers;
         let mut times = Vec::new();
         for walker in 0..walkers {
-            let series: Vec<f64> = values.iter().skip(walker).step_by(walkers).copied().collect();
+            let series: Vec<f64> = values
+                .iter()
+                .skip(walker)
+                .step_by(walkers)
+                .copied()
+                .collect();
             times.push(Autocorrelation::new(&series).map_err(failed)?.tau);
         }
         let spacing = self.config.spacing_ps;

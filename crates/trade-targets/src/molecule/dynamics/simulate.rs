@@ -139,7 +139,12 @@ impl SimulateConfig {
         } else {
             self.spacing_ps
         };
-        let steps = whole("exchange_ps", exchange_ps, 1e-3 * self.step_fs, "time steps")?;
+        let steps = whole(
+            "exchange_ps",
+            exchange_ps,
+            1e-3 * self.step_fs,
+            "time steps",
+        )?;
         let rounds = whole("spacing_ps", self.spacing_ps, exchange_ps, "exchange times")?;
         let frames = (1000.0 * self.ns / (self.walkers as f64 * self.spacing_ps)).ceil();
         if frames < LEAST {
@@ -187,17 +192,24 @@ impl SimulateConfig {
     /// As [`run`](Self::run) and [`Simulation::write`].
     pub fn run_cached(&self, molecule: &Molecule, folder: impl AsRef<Path>) -> Result<Simulation> {
         let path = self.cached(molecule, folder.as_ref());
-        if let Ok(kept) = Simulation::read(&path)
-            && kept.provenance.config == *self
-            && kept.provenance.version == VERSION
-            && kept.provenance.molecule == molecule.fingerprint()
-        {
+        if let Some(kept) = self.kept(molecule, &path) {
             return Ok(kept);
         }
         let simulation = self.run(molecule)?;
         fs::create_dir_all(folder.as_ref()).map_err(|e| Error::io(folder.as_ref(), e))?;
         simulation.write(&path)?;
         Ok(simulation)
+    }
+
+    /// The simulation that was written to `path`, if it is whole and of these settings and this
+    /// molecule.
+    pub fn kept(&self, molecule: &Molecule, path: impl AsRef<Path>) -> Option<Simulation> {
+        let kept = Simulation::read(path).ok()?;
+        let from = &kept.provenance;
+        let same = from.config == *self
+            && from.version == VERSION
+            && from.molecule == molecule.fingerprint();
+        same.then_some(kept)
     }
 
     /// The file that [`run_cached`](Self::run_cached) keeps in `folder`, named by the hash of the

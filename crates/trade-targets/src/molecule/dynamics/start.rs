@@ -39,7 +39,10 @@ pub(super) fn relax(dynamics: &Langevin, start: &[Vec3<f64>]) -> Result<Vec<Vec3
     let mut size = MOVES[0];
     let (mut tried, mut after) = (x.clone(), forces.clone());
     for _ in 0..EVALUATIONS {
-        let strongest = forces.as_flattened().iter().fold(0.0, |m: f64, f| m.max(f.abs()));
+        let strongest = forces
+            .as_flattened()
+            .iter()
+            .fold(0.0, |m: f64, f| m.max(f.abs()));
         if strongest == 0.0 {
             break;
         }
@@ -50,7 +53,10 @@ pub(super) fn relax(dynamics: &Langevin, start: &[Vec3<f64>]) -> Result<Vec<Vec3
         dynamics.constraints.positions(&x, &mut moves);
         tried.copy_from_slice(&x);
         apply(&mut tried, &moves);
-        let found = dynamics.energy.evaluate(&tried, &mut after, &mut work).total();
+        let found = dynamics
+            .energy
+            .evaluate(&tried, &mut after, &mut work)
+            .total();
         if found < energy {
             energy = found;
             std::mem::swap(&mut x, &mut tried);
@@ -80,14 +86,16 @@ mod tests {
         let dynamics = Langevin::new(molecule.system(), 0.002, 1.0)?;
         let mut strained = topology.positions();
         for (k, x) in strained.as_flattened_mut().iter_mut().enumerate() {
-            *x += 0.01 * f64::sin(k as f64);
+            *x += 0.02 * f64::sin(k as f64);
         }
         let energy = |x: &[Vec3<f64>]| {
             let energy = dynamics.energy();
             let mut forces = x.to_vec();
-            energy.evaluate(x, &mut forces, &mut energy.workspace()).total()
+            energy
+                .evaluate(x, &mut forces, &mut energy.workspace())
+                .total()
         };
-        assert!(energy(&strained) > 500.0, "{}", energy(&strained));
+        assert!(energy(&strained) > 200.0, "{}", energy(&strained));
         let x = relax(&dynamics, &strained)?;
         assert!(dynamics.constraints.violation(&x) < 1e-6);
         // The nearest minima lie at −130 kJ/mol and above.

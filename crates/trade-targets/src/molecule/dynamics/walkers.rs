@@ -88,10 +88,7 @@ impl<S: SideBySide> Walkers<S> {
     /// Forces and energy at the present positions.
     fn evaluate(&mut self, dynamics: &Langevin) {
         let (x, f) = (&self.positions, &mut self.forces);
-        self.energy = dynamics
-            .energy
-            .evaluate_wide(x, f, &mut self.work)
-            .total();
+        self.energy = dynamics.energy.evaluate_wide(x, f, &mut self.work).total();
     }
 
     /// Moves all walkers by `steps` time steps, with the widest instructions of the machine.
@@ -146,7 +143,9 @@ impl<S: SideBySide> Walkers<S> {
             }
         }
         let displacements = &mut self.displacements;
-        dynamics.constraints.positions(&self.positions, displacements);
+        dynamics
+            .constraints
+            .positions(&self.positions, displacements);
         let rate = S::splat(dt.recip());
         for (atom, displacement) in displacements.iter().enumerate() {
             for axis in 0..3 {

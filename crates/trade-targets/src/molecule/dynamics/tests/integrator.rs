@@ -90,8 +90,7 @@ fn the_energy_error_falls_with_the_square_of_the_step() -> Checked {
 
 #[test]
 fn single_precision_conserves_the_energy_as_double_does() -> Checked {
-    /// The slope of the total energy in time, kJ/mol/ps, mean and error over lanes, and its spread
-    /// about the mean.
+    /// The slope of the total energy in time, kJ/mol/ps: mean and error over lanes.
     fn drift<S: SideBySide>() -> crate::Result<[f64; 2]> {
         let (dynamics, mut walkers) = equilibrated::<S>(0.0, 0.001)?;
         let (blocks, length) = (40, 500);
@@ -113,8 +112,10 @@ fn single_precision_conserves_the_energy_as_double_does() -> Checked {
     let [single, error] = drift::<Single>()?;
     let [double, double_error] = drift::<Double>()?;
     println!("drift in kJ/mol/ps: f32 {single} ± {error}, f64 {double} ± {double_error}");
-    // Friction takes up 2 γ E_kin ≈ 135 kJ/mol/ps.
-    assert!(single.abs() < 4.0 * error + 2e-3, "{single} {error}");
+    assert!(double.abs() < 4.0 * double_error, "{double} {double_error}");
+    // What rounding puts in, friction takes out at 2 γ E_kin, 135 kJ/mol/ps at 1/ps: the bound is
+    // 0.05 K of temperature.
+    assert!(single.abs() < 0.02, "{single} {error}");
     Ok(())
 }
 
@@ -209,7 +210,9 @@ fn a_harmonic_oscillator_has_its_boltzmann_variance() -> Checked {
     });
     // ω = √(k/μ) = 20/ps: ω Δt = 1, where velocity Verlet's variance would be off by a third.
     let dynamics = Langevin::new(&system, 0.05, 8.0)?;
-    let temperatures: Vec<f64> = (0..16).map(|lane| 100.0 * f64::from(1 + lane % 4)).collect();
+    let temperatures: Vec<f64> = (0..16)
+        .map(|lane| 100.0 * f64::from(1 + lane % 4))
+        .collect();
     let start = [[0.0; 3], [0.1, 0.0, 0.0]];
     let mut walkers = Walkers::<Single>::new(&dynamics, &start, &temperatures, Stream::new(3, 0));
     walkers.advance(&dynamics, 200);

@@ -48,7 +48,8 @@ const WAVES: [(u32, f64, f64); 2] = [(2, 0.0, 30.0), (1, 1.4, 1.0)];
 fn upper_well(temperature: f64) -> f64 {
     let density = |k: i32| {
         let phi = std::f64::consts::PI * (f64::from(k) + 0.5) / 20_000.0;
-        let wave = |(n, delta, k): &(u32, f64, f64)| k * (1.0 + (f64::from(*n) * phi - delta).cos());
+        let wave =
+            |(n, delta, k): &(u32, f64, f64)| k * (1.0 + (f64::from(*n) * phi - delta).cos());
         let energy: f64 = WAVES.iter().map(wave).sum();
         (-energy / (BOLTZMANN * temperature)).exp()
     };
@@ -95,7 +96,10 @@ fn exchanges_carry_walkers_over_a_barrier_to_the_exact_populations() -> Checked 
         // ⟨E_kin⟩ of 12 degrees of freedom.
         let kinetic = at.kinetic_temperature;
         let bound = 4.0 * kinetic.error + 0.005 * at.temperature;
-        assert!((kinetic.value - at.temperature).abs() < bound, "{kinetic:?}");
+        assert!(
+            (kinetic.value - at.temperature).abs() < bound,
+            "{kinetic:?}"
+        );
     }
     // Without exchange nothing crosses twenty thermal energies.
     config.replicas = 1;
@@ -125,7 +129,9 @@ fn small() -> SimulateConfig {
 fn threads_do_not_change_a_bit() -> Checked {
     let (molecule, _) = alanine()?;
     let on = |threads| -> Result<Simulation, Box<dyn std::error::Error>> {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()?;
         Ok(pool.install(|| small().run(&molecule))?)
     };
     let one = on(1)?;
@@ -180,7 +186,10 @@ fn simulations_are_kept_and_found_again() -> Checked {
     let first = config.run_cached(&molecule, folder.path())?;
     let path = config.cached(&molecule, folder.path());
     let frames = Simulation::frames_path(&path, &config, 2);
-    assert!(frames.to_string_lossy().ends_with("-450.0K.npy"), "{frames:?}");
+    assert!(
+        frames.to_string_lossy().ends_with("-450.0K.npy"),
+        "{frames:?}"
+    );
     let written = fs::metadata(&frames)?.modified()?;
     assert_eq!(config.run_cached(&molecule, folder.path())?, first);
     assert_eq!(fs::metadata(&frames)?.modified()?, written);
@@ -201,23 +210,104 @@ fn settings_that_make_no_sense_are_named() -> Checked {
     let (molecule, _) = alanine()?;
     let good = small();
     let cases = [
-        ("temperature", SimulateConfig { temperature: -1.0, ..good.clone() }),
-        ("t_max", SimulateConfig { t_max: 200.0, ..good.clone() }),
-        ("walkers", SimulateConfig { walkers: 0, ..good.clone() }),
-        ("replicas", SimulateConfig { replicas: 0, ..good.clone() }),
-        ("spacing_ps", SimulateConfig { spacing_ps: 0.25, ..good.clone() }),
-        ("exchange_ps", SimulateConfig { exchange_ps: 0.0011, ..good.clone() }),
-        ("step_fs", SimulateConfig { step_fs: f64::NAN, ..good.clone() }),
-        ("friction", SimulateConfig { friction: -1.0, ..good.clone() }),
-        ("equilibration_ps", SimulateConfig { equilibration_ps: -1.0, ..good.clone() }),
-        ("ns", SimulateConfig { ns: 1e-3, ..good.clone() }),
-        ("ns", SimulateConfig { ns: 1e9, ..good.clone() }),
-        ("trans", SimulateConfig { trans: vec![[0, 1, 2, 22]], ..good.clone() }),
+        (
+            "temperature",
+            SimulateConfig {
+                temperature: -1.0,
+                ..good.clone()
+            },
+        ),
+        (
+            "t_max",
+            SimulateConfig {
+                t_max: 200.0,
+                ..good.clone()
+            },
+        ),
+        (
+            "walkers",
+            SimulateConfig {
+                walkers: 0,
+                ..good.clone()
+            },
+        ),
+        (
+            "replicas",
+            SimulateConfig {
+                replicas: 0,
+                ..good.clone()
+            },
+        ),
+        (
+            "spacing_ps",
+            SimulateConfig {
+                spacing_ps: 0.25,
+                ..good.clone()
+            },
+        ),
+        (
+            "exchange_ps",
+            SimulateConfig {
+                exchange_ps: 0.0011,
+                ..good.clone()
+            },
+        ),
+        (
+            "step_fs",
+            SimulateConfig {
+                step_fs: f64::NAN,
+                ..good.clone()
+            },
+        ),
+        (
+            "friction",
+            SimulateConfig {
+                friction: -1.0,
+                ..good.clone()
+            },
+        ),
+        (
+            "equilibration_ps",
+            SimulateConfig {
+                equilibration_ps: -1.0,
+                ..good.clone()
+            },
+        ),
+        (
+            "ns",
+            SimulateConfig {
+                ns: 1e-3,
+                ..good.clone()
+            },
+        ),
+        (
+            "ns",
+            SimulateConfig {
+                ns: 1e9,
+                ..good.clone()
+            },
+        ),
+        (
+            "trans",
+            SimulateConfig {
+                trans: vec![[0, 1, 2, 22]],
+                ..good.clone()
+            },
+        ),
         // Flies apart.
-        ("step_fs", SimulateConfig { step_fs: 20.0, spacing_ps: 0.2, ..good.clone() }),
+        (
+            "step_fs",
+            SimulateConfig {
+                step_fs: 20.0,
+                spacing_ps: 0.2,
+                ..good.clone()
+            },
+        ),
     ];
     for (field, config) in cases {
-        let message = config.run(&molecule).map_or_else(|e| e.to_string(), |_| String::new());
+        let message = config
+            .run(&molecule)
+            .map_or_else(|e| e.to_string(), |_| String::new());
         assert!(message.contains(field), "{field}: {message}");
     }
     Ok(())
