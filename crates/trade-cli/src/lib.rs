@@ -21,4 +21,5 @@ pub mod model;
 pub mod run;
 pub mod sample;
 pub mod states;
+pub mod simulate;
 pub mod train;

@@ -2,7 +2,7 @@
 
 mod args;
 
-use std::{fmt::Write as _, io::Write as _, process::ExitCode};
+use std::{fmt::Write as _, io::Write as _, process::ExitCode, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use clap::{CommandFactory, Parser};
@@ -14,10 +14,13 @@ use trade_cli::{
     free_energy::FreeEnergy,
     run::RunFolder,
     sample::{LogProb, Sample},
+    simulate::molecule::SimulateMolecule,
     train::{self, Train},
 };
 
-use args::{Args, Command, ConfigCommand};
+use trade_targets::molecule::dynamics;
+
+use args::{Args, Command, ConfigCommand, MoleculeArgs, SimulateCommand};
 
 fn main() -> ExitCode {
     match run(Args::parse()) {
@@ -152,6 +155,17 @@ fn run(args: Args) -> Result<()> {
                 print(&free_energy_table(&path))
             }
         }
+        Command::Simulate { what } => match what {
+            SimulateCommand::Molecule(typed) => {
+                let simulated = molecule(typed, seed).run(|message| say(vec![message]))?;
+                say(simulated.messages());
+                if args.quiet {
+                    Ok(())
+                } else {
+                    print(&simulated.table())
+                }
+            }
+        },
         Command::Devices => {
             let mut text = String::new();
             for (name, state) in device::list() {
@@ -179,6 +193,34 @@ fn run(args: Args) -> Result<()> {
             clap_complete::generate(shell, &mut Args::command(), "trade", &mut text);
             print(&String::from_utf8_lossy(&text))
         }
+    }
+}
+
+/// What was typed after `simulate molecule`.
+fn molecule(typed: MoleculeArgs, seed: u64) -> SimulateMolecule {
+    SimulateMolecule {
+        config: dynamics::SimulateConfig {
+            temperature: typed.temperature,
+            replicas: typed.replicas,
+            t_max: typed.t_max,
+            ns: typed.ns,
+            walkers: typed.walkers,
+            equilibration_ps: typed.equilibration,
+            spacing_ps: typed.spacing,
+            exchange_ps: typed.exchange,
+            step_fs: typed.step,
+            friction: typed.friction,
+            seed,
+            basin: None,
+            trans: Vec::new(),
+        },
+        system: typed.system,
+        pdb: typed.pdb,
+        trans: typed.trans,
+        resume: typed.resume,
+        checkpoint_every: Duration::from_secs(typed.checkpoint_every),
+        trajectory: typed.trajectory,
+        output: typed.output,
     }
 }
 
