@@ -15,7 +15,9 @@ use trade_core::{
     learning_rate::{LearningRate, OneCycle},
     objective::{
         Clip, NllConfig, ReverseKlConfig, ReweightedNllConfig, Robust,
-        trade::{EnergyOrigin, SampleOrigin, TradeConfig, TradeContinuousConfig, TradeGridConfig},
+        trade::{
+            Blur, EnergyOrigin, SampleOrigin, TradeConfig, TradeContinuousConfig, TradeGridConfig,
+        },
     },
     ramp::Ramp,
     schedule::Schedule,
@@ -49,10 +51,9 @@ struct Sizes {
     expectation: (usize, usize),
     /// Samples and evaluation points of a condition in continuous mode.
     continuous: (usize, usize),
-    penalty: Robust,
-    clip: Clip,
-    /// When the TRADE term begins, as a part of training.
-    trade_from: f64,
+    trade: TradeConfig,
+    /// The TRADE term's weight from a part of training on.
+    weight: (f64, f64),
     evaluation: usize,
 }
 
@@ -70,22 +71,31 @@ impl Sizes {
             Preset::Desktop => Self {
                 steps: 5000,
                 batch: 256,
-                max_lr: 1e-3,
+                max_lr: 3e-3,
                 blocks: 6,
                 bins: 12,
                 hidden: vec![64; 2],
-                permutation: PermutationKind::Hard,
+                permutation: PermutationKind::Soft,
                 tsf_blocks: 8,
                 grid_points: 60,
                 grid_batch: 256,
                 expectation: (500, 500),
                 continuous: (256, 64),
-                penalty: Robust::Huber(0.1),
-                clip: Clip {
-                    clip: Some(5.0),
-                    log_clip: Some(1.0),
+                trade: TradeConfig {
+                    logarithmic: true,
+                    blur: Blur {
+                        width: 0.15,
+                        scale_by_inverse_root: true,
+                        ..Blur::default()
+                    },
+                    penalty: Robust::Huber(1.0),
+                    clip: Clip {
+                        log_clip: Some(3.0),
+                        ..Clip::default()
+                    },
+                    ..TradeConfig::default()
                 },
-                trade_from: 0.2,
+                weight: (5.0, 0.1),
                 evaluation: 40_000,
             },
             Preset::Paper => Self {
@@ -101,9 +111,11 @@ impl Sizes {
                 grid_batch: 512,
                 expectation: (1000, 1000),
                 continuous: (500, 105),
-                penalty: Robust::Huber(0.1),
-                clip: Clip::default(),
-                trade_from: 0.0,
+                trade: TradeConfig {
+                    penalty: Robust::Huber(0.1),
+                    ..TradeConfig::default()
+                },
+                weight: (1.0, 0.0),
                 evaluation: 40_000,
             },
         }
@@ -233,12 +245,11 @@ impl Sizes {
     }
 
     fn trade(&self, loss: LossConfig) -> RunConfig {
+        let (weight, from) = self.weight;
         let weight = Ramp {
             before: Some(0.0),
-            start: 0.0,
-            end: 1.0,
-            pct_start: self.trade_from,
-            ..Ramp::default()
+            pct_start: from,
+            ..Ramp::constant(weight)
         };
         self.run(vec![
             self.nll(),
@@ -250,20 +261,18 @@ impl Sizes {
         ])
     }
 
-    fn common(&self, energy: EnergyOrigin, points: SampleOrigin) -> TradeConfig {
+    fn residual(&self, energy: EnergyOrigin, points: SampleOrigin) -> TradeConfig {
         TradeConfig {
             energy,
             points,
-            penalty: self.penalty,
-            clip: self.clip,
-            ..TradeConfig::default()
+            ..self.trade.clone()
         }
     }
 
     fn grid(&self, energy: EnergyOrigin, points: SampleOrigin) -> RunConfig {
         let (expectation_samples, expectation_every) = self.expectation;
         self.trade(LossConfig::TradeGrid(TradeGridConfig {
-            trade: self.common(energy, points),
+            trade: self.residual(energy, points),
             points: self.grid_points,
             spacing: Spacing::Log,
             batch: self.grid_batch,
@@ -285,7 +294,7 @@ impl Sizes {
     fn continuous(&self, energy: EnergyOrigin, points: SampleOrigin) -> RunConfig {
         let (samples, evaluation_points) = self.continuous;
         self.trade(LossConfig::TradeContinuous(TradeContinuousConfig {
-            trade: self.common(energy, points),
+            trade: self.residual(energy, points),
             schedule: Schedule::GrowingInterval {
                 spacing: Spacing::Log,
             },
