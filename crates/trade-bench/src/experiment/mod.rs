@@ -1,5 +1,6 @@
 //! The paper's experiments, one a file.
 
+mod gmm;
 mod multi_well;
 mod study;
 mod two_moons;
@@ -82,7 +83,7 @@ pub struct Experiment {
 }
 
 /// The names of all experiments.
-pub const NAMES: [&str; 2] = ["multi-well", "two-moons"];
+pub const NAMES: [&str; 3] = ["multi-well", "two-moons", "gmm"];
 
 /// An experiment by name.
 ///
@@ -92,6 +93,7 @@ pub fn named(name: &str, preset: Preset) -> Result<Experiment> {
     match name {
         "multi-well" => Ok(multi_well::experiment(preset)),
         "two-moons" => Ok(two_moons::experiment(preset)),
+        "gmm" => Ok(gmm::experiment(preset)),
         _ => bail!("unknown experiment `{name}`; expected {}", NAMES.join(", ")),
     }
 }
