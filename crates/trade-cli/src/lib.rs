@@ -20,5 +20,6 @@ pub mod free_energy;
 pub mod model;
 pub mod run;
 pub mod sample;
+pub mod simulate;
 pub mod states;
 pub mod train;

@@ -14,10 +14,12 @@ use trade_cli::{
     free_energy::FreeEnergy,
     run::RunFolder,
     sample::{LogProb, Sample},
+    simulate::phi4::SimulatePhi4,
     train::{self, Train},
 };
+use trade_targets::lattice::SimulateConfig;
 
-use args::{Args, Command, ConfigCommand};
+use args::{Args, Command, ConfigCommand, SimulateCommand};
 
 fn main() -> ExitCode {
     match run(Args::parse()) {
@@ -152,6 +154,32 @@ fn run(args: Args) -> Result<()> {
                 print(&free_energy_table(&path))
             }
         }
+        Command::Simulate { what } => match what {
+            SimulateCommand::Phi4 {
+                l,
+                kappa,
+                lambda,
+                count,
+                chains,
+                output,
+            } => {
+                let config = SimulateConfig {
+                    l,
+                    kappa,
+                    lambda,
+                    samples: count,
+                    seed,
+                    chains,
+                };
+                let simulated = SimulatePhi4 { config, output }.run()?;
+                say(vec![simulated.message()]);
+                if args.quiet {
+                    Ok(())
+                } else {
+                    print(&simulated.table())
+                }
+            }
+        },
         Command::Devices => {
             let mut text = String::new();
             for (name, state) in device::list() {
