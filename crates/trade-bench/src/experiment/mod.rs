@@ -1,5 +1,6 @@
 //! The paper's experiments, one a file.
 
+mod lattice;
 mod multi_well;
 mod study;
 
@@ -81,7 +82,7 @@ pub struct Experiment {
 }
 
 /// The names of all experiments.
-pub const NAMES: [&str; 1] = ["multi-well"];
+pub const NAMES: [&str; 3] = ["multi-well", "lattice", "lattice-plane"];
 
 /// An experiment by name.
 ///
@@ -90,6 +91,8 @@ pub const NAMES: [&str; 1] = ["multi-well"];
 pub fn named(name: &str, preset: Preset) -> Result<Experiment> {
     match name {
         "multi-well" => Ok(multi_well::experiment(preset)),
+        "lattice" => Ok(lattice::experiment(preset)),
+        "lattice-plane" => Ok(lattice::plane(preset)),
         _ => bail!("unknown experiment `{name}`; expected {}", NAMES.join(", ")),
     }
 }

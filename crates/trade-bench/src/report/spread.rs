@@ -4,7 +4,7 @@ use crate::figure::scientific;
 
 /// A quantity over the seeds of a method.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Spread {
+pub(crate) struct Spread {
     /// Mean over the seeds whose value is finite; NaN if there is none.
     pub mean: f64,
     /// Sample standard deviation (`n − 1`); none under two finite values.
@@ -15,7 +15,7 @@ pub(super) struct Spread {
 }
 
 impl Spread {
-    pub(super) fn of(values: impl IntoIterator<Item = f64>) -> Self {
+    pub(crate) fn of(values: impl IntoIterator<Item = f64>) -> Self {
         let values: Vec<f64> = values.into_iter().collect();
         let finite: Vec<f64> = values.iter().copied().filter(|v| v.is_finite()).collect();
         let n = finite.len() as f64;
@@ -31,12 +31,12 @@ impl Spread {
 
     /// Half width of a band: the standard deviation over seeds, or with a single seed the
     /// estimator's own error.
-    pub(super) fn half_width(&self, own_error: f64) -> f64 {
+    pub(crate) fn half_width(&self, own_error: f64) -> f64 {
         self.std.unwrap_or(own_error)
     }
 
     /// `0.123 ± 0.004`, with a note if some seeds have no value, or a dash if none has.
-    pub(super) fn text(&self, decimals: usize) -> String {
+    pub(crate) fn text(&self, decimals: usize) -> String {
         if self.finite == 0 {
             return "–".into();
         }
@@ -54,7 +54,7 @@ impl Spread {
     }
 
     /// The mean as [`Spread::text`] shows it.
-    pub(super) fn mean_text(&self, decimals: usize) -> String {
+    pub(crate) fn mean_text(&self, decimals: usize) -> String {
         number(self.mean, room(self.mean, decimals))
     }
 }
