@@ -116,7 +116,7 @@ impl Sizes {
     fn kappas(&self) -> Vec<f64> {
         let step = (RANGE[1] - RANGE[0]) / (self.kappas - 1) as f64;
         // Rounded, so that the base conditions are among them.
-        let kappa = |i: usize| ((RANGE[0] + step * i as f64) * 1e9).round() * 1e-9;
+        let kappa = |i: usize| ((RANGE[0] + step * i as f64) * 1e6).round() / 1e6;
         (0..self.kappas).map(kappa).collect()
     }
 

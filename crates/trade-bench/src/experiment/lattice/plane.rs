@@ -116,7 +116,7 @@ impl PlaneStudy {
     fn axes(&self) -> [Vec<f64>; 2] {
         let along = |n: usize, [low, high]: [f64; 2]| {
             let step = (high - low) / (n - 1) as f64;
-            let value = |i: usize| ((low + step * i as f64) * 1e9).round() * 1e-9;
+            let value = |i: usize| ((low + step * i as f64) * 1e6).round() / 1e6;
             (0..n).map(value).collect()
         };
         [along(self.grid[0], RANGE), along(self.grid[1], LAMBDAS)]
