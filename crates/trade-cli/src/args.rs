@@ -124,6 +124,28 @@ pub(crate) enum Command {
 pub(crate) enum SimulateCommand {
     /// A small molecule, by Langevin dynamics at a temperature or replica exchange between several.
     Molecule(MoleculeArgs),
+    /// Decorrelated fields of the φ⁴ theory on a periodic square lattice, by hybrid Monte Carlo.
+    Phi4 {
+        /// The side of the lattice.
+        #[arg(long = "L", alias = "l", value_name = "L", default_value_t = 8)]
+        l: usize,
+        /// The hopping parameter.
+        #[arg(long, allow_negative_numbers = true)]
+        kappa: f64,
+        /// The quartic coupling.
+        #[arg(long, default_value_t = 0.02)]
+        lambda: f64,
+        /// How many fields.
+        #[arg(short = 'n', long, default_value_t = 10_000)]
+        count: usize,
+        /// The independent chains that they come from, a multiple of 8.
+        #[arg(long, default_value_t = 64)]
+        chains: usize,
+        /// The npy file to write, of shape (n, L²); the provenance goes beside it as json. A file of
+        /// the same settings is kept.
+        #[arg(short, long)]
+        output: PathBuf,
+    },
 }
 
 #[derive(clap::Args)]
@@ -187,7 +209,7 @@ pub(crate) struct MoleculeArgs {
 pub(crate) enum ConfigCommand {
     /// The JSON Schema, for editors.
     Schema,
-    /// An example to start from: multi-well, double-well, gaussian-mixture, tilted-wells.
+    /// An example to start from: multi-well, double-well, gaussian-mixture, tilted-wells, phi4.
     Example {
         /// Its name.
         name: String,

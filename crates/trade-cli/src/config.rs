@@ -63,7 +63,7 @@ pub struct DataConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DataSource {
-    /// This many samples drawn from the exact density, where the target has one.
+    /// This many samples of the target itself: drawn from its exact density, or simulated.
     Exact(usize),
     /// An npy file, `[n, dim]`, or an npz file with such an array `x` (or `theta`) and, for a target
     /// with observations, `y` of shape `[n, observation]`; a relative path starts at the config's

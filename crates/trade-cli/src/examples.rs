@@ -18,6 +18,7 @@ use trade_flows::{
 use trade_targets::{
     TargetConfig,
     exact::{DoubleWellConfig, GaussianMixtureConfig, MultiWellConfig, WellControl},
+    lattice::Phi4Config,
 };
 
 use crate::config::{
@@ -25,11 +26,12 @@ use crate::config::{
 };
 
 /// The names of the examples.
-pub const NAMES: [&str; 4] = [
+pub const NAMES: [&str; 5] = [
     "multi-well",
     "double-well",
     "gaussian-mixture",
     "tilted-wells",
+    "phi4",
 ];
 
 /// A complete configuration by name.
@@ -103,6 +105,23 @@ pub fn named(name: &str) -> Option<RunConfig> {
                     spacing: trade_core::grid::Spacing::Linear,
                 };
             }
+            config
+        }
+        "phi4" => {
+            let mut config = small(
+                TargetConfig::Phi4(Phi4Config::default()),
+                64,
+                BTreeMap::from([("kappa".to_string(), [0.22, 0.32])]),
+                &[("kappa", 0.25)],
+                grid,
+            );
+            config.data = [0.25, 0.29]
+                .map(|kappa| DataConfig {
+                    at: BTreeMap::from([("kappa".to_string(), kappa)]),
+                    from: DataSource::Exact(10_000),
+                })
+                .into();
+            config.flow.base = BaseVariance::One;
             config
         }
         _ => return None,

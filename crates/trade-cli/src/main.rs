@@ -14,11 +14,10 @@ use trade_cli::{
     free_energy::FreeEnergy,
     run::RunFolder,
     sample::{LogProb, Sample},
-    simulate::molecule::SimulateMolecule,
+    simulate::{molecule::SimulateMolecule, phi4::SimulatePhi4},
     train::{self, Train},
 };
-
-use trade_targets::molecule::dynamics;
+use trade_targets::{lattice::SimulateConfig, molecule::dynamics};
 
 use args::{Args, Command, ConfigCommand, MoleculeArgs, SimulateCommand};
 
@@ -159,6 +158,30 @@ fn run(args: Args) -> Result<()> {
             SimulateCommand::Molecule(typed) => {
                 let simulated = molecule(typed, seed).run(|message| say(vec![message]))?;
                 say(simulated.messages());
+                if args.quiet {
+                    Ok(())
+                } else {
+                    print(&simulated.table())
+                }
+            }
+            SimulateCommand::Phi4 {
+                l,
+                kappa,
+                lambda,
+                count,
+                chains,
+                output,
+            } => {
+                let config = SimulateConfig {
+                    l,
+                    kappa,
+                    lambda,
+                    samples: count,
+                    seed,
+                    chains,
+                };
+                let simulated = SimulatePhi4 { config, output }.run()?;
+                say(vec![simulated.message()]);
                 if args.quiet {
                     Ok(())
                 } else {

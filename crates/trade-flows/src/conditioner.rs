@@ -90,11 +90,7 @@ impl ConditionerConfig {
         } else {
             self.hidden.last()
         };
-        let mut last = dense(width.copied().unwrap_or(inputs), outputs);
-        last.bias = last.bias.map(|b| b.zeros_like().require_grad());
-        if self.last_layer == LastLayer::Zero {
-            last.weight = last.weight.map(|w| w.zeros_like().require_grad());
-        }
+        let last = dense(width.copied().unwrap_or(inputs), outputs).starting(self.last_layer);
         Conditioner {
             layers,
             blocks,
@@ -163,7 +159,7 @@ pub(crate) struct Dense<B: Backend> {
 }
 
 impl<B: Backend> Dense<B> {
-    fn new(
+    pub(crate) fn new(
         inputs: usize,
         outputs: usize,
         initializer: Initializer,
@@ -197,6 +193,15 @@ impl<B: Backend> Dense<B> {
             bias: parameter(bias, [outputs], device),
         }
     }
+
+    /// The layer as the last of a network.
+    pub(crate) fn starting(mut self, last: LastLayer) -> Self {
+        self.bias = self.bias.map(|b| b.zeros_like().require_grad());
+        if last == LastLayer::Zero {
+            self.weight = self.weight.map(|w| w.zeros_like().require_grad());
+        }
+        self
+    }
 }
 
 /// A trainable tensor with given start values.
@@ -212,11 +217,11 @@ pub(crate) fn parameter<B: Backend, const D: usize>(
 }
 
 impl<B: FlowBackend> Dense<B> {
-    fn forward(&self, x: Stacked<B>) -> Stacked<B> {
+    pub(crate) fn forward(&self, x: Stacked<B>) -> Stacked<B> {
         B::bias(x.matmul(self.weight.val()), self.bias.val())
     }
 
-    fn silu(&self, x: Stacked<B>) -> Stacked<B> {
+    pub(crate) fn silu(&self, x: Stacked<B>) -> Stacked<B> {
         B::bias_silu(x.matmul(self.weight.val()), self.bias.val())
     }
 }

@@ -8,9 +8,8 @@ use trade_core::{Error, Result, random::Stream};
 use crate::{
     Flow,
     base::BaseVariance,
-    layer::{ActNorm, Layer, LayerConfig, Mixing, Support, Widths},
+    layer::{ActNorm, LayerConfig, Widths},
     preprocess::PreprocessConfig,
-    spline::RqsShape,
 };
 
 /// The configuration of a [`Flow`].
@@ -88,66 +87,12 @@ impl FlowConfig {
             "layers",
             "a flow needs at least one layer",
         )?;
-        let width = self.dim + self.augmentation;
+        let widths = self.widths();
         for (i, stage) in self.layers.iter().enumerate() {
             for (j, layer) in stage.of.iter().enumerate() {
-                let name = |rest: &str| format!("layers[{i}].of[{j}].{rest}");
-                let coupling = matches!(
-                    layer,
-                    LayerConfig::RqsCoupling(_) | LayerConfig::AffineCoupling(_)
-                );
-                check(
-                    !coupling || width > 1,
-                    &name(""),
-                    "a coupling needs a state of at least 2 dimensions; add `augmentation`",
-                )?;
-                if let LayerConfig::RqsCoupling(config) = layer {
-                    let shape = RqsShape {
-                        bins: config.bins,
-                        tails: config.tails,
-                    };
-                    let reason = shape.check().err().map(|e| e.to_string());
-                    check(
-                        reason.is_none(),
-                        &name("rqs_coupling"),
-                        &reason.unwrap_or_default(),
-                    )?;
-                }
-                if let LayerConfig::Support(supports) = layer {
-                    check(
-                        supports.len() == width,
-                        &name("support"),
-                        &format!("needs {width} entries, found {}", supports.len()),
-                    )?;
-                    let bad = supports.iter().any(|support| {
-                        matches!(support, Support::Interval { low, high }
-                            if !(low < high && (high - low).is_finite()))
-                    });
-                    check(!bad, &name("support"), "an interval needs low < high")?;
-                }
-                if let LayerConfig::FixedPermutation(mixing) = layer {
-                    let fits = match mixing {
-                        Mixing::Order(order) => {
-                            let mut sorted = order.clone();
-                            sorted.sort_unstable();
-                            sorted.into_iter().eq(0..width)
-                        }
-                        Mixing::Matrix(rows) => {
-                            rows.len() == width && rows.iter().all(|r| r.len() == width)
-                        }
-                    };
-                    check(
-                        fits,
-                        &name("fixed_permutation"),
-                        &format!("must mix exactly {width} entries"),
-                    )?;
-                    // Its log determinant is taken to be zero.
-                    check(
-                        mixing.is_orthogonal(),
-                        &name("fixed_permutation.matrix"),
-                        "must be orthogonal",
-                    )?;
-                }
+                layer.check(widths).map_err(|(name, reason)| {
+                    Error::setting(format!("{field}.layers[{i}].of[{j}].{name}"), reason)
+                })?;
             }
         }
         if let PreprocessConfig::Standardise { centre, scale } = &self.preprocess {
@@ -166,17 +111,21 @@ impl FlowConfig {
         Ok(())
     }
 
+    fn widths(&self) -> Widths {
+        Widths {
+            dim: self.dim + self.augmentation,
+            controls: self.controls,
+            context: self.context,
+        }
+    }
+
     /// Builds the flow; weights and permutations are drawn from `stream`.
     ///
     /// # Errors
     /// If [`validate`](Self::validate) fails.
     pub fn init<B: Backend>(&self, device: &B::Device, stream: &mut Stream) -> Result<Flow<B>> {
         self.validate("flow")?;
-        let widths = Widths {
-            dim: self.dim + self.augmentation,
-            controls: self.controls,
-            context: self.context,
-        };
+        let widths = self.widths();
         let preprocess = self.preprocess.init(self.controls, device, stream);
         let layers = self
             .layers
@@ -207,10 +156,8 @@ impl FlowConfig {
                     .of
                     .iter()
                     .map(|config| match layers.next() {
-                        Some(Layer::Permutation(p)) => {
-                            LayerConfig::FixedPermutation(p.mixing().clone())
-                        }
-                        _ => config.clone(),
+                        Some(layer) => config.fixed(layer),
+                        None => config.clone(),
                     })
                     .collect();
                 stages.push(Stage { repeat: 1, of });

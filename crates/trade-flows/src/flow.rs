@@ -131,10 +131,7 @@ impl<B: FlowBackend> Density<B> for Flow<B> {
             .layers
             .into_iter()
             .map(|layer| {
-                let layer = match layer {
-                    Layer::ActNorm(norm) => Layer::ActNorm(norm.initialised(&z.value)),
-                    other => other,
-                };
+                let layer = layer.initialised(z.clone(), &features);
                 z = layer.forward(z.clone(), &features).0;
                 layer
             })

@@ -4,10 +4,13 @@ mod backend;
 mod base;
 mod conditioner;
 mod config;
+mod conv_conditioner;
 mod flow;
 #[cfg(feature = "flex")]
 mod kernel;
+pub mod lattice;
 pub mod layer;
+mod patches;
 mod preprocess;
 mod spline;
 mod stacked;
@@ -17,10 +20,14 @@ pub use backend::{FlowBackend, Kernels};
 pub use base::BaseVariance;
 pub use conditioner::{Conditioner, ConditionerConfig, Initializer, LastLayer};
 pub use config::{FlowConfig, Stage};
+pub use conv_conditioner::{ConvConditioner, ConvConditionerConfig};
 pub use flow::Flow;
+pub use patches::{Padding, Patches};
 pub use preprocess::{Preprocess, PreprocessConfig};
 pub use spline::{Direction, RqsShape, ShapeError, Tails};
 // What `tests/kernels.rs` holds the kernels against.
+#[doc(hidden)]
+pub use backend::reference_convolve;
 #[doc(hidden)]
 pub use spline::reference::rqs as reference_rqs;
 pub use stacked::Stacked;

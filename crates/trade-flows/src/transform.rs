@@ -22,15 +22,32 @@ impl<B: FlowBackend> Features<B> {
     /// # Shapes
     /// `[n, d]` → `[n, d + features]`
     pub fn append(&self, x: Dual<B, 2>, use_control: bool) -> Dual<B, 2> {
-        let mut parts = vec![x];
-        if use_control {
-            parts.push(self.embedded.clone());
+        match self.columns(use_control) {
+            Some(columns) => Dual::cat(vec![x, columns], 1),
+            None => x,
         }
-        parts.extend(self.context.clone().map(Dual::constant));
-        if parts.len() == 1 {
-            parts.remove(0)
-        } else {
-            Dual::cat(parts, 1)
+    }
+
+    /// What a conditioner is to see of the condition; `None` if that is nothing.
+    ///
+    /// # Shapes
+    /// → `[n, features]`
+    pub fn columns(&self, use_control: bool) -> Option<Dual<B, 2>> {
+        let control = use_control.then(|| self.embedded.clone());
+        match (control, self.context.clone().map(Dual::constant)) {
+            (Some(control), Some(context)) => Some(Dual::cat(vec![control, context], 1)),
+            (control, context) => control.or(context),
+        }
+    }
+
+    /// The same features with further columns for those of the control parameters.
+    #[must_use]
+    pub(crate) fn with_control(&self, column: &Dual<B, 2>) -> Self {
+        let join = |columns: &Dual<B, 2>| Dual::cat(vec![columns.clone(), column.clone()], 1);
+        Self {
+            control: join(&self.control),
+            embedded: join(&self.embedded),
+            context: self.context.clone(),
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::{
     exact::{
         DoubleWellConfig, Exact, GaussianMixture, GaussianMixtureConfig, MultiWellConfig, Wells,
     },
+    lattice::{Phi4, Phi4Config},
     posterior::{SimulatedPosterior, SimulatedPosteriorConfig},
     two_moons::{TwoMoons, TwoMoonsConfig},
 };
@@ -31,6 +32,8 @@ pub enum TargetConfig {
     TwoMoons(TwoMoonsConfig),
     /// The tempered posteriors of a simulator known by pairs of parameters and observations.
     SimulatedPosterior(SimulatedPosteriorConfig),
+    /// The φ⁴ field on a periodic square lattice.
+    Phi4(Phi4Config),
 }
 
 impl TargetConfig {
@@ -45,6 +48,7 @@ impl TargetConfig {
             Self::GaussianMixture(config) => AnyTarget::GaussianMixture(config.init()?),
             Self::TwoMoons(config) => AnyTarget::TwoMoons(config.init()?),
             Self::SimulatedPosterior(config) => AnyTarget::SimulatedPosterior(config.init()?),
+            Self::Phi4(config) => AnyTarget::Phi4(config.init()?),
         })
     }
 }
@@ -60,6 +64,8 @@ pub enum AnyTarget {
     TwoMoons(TwoMoons),
     /// Tempered posteriors of a simulator known by its samples.
     SimulatedPosterior(SimulatedPosterior),
+    /// The φ⁴ field on a lattice.
+    Phi4(Phi4),
 }
 
 /// Samples that a target draws of itself, to train on.
@@ -75,12 +81,13 @@ pub struct Drawn {
 
 impl AnyTarget {
     /// The exact truth of the target on the host, if its conditions alone determine one: of two
-    /// moons it belongs to an observation, see [`TwoMoons::observed`].
+    /// moons it belongs to an observation, see [`TwoMoons::observed`]; of the lattice there are
+    /// simulations only.
     pub fn exact(&self) -> Option<&dyn Exact> {
         match self {
             Self::Wells(target) => Some(target),
             Self::GaussianMixture(target) => Some(target),
-            Self::TwoMoons(_) | Self::SimulatedPosterior(_) => None,
+            Self::TwoMoons(_) | Self::SimulatedPosterior(_) | Self::Phi4(_) => None,
         }
     }
 
@@ -97,6 +104,7 @@ impl AnyTarget {
             Self::GaussianMixture(target) => Exact::dim(target),
             Self::TwoMoons(_) => 2,
             Self::SimulatedPosterior(target) => target.prior().len(),
+            Self::Phi4(target) => target.torus().sites(),
         }
     }
 
@@ -105,15 +113,15 @@ impl AnyTarget {
         match self {
             Self::TwoMoons(_) => 2,
             Self::SimulatedPosterior(target) => target.observation(),
-            Self::Wells(_) | Self::GaussianMixture(_) => 0,
+            Self::Wells(_) | Self::GaussianMixture(_) | Self::Phi4(_) => 0,
         }
     }
 
     /// `n` independent samples at the condition `c`, with their contexts: of two moons, tempered
-    /// pairs of parameters and observation.
+    /// pairs of parameters and observation; of the lattice, decorrelated fields of a simulation.
     ///
     /// # Errors
-    /// If there is no density at `c`, or no exact sampler.
+    /// If there is no density at `c`, or no sampler, or if a simulation does not decorrelate.
     pub fn draw(&self, c: &[f64], n: usize, rng: &mut dyn Rng) -> Result<Drawn> {
         let (x, context) = match self {
             Self::Wells(target) => (target.sample(c, n, rng)?, Vec::new()),
@@ -126,6 +134,7 @@ impl AnyTarget {
                 let pairs = target.simulate(n, beta, rng)?;
                 (pairs.psi, pairs.y)
             }
+            Self::Phi4(target) => (target.simulate(c, n, rng.next_u64())?, Vec::new()),
             Self::SimulatedPosterior(_) => {
                 return Err(Error::inexact(
                     "the simulator",
@@ -147,6 +156,7 @@ impl AnyTarget {
             Self::GaussianMixture(target) => target,
             Self::TwoMoons(target) => target,
             Self::SimulatedPosterior(target) => target,
+            Self::Phi4(target) => target,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The paper's experiments, one a file.
 
 mod gmm;
+mod lattice;
 mod multi_well;
 mod study;
 mod two_moons;
@@ -83,7 +84,7 @@ pub struct Experiment {
 }
 
 /// The names of all experiments.
-pub const NAMES: [&str; 3] = ["multi-well", "two-moons", "gmm"];
+pub const NAMES: [&str; 5] = ["multi-well", "two-moons", "gmm", "lattice", "lattice-plane"];
 
 /// An experiment by name.
 ///
@@ -94,6 +95,8 @@ pub fn named(name: &str, preset: Preset) -> Result<Experiment> {
         "multi-well" => Ok(multi_well::experiment(preset)),
         "two-moons" => Ok(two_moons::experiment(preset)),
         "gmm" => Ok(gmm::experiment(preset)),
+        "lattice" => Ok(lattice::experiment(preset)),
+        "lattice-plane" => Ok(lattice::plane(preset)),
         _ => bail!("unknown experiment `{name}`; expected {}", NAMES.join(", ")),
     }
 }

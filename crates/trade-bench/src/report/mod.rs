@@ -8,6 +8,7 @@ mod spread;
 mod table;
 
 pub use figures::{Plate, plates};
+pub(crate) use figures::{areas_first, with_band};
 pub use model::{
     ConditionResult, Curve, ExactCurves, MethodResult, Results, SeedResult, TrainPoint,
 };
@@ -29,8 +30,8 @@ pub fn write(results: &Results, dir: &Path) -> Result<()> {
     write_with(results, Shown::default(), dir)
 }
 
-/// As [`write()`], with the experiment's own figures before the common ones and its own tables
-/// after the common one.
+/// As [`write()`], with the experiment's own figures before the common ones, of which it replaces
+/// those of the same file name, and its own tables after the common one.
 ///
 /// # Errors
 /// If the folder or a file cannot be written.
@@ -44,7 +45,11 @@ pub fn write_with(results: &Results, shown: Shown, dir: &Path) -> Result<()> {
         mut plates,
         sections,
     } = shown;
-    plates.extend(self::plates(results));
+    for common in self::plates(results) {
+        if plates.iter().all(|own| own.stem != common.stem) {
+            plates.push(common);
+        }
+    }
     for plate in &plates {
         plate.figure.save(dir, plate.stem)?;
     }
@@ -136,6 +141,24 @@ mod tests {
         let page = String::from_utf8(read("report.html")).expect("UTF-8");
         assert_eq!(page.matches("<svg ").count(), 4);
         assert!(page.contains("Wells &amp; &lt;springs&gt;") && !page.contains("<springs>"));
+    }
+
+    #[test]
+    fn a_figure_of_the_experiment_replaces_the_common_one() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let own = Plate {
+            stem: "log-z",
+            caption: "against an integral".into(),
+            figure: crate::figure::Figure::new("Free energy"),
+        };
+        let shown = Shown {
+            plates: vec![own],
+            sections: vec![],
+        };
+        write_with(&results(0.8), shown, dir.path()).expect("a writable folder");
+        let page = std::fs::read_to_string(dir.path().join("report.html")).expect("written");
+        assert_eq!(page.matches("id=\"log-z\"").count(), 1);
+        assert!(page.contains("against an integral"));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Kernels under automatic differentiation: each fused operation becomes one node of the graph,
 //! whose backward is the kernel's own vector-Jacobian product.
 
-use std::marker::PhantomData;
+use std::{marker::PhantomData, sync::Arc};
 
 use burn::tensor::Tensor;
 use burn_autodiff::{
@@ -12,9 +12,9 @@ use burn_autodiff::{
 };
 use burn_backend::tensor::FloatTensor;
 
-use super::{FlowBackend, Kernels, reference_bias, unwrap, wrap};
+use super::{FlowBackend, Kernels, reference_bias, reference_convolve, unwrap, wrap};
 use crate::{
-    Stacked,
+    Patches, Stacked,
     spline::{Direction, RqsShape, reference},
 };
 
@@ -71,6 +71,23 @@ impl<B: FlowBackend, C: CheckpointStrategy> FlowBackend for Autodiff<B, C> {
                 x: x.primitive,
                 parameters: parameters.primitive,
             };
+            wrap(finish(step.compute_bound().stateful(), state, output))
+        })
+    }
+
+    fn convolve(
+        patches: &Arc<Patches>,
+        x: Stacked<Self>,
+        weight: Tensor<Self, 2>,
+    ) -> Stacked<Self> {
+        let Some(kernels) = B::kernels() else {
+            return reference_convolve(patches, x, weight);
+        };
+        x.map_tensor(|x, _| {
+            let (x, weight) = (unwrap(x), unwrap(weight));
+            let output = kernels.convolve(patches, x.primitive.clone(), weight.primitive.clone());
+            let step = ConvolveStep::<B>(PhantomData).prepare::<C>([x.node, weight.node]);
+            let state = (patches.clone(), x.primitive, weight.primitive);
             wrap(finish(step.compute_bound().stateful(), state, output))
         })
     }
@@ -166,6 +183,21 @@ impl<B: FlowBackend> Backward<B, 2> for RqsStep<B> {
             kernels_of::<B>().rqs_backward(&shape, direction, pair, x, parameters, grad);
         let parents = ops.parents.map(|node| node.map(|node| node.id));
         register::<B>(grads, parents, [grad_x, grad_parameters]);
+    }
+}
+
+#[derive(Debug)]
+struct ConvolveStep<B>(PhantomData<B>);
+
+impl<B: FlowBackend> Backward<B, 2> for ConvolveStep<B> {
+    type State = (Arc<Patches>, FloatTensor<B>, FloatTensor<B>);
+
+    fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let grad = grads.consume::<B>(&ops.node);
+        let (patches, x, weight) = ops.state;
+        let (grad_x, grad_weight) = kernels_of::<B>().convolve_backward(&patches, x, weight, grad);
+        let parents = ops.parents.map(|node| node.map(|node| node.id));
+        register::<B>(grads, parents, [grad_x, grad_weight]);
     }
 }
 

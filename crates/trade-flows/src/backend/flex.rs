@@ -4,8 +4,9 @@ use burn::tensor::{DType, Shape};
 use burn_flex::{Flex, FlexTensor, Layout};
 use burn_std::Bytes;
 
-use super::{FlowBackend, Kernels};
+use super::{FlowBackend, Kernels, flex_convolve};
 use crate::{
+    Patches,
     kernel::{self, Element},
     spline::{Direction, RqsShape},
 };
@@ -21,10 +22,10 @@ impl FlowBackend for Flex {
 struct Fused;
 
 /// A tensor whose numbers lie side by side in memory.
-struct Contiguous(FlexTensor);
+pub(super) struct Contiguous(FlexTensor);
 
 impl Contiguous {
-    fn new(tensor: FlexTensor) -> Self {
+    pub(super) fn new(tensor: FlexTensor) -> Self {
         Self(if tensor.is_contiguous() {
             tensor
         } else {
@@ -32,7 +33,7 @@ impl Contiguous {
         })
     }
 
-    fn slice<T: Number>(&self) -> &[T] {
+    pub(super) fn slice<T: Number>(&self) -> &[T] {
         let layout = self.0.layout();
         let start = layout.start_offset();
         &self.0.storage::<T>()[start..start + layout.num_elements()]
@@ -40,7 +41,7 @@ impl Contiguous {
 }
 
 /// A number that tensors hold and kernels take.
-trait Number: Element + burn::tensor::Element + bytemuck::Pod {}
+pub(super) trait Number: Element + burn::tensor::Element + bytemuck::Pod {}
 impl Number for f32 {}
 impl Number for f64 {}
 
@@ -62,7 +63,7 @@ macro_rules! in_precision {
     };
 }
 
-fn tensor<T: Number>(values: Vec<T>, shape: [usize; 2]) -> FlexTensor {
+pub(super) fn tensor<T: Number>(values: Vec<T>, shape: [usize; 2]) -> FlexTensor {
     FlexTensor::new(
         Bytes::from_elems(values),
         Layout::contiguous(Shape::from(shape)),
@@ -79,12 +80,12 @@ fn vector<T: Number>(values: Vec<T>) -> FlexTensor {
     )
 }
 
-fn dims(tensor: &FlexTensor) -> [usize; 2] {
+pub(super) fn dims(tensor: &FlexTensor) -> [usize; 2] {
     let shape = tensor.layout().shape();
     [shape[0], shape[1]]
 }
 
-fn zeros<T: Number>(len: usize) -> Vec<T> {
+pub(super) fn zeros<T: Number>(len: usize) -> Vec<T> {
     vec![T::default(); len]
 }
 
@@ -205,5 +206,19 @@ impl Kernels<Flex> for Fused {
             }
             (tensor(gx, x_shape), tensor(gp, p_shape))
         })
+    }
+
+    fn convolve(&self, patches: &Patches, x: FlexTensor, weight: FlexTensor) -> FlexTensor {
+        in_precision!(x, T => flex_convolve::forward::<T>(patches, x, &weight))
+    }
+
+    fn convolve_backward(
+        &self,
+        patches: &Patches,
+        x: FlexTensor,
+        weight: FlexTensor,
+        grad: FlexTensor,
+    ) -> (FlexTensor, FlexTensor) {
+        in_precision!(x, T => flex_convolve::backward::<T>(patches, x, &weight, grad))
     }
 }

@@ -5,7 +5,10 @@ use std::fmt::Debug;
 use burn::tensor::backend::Backend;
 use burn_backend::tensor::FloatTensor;
 
-use crate::spline::{Direction, RqsShape};
+use crate::{
+    Patches,
+    spline::{Direction, RqsShape},
+};
 
 /// Fused operations with their vector-Jacobian products, on a backend's tensor primitives.
 ///
@@ -49,6 +52,23 @@ pub trait Kernels<B: Backend>: Debug + Send + Sync {
         pair: bool,
         x: FloatTensor<B>,
         parameters: FloatTensor<B>,
+        grad: FloatTensor<B>,
+    ) -> (FloatTensor<B>, FloatTensor<B>);
+
+    /// See [`FlowBackend::convolve`](super::FlowBackend::convolve).
+    fn convolve(
+        &self,
+        patches: &Patches,
+        x: FloatTensor<B>,
+        weight: FloatTensor<B>,
+    ) -> FloatTensor<B>;
+
+    /// The gradients of [`convolve`](Self::convolve) for `x` and the weights.
+    fn convolve_backward(
+        &self,
+        patches: &Patches,
+        x: FloatTensor<B>,
+        weight: FloatTensor<B>,
         grad: FloatTensor<B>,
     ) -> (FloatTensor<B>, FloatTensor<B>);
 }

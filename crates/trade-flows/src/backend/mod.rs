@@ -8,16 +8,20 @@
 mod differentiable;
 #[cfg(feature = "flex")]
 mod flex;
+#[cfg(feature = "flex")]
+mod flex_convolve;
 mod kernels;
 mod plain;
 
-use burn::tensor::{Tensor, TensorPrimitive, backend::Backend};
+use std::sync::Arc;
+
+use burn::tensor::{Int, Tensor, TensorData, TensorPrimitive, backend::Backend};
 use burn_backend::tensor::FloatTensor;
 
 pub use kernels::Kernels;
 
 use crate::{
-    Stacked,
+    Patches, Stacked,
     spline::{Direction, RqsShape, reference},
 };
 
@@ -83,6 +87,56 @@ pub trait FlowBackend: Backend {
             None => reference::rqs(shape, direction, x, parameters),
         }
     }
+
+    /// A convolution without bias over the sites of a grid, channels last.
+    ///
+    /// Row `i · outputs + o` of the result is the product of what output `o` sees of field `i`,
+    /// tap by tap and channel by channel, with the weights.
+    ///
+    /// # Shapes
+    /// `x`: `[fields · inputs, channels]`, `weight`: `[taps · channels, width]`
+    /// → `[fields · outputs, width]`
+    fn convolve(
+        patches: &Arc<Patches>,
+        x: Stacked<Self>,
+        weight: Tensor<Self, 2>,
+    ) -> Stacked<Self> {
+        match Self::kernels() {
+            Some(kernels) => {
+                x.map_tensor(|x, _| wrap(kernels.convolve(patches, unwrap(x), unwrap(weight))))
+            }
+            None => reference_convolve(patches, x, weight),
+        }
+    }
+}
+
+/// The convolution in plain tensor operations: what backends without kernels of their own run, and
+/// what kernels are tested against.
+#[doc(hidden)]
+pub fn reference_convolve<B: Backend>(
+    patches: &Patches,
+    x: Stacked<B>,
+    weight: Tensor<B, 2>,
+) -> Stacked<B> {
+    x.map_tensor(|x, _| {
+        let [rows, channels] = x.dims();
+        let fields = rows / patches.inputs();
+        let (device, dtype) = (x.device(), x.dtype());
+        let zero = Tensor::zeros([fields, 1, channels], (&device, dtype));
+        let x = Tensor::cat(
+            vec![x.reshape([fields, patches.inputs(), channels]), zero],
+            1,
+        );
+        let number = |site: &Option<usize>| {
+            i32::try_from(site.unwrap_or(patches.inputs())).unwrap_or(i32::MAX)
+        };
+        let table: Vec<i32> = patches.rows().flatten().map(number).collect();
+        let length = table.len();
+        let table = Tensor::<B, 1, Int>::from_data(TensorData::new(table, [length]), &device);
+        x.select(1, table)
+            .reshape([fields * patches.outputs(), patches.taps() * channels])
+            .matmul(weight)
+    })
 }
 
 fn reference_bias<B: Backend>(x: Stacked<B>, bias: Tensor<B, 1>) -> trade_core::Dual<B, 2> {

@@ -2,11 +2,19 @@
 
 mod act_norm;
 mod affine_coupling;
+mod check;
 mod conditional_affine;
+mod conv_coupling;
+mod fourier;
+mod fourier_whitening;
+mod given_zero_mode;
+mod grid;
+mod mode_layer;
 mod permutation;
 mod rqs_coupling;
 mod soft_clamp;
 mod support;
+mod zero_mode_spline;
 
 use burn::{module::Module, tensor::backend::Backend};
 use schemars::JsonSchema;
@@ -16,13 +24,20 @@ use trade_core::{Dual, random::Stream};
 pub use act_norm::ActNorm;
 pub use affine_coupling::{AffineCoupling, AffineCouplingConfig, AffineKind};
 pub use conditional_affine::{ConditionalAffine, ConditionalAffineConfig};
+pub use conv_coupling::{ConvCoupling, ConvCouplingConfig, Mask};
+pub use fourier_whitening::{FourierWhitening, FourierWhiteningConfig};
+pub use given_zero_mode::{GivenZeroMode, GivenZeroModeConfig};
+pub use grid::Grid;
+pub use mode_layer::{ModeLayer, ModeLayerConfig};
 pub use permutation::{Mixing, Permutation, PermutationKind};
 pub use rqs_coupling::{RqsCoupling, RqsCouplingConfig};
 pub use soft_clamp::SoftClamp;
 pub use support::{Support, Supports};
+pub use zero_mode_spline::{ZeroModeSpline, ZeroModeSplineConfig};
 
 use crate::{
     FlowBackend,
+    layer::fourier::FourierBasis,
     transform::{Features, Transform},
 };
 
@@ -63,8 +78,26 @@ pub enum LayerConfig {
     AffineCoupling(AffineCouplingConfig),
     /// See [`ActNorm`].
     ActNorm,
+    /// An [`ActNorm`] with one scale and shift a channel.
+    ChannelActNorm(Grid),
     /// A [`Permutation`] drawn from the run's seed.
     Permutation(PermutationKind),
+    /// A [`Permutation`] of the channels, the same at all sites, drawn from the run's seed.
+    ChannelPermutation(Grid),
+    /// The [`Permutation`] that makes each 2×2 block of sites one site of four times the channels;
+    /// the grid is the one before it.
+    SpaceToDepth(Grid),
+    /// The [`Permutation`], here a rotation, from a field to its real Fourier modes, the zero mode
+    /// first and then by growing momentum; the grid has one channel.
+    FourierModes(Grid),
+    /// See [`FourierWhitening`].
+    FourierWhitening(FourierWhiteningConfig),
+    /// See [`ZeroModeSpline`].
+    ZeroModeSpline(ZeroModeSplineConfig),
+    /// See [`GivenZeroMode`].
+    GivenZeroMode(GivenZeroModeConfig),
+    /// See [`ConvCoupling`].
+    ConvCoupling(ConvCouplingConfig),
     /// A [`Permutation`] given in full; a drawn one is saved like this.
     FixedPermutation(Mixing),
     /// See [`ConditionalAffine`].
@@ -81,23 +114,47 @@ impl LayerConfig {
         device: &B::Device,
         stream: &mut Stream,
     ) -> Layer<B> {
+        let mix = |mixing| Layer::Permutation(Permutation::new(mixing, device));
         match self {
             Self::RqsCoupling(config) => Layer::RqsCoupling(config.init(widths, device, stream)),
             Self::AffineCoupling(config) => {
                 Layer::AffineCoupling(config.init(widths, device, stream))
             }
+            Self::ConvCoupling(config) => Layer::ConvCoupling(config.init(widths, device, stream)),
             Self::ActNorm => Layer::ActNorm(ActNorm::init(widths.dim, device)),
-            Self::Permutation(kind) => Layer::Permutation(Permutation::new(
-                Mixing::draw(*kind, widths.dim, stream),
-                device,
-            )),
-            Self::FixedPermutation(mixing) => {
-                Layer::Permutation(Permutation::new(mixing.clone(), device))
-            }
+            Self::ChannelActNorm(grid) => Layer::ActNorm(ActNorm::init(grid.channels, device)),
+            Self::Permutation(kind) => mix(Mixing::draw(*kind, widths.dim, stream)),
+            Self::ChannelPermutation(grid) => mix(Mixing::Order(grid.channel_order(stream))),
+            Self::SpaceToDepth(grid) => mix(Mixing::Order(grid.space_to_depth())),
+            Self::FourierModes(grid) => mix(Mixing::Matrix(FourierBasis::new(grid.side).columns())),
+            Self::FixedPermutation(mixing) => mix(mixing.clone()),
             Self::ConditionalAffine(config) => {
                 Layer::ConditionalAffine(config.init(widths, device, stream))
             }
             Self::Support(supports) => Layer::Support(Supports::new(supports.clone())),
+            Self::FourierWhitening(config) => {
+                Layer::FourierWhitening(config.init(widths, device, stream))
+            }
+            Self::ZeroModeSpline(config) => {
+                Layer::ZeroModeSpline(config.init(widths, device, stream))
+            }
+            Self::GivenZeroMode(config) => {
+                Layer::GivenZeroMode(config.init(widths, device, stream))
+            }
+        }
+    }
+
+    /// The same configuration with what `layer` drew from the run's seed, other than weights,
+    /// written out.
+    pub(crate) fn fixed<B: Backend>(&self, layer: &Layer<B>) -> Self {
+        match (self, layer) {
+            (Self::Permutation(_) | Self::ChannelPermutation(_), Layer::Permutation(drawn)) => {
+                Self::FixedPermutation(drawn.mixing().clone())
+            }
+            (Self::GivenZeroMode(config), Layer::GivenZeroMode(layer)) => {
+                Self::GivenZeroMode(config.fixed(layer))
+            }
+            _ => self.clone(),
         }
     }
 }
@@ -118,6 +175,14 @@ pub enum Layer<B: Backend> {
     ConditionalAffine(ConditionalAffine<B>),
     /// See [`Supports`].
     Support(Supports),
+    /// See [`ConvCoupling`].
+    ConvCoupling(ConvCoupling<B>),
+    /// See [`FourierWhitening`].
+    FourierWhitening(FourierWhitening<B>),
+    /// See [`ZeroModeSpline`].
+    ZeroModeSpline(ZeroModeSpline<B>),
+    /// See [`GivenZeroMode`].
+    GivenZeroMode(GivenZeroMode<B>),
 }
 
 impl<B: FlowBackend> Layer<B> {
@@ -129,6 +194,19 @@ impl<B: FlowBackend> Layer<B> {
             Self::Permutation(layer) => layer,
             Self::ConditionalAffine(layer) => layer,
             Self::Support(layer) => layer,
+            Self::ConvCoupling(layer) => layer,
+            Self::FourierWhitening(layer) => layer,
+            Self::ZeroModeSpline(layer) => layer,
+            Self::GivenZeroMode(layer) => layer,
+        }
+    }
+
+    /// The layer with what it learns from a first batch set.
+    pub(crate) fn initialised(self, x: Dual<B, 2>, features: &Features<B>) -> Self {
+        match self {
+            Self::ActNorm(layer) => Self::ActNorm(layer.initialised(&x.value)),
+            Self::GivenZeroMode(layer) => Self::GivenZeroMode(layer.initialised(x, features)),
+            other => other,
         }
     }
 }

@@ -121,36 +121,40 @@ fn determinant(rows: &[Vec<f64>]) -> f64 {
     det
 }
 
-fn matrix_tensor<B: Backend>(rows: &[Vec<f64>], device: &B::Device, dtype: DType) -> Tensor<B, 2> {
+pub(super) fn matrix_tensor<B: Backend>(
+    rows: &[Vec<f64>],
+    device: &B::Device,
+    dtype: DType,
+) -> Tensor<B, 2> {
     Tensor::from_data(
         TensorData::new(rows.concat(), [rows.len(), rows.len()]),
         (device, dtype),
     )
 }
 
+/// The order that undoes another.
+pub(super) fn inverse_of(order: &[usize]) -> Vec<usize> {
+    let mut inverse = vec![0; order.len()];
+    order.iter().enumerate().for_each(|(j, &i)| inverse[i] = j);
+    inverse
+}
+
+/// Indices as [`Dual::select`] takes them.
+pub(super) fn index_tensor<B: Backend>(order: &[usize], device: &B::Device) -> Tensor<B, 1, Int> {
+    let index = |&i: &usize| i32::try_from(i).unwrap_or(i32::MAX);
+    let data: Vec<i32> = order.iter().map(index).collect();
+    Tensor::from_data(TensorData::new(data, [order.len()]), device)
+}
+
 impl<B: Backend> Permutation<B> {
     /// Builds the layer from a saved or drawn mixing.
     pub fn new(mixing: Mixing, device: &B::Device) -> Self {
-        let index = |order: &[usize]| {
-            let data: Vec<i32> = order
-                .iter()
-                .map(|&i| i32::try_from(i).unwrap_or(i32::MAX))
-                .collect();
-            Some(Tensor::from_data(
-                TensorData::new(data, [order.len()]),
-                device,
-            ))
-        };
         let (mut matrix, mut order, mut inverse_order) = (None, None, None);
         match &mixing {
             Mixing::Order(forward) => {
-                let mut backward = vec![0; forward.len()];
-                forward
-                    .iter()
-                    .enumerate()
-                    .for_each(|(j, &i)| backward[i] = j);
-                order = index(forward);
-                inverse_order = index(&backward);
+                let backward = inverse_of(forward);
+                order = Some(index_tensor(forward, device));
+                inverse_order = Some(index_tensor(&backward, device));
             }
             Mixing::Matrix(rows) => {
                 matrix = Some(matrix_tensor(rows, device, DType::F32));

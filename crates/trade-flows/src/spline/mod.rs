@@ -65,6 +65,24 @@ impl RqsShape {
         }
     }
 
+    /// The order that turns the parameters of a spline `f` into those of `x ↦ −f(−x)`.
+    ///
+    /// That is a reordering with [`Tails::Identity`] only: widths, heights and inner slopes each
+    /// from last to first. `None` with a learned domain.
+    pub fn mirror(self) -> Option<Vec<usize>> {
+        let k = self.bins;
+        match self.tails {
+            Tails::Learnable => None,
+            Tails::Identity { .. } => Some(
+                (0..k)
+                    .rev()
+                    .chain((k..2 * k).rev())
+                    .chain((2 * k..self.width()).rev())
+                    .collect(),
+            ),
+        }
+    }
+
     /// Number of parameters per transformed entry, `P`.
     pub const fn width(self) -> usize {
         match self.tails {

@@ -1,4 +1,4 @@
-//! The φ⁴ theory on a periodic square lattice, on the host in f64.
+//! The φ⁴ theory on a periodic square lattice: in tensor form as [`Phi4`], and on the host in f64.
 //!
 //! `q(φ) = e^{−S(φ)}` with the action
 //! `S(φ) = Σ_x [(1 − 2λ) φ_x² + λ φ_x⁴ − 2κ φ_x (φ_{x+0̂} + φ_{x+1̂})]`: κ is the hopping parameter,
@@ -17,6 +17,7 @@ mod free_energy;
 mod free_field;
 mod hmc;
 mod observables;
+mod phi4;
 mod simulate;
 mod symmetry;
 mod torus;
@@ -26,6 +27,7 @@ pub use free_energy::log_z_over_kappa;
 pub use free_field::FreeField;
 pub use hmc::{Provenance, Simulation};
 pub use observables::{Observables, Resampling};
+pub use phi4::{Phi4, Phi4Config};
 pub use simulate::SimulateConfig;
 pub use symmetry::Symmetry;
 pub use torus::Torus;

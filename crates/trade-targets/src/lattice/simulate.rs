@@ -106,17 +106,32 @@ impl SimulateConfig {
     /// # Errors
     /// As [`run`](Self::run) and [`Simulation::write`].
     pub fn run_cached(&self, folder: impl AsRef<Path>) -> Result<Simulation> {
-        let path = self.cached(folder.as_ref());
-        if let Ok(kept) = Simulation::read(&path)
-            && kept.provenance.config == *self
-            && kept.provenance.version == hmc::VERSION
-        {
+        self.run_kept(self.cached(folder))
+    }
+
+    /// The simulation kept in the npy file `path`, or a new one that is then kept there, in a folder
+    /// that is made if need be. A kept one that is damaged or of other settings is replaced.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run) and [`Simulation::write`].
+    pub fn run_kept(&self, path: impl AsRef<Path>) -> Result<Simulation> {
+        let path = path.as_ref();
+        if let Some(kept) = self.kept(path) {
             return Ok(kept);
         }
         let simulation = self.run()?;
-        fs::create_dir_all(folder.as_ref()).map_err(|e| Error::io(folder.as_ref(), e))?;
-        simulation.write(&path)?;
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))?;
+        }
+        simulation.write(path)?;
         Ok(simulation)
+    }
+
+    /// The simulation kept in the npy file `path`, if there is one of these settings.
+    pub fn kept(&self, path: impl AsRef<Path>) -> Option<Simulation> {
+        let kept = Simulation::read(path).ok()?;
+        let from = &kept.provenance;
+        (from.config == *self && from.version == hmc::VERSION).then_some(kept)
     }
 
     /// The file that [`run_cached`](Self::run_cached) keeps in `folder`, named by the hash of the

@@ -47,6 +47,15 @@ impl Symmetry {
             .collect()
     }
 
+    /// Where each site's value comes from, `[L²]`: the inverse of [`permutation`](Self::permutation).
+    pub fn sources(&self, torus: &Torus) -> Vec<usize> {
+        let mut sources = vec![0; torus.sites()];
+        for (site, target) in self.permutation(torus).into_iter().enumerate() {
+            sources[target] = site;
+        }
+        sources
+    }
+
     /// The transformed field. A field of another length than `[L²]` panics.
     pub fn apply<T>(&self, torus: &Torus, field: &[T]) -> Vec<T>
     where

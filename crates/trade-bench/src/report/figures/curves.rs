@@ -41,14 +41,19 @@ fn curve(results: &Results, method: &MethodResult, read: Reading) -> [Vec<f64>; 
 }
 
 /// Areas go under all lines, so that none of them is tinted.
-fn areas_first(panel: &mut Panel) {
+pub(crate) fn areas_first(panel: &mut Panel) {
     panel
         .content
         .sort_by_key(|s| !matches!(s.mark, Mark::Band { .. }));
 }
 
-/// A line with its band.
-fn with_band(mut panel: Panel, [x, mean, half]: [Vec<f64>; 3], style: Style, label: &str) -> Panel {
+/// A line with its band: abscissae, ordinates and half widths.
+pub(crate) fn with_band(
+    mut panel: Panel,
+    [x, mean, half]: [Vec<f64>; 3],
+    style: Style,
+    label: &str,
+) -> Panel {
     let edge =
         |sign: f64| -> Vec<f64> { mean.iter().zip(&half).map(|(m, h)| m + sign * h).collect() };
     panel = panel.with(Series::band(x.clone(), edge(-1.0), edge(1.0), style.colour));

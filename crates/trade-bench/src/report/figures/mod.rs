@@ -4,6 +4,8 @@ mod curves;
 mod marginals;
 mod training;
 
+pub(crate) use curves::{areas_first, with_band};
+
 use super::model::{MethodResult, Results};
 use crate::figure::{Figure, Style, styles};
 
