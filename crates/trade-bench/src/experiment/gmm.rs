@@ -40,6 +40,8 @@ struct Sizes {
     steps: usize,
     batch: usize,
     max_lr: f64,
+    /// The same for the methods that tear at a larger one: reverse KL, and TRADE at fresh conditions.
+    careful_lr: f64,
     blocks: usize,
     bins: usize,
     hidden: Vec<usize>,
@@ -69,9 +71,10 @@ impl Sizes {
                 ..Self::of(Preset::Desktop)
             },
             Preset::Desktop => Self {
-                steps: 5000,
+                steps: 8000,
                 batch: 256,
                 max_lr: 3e-3,
+                careful_lr: 1e-3,
                 blocks: 6,
                 bins: 12,
                 hidden: vec![64; 2],
@@ -79,7 +82,7 @@ impl Sizes {
                 tsf_blocks: 8,
                 grid_points: 60,
                 grid_batch: 256,
-                expectation: (500, 500),
+                expectation: (1000, 500),
                 continuous: (256, 64),
                 trade: TradeConfig {
                     logarithmic: true,
@@ -88,20 +91,21 @@ impl Sizes {
                         scale_by_inverse_root: true,
                         ..Blur::default()
                     },
-                    penalty: Robust::Huber(1.0),
+                    penalty: Robust::SmoothL1(0.3),
                     clip: Clip {
-                        log_clip: Some(3.0),
+                        log_clip: Some(1.0),
                         ..Clip::default()
                     },
                     ..TradeConfig::default()
                 },
-                weight: (5.0, 0.1),
+                weight: (0.5, 0.1),
                 evaluation: 40_000,
             },
             Preset::Paper => Self {
                 steps: 600 * SAMPLES / 256,
                 batch: 256,
                 max_lr: 1e-4,
+                careful_lr: 1e-4,
                 blocks: 4,
                 bins: 10,
                 hidden: vec![32; 4],
@@ -135,18 +139,7 @@ impl Sizes {
             bases: Vec::new(),
             flow: self.spline(),
             objectives,
-            train: TrainConfig {
-                steps: self.steps,
-                learning_rate: LearningRate::OneCycle(OneCycle {
-                    max_lr: self.max_lr,
-                    ..OneCycle::default()
-                }),
-                adam: AdamConfig {
-                    clip_norm: Some(3.0),
-                    ..AdamConfig::default()
-                },
-                ..TrainConfig::default()
-            },
+            train: self.train(self.max_lr),
             evaluate: EvaluateConfig {
                 conditions: powers().into_iter().map(|beta| vec![beta]).collect(),
                 samples: self.evaluation,
@@ -154,6 +147,29 @@ impl Sizes {
                 marginals: vec![vec![RANGE[0]], vec![RANGE[1]]],
                 ..EvaluateConfig::default()
             },
+        }
+    }
+
+    fn train(&self, max_lr: f64) -> TrainConfig {
+        TrainConfig {
+            steps: self.steps,
+            learning_rate: LearningRate::OneCycle(OneCycle {
+                max_lr,
+                ..OneCycle::default()
+            }),
+            adam: AdamConfig {
+                clip_norm: Some(3.0),
+                ..AdamConfig::default()
+            },
+            ..TrainConfig::default()
+        }
+    }
+
+    /// A run at the smaller learning rate.
+    fn careful(&self, run: RunConfig) -> RunConfig {
+        RunConfig {
+            train: self.train(self.careful_lr),
+            ..run
         }
     }
 
@@ -293,18 +309,20 @@ impl Sizes {
 
     fn continuous(&self, energy: EnergyOrigin, points: SampleOrigin) -> RunConfig {
         let (samples, evaluation_points) = self.continuous;
-        self.trade(LossConfig::TradeContinuous(TradeContinuousConfig {
-            trade: self.residual(energy, points),
-            schedule: Schedule::GrowingInterval {
-                spacing: Spacing::Log,
-            },
-            conditions: 5,
-            include_base: true,
-            samples,
-            evaluation_points: Some(evaluation_points),
-            expectation_from: SampleOrigin::Flow,
-            ..TradeContinuousConfig::default()
-        }))
+        self.careful(
+            self.trade(LossConfig::TradeContinuous(TradeContinuousConfig {
+                trade: self.residual(energy, points),
+                schedule: Schedule::GrowingInterval {
+                    spacing: Spacing::Log,
+                },
+                conditions: 5,
+                include_base: true,
+                samples,
+                evaluation_points: Some(evaluation_points),
+                expectation_from: SampleOrigin::Flow,
+                ..TradeContinuousConfig::default()
+            })),
+        )
     }
 }
 
@@ -349,12 +367,12 @@ pub(super) fn experiment(preset: Preset) -> Experiment {
         main(
             "reverse-kl",
             "reverse KL",
-            sizes.run(vec![sizes.reverse_kl()]),
+            sizes.careful(sizes.run(vec![sizes.reverse_kl()])),
         ),
         main(
             "reverse-kl-nll",
             "reverse KL + NLL",
-            sizes.run(vec![sizes.nll(), sizes.reverse_kl()]),
+            sizes.careful(sizes.run(vec![sizes.nll(), sizes.reverse_kl()])),
         ),
         main(
             "reweighting",
