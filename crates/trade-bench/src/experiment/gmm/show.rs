@@ -123,6 +123,11 @@ fn table(rows: &[Row<'_>], weights: &[Vec<f64>]) -> Section {
     }
 }
 
+/// Whole decades, so that both ends of the range have a labelled tick beside them.
+fn power_axis() -> Axis {
+    Axis::log("power β").from_to(0.1, 10.0)
+}
+
 /// KL and total variation against the power.
 fn divergence(rows: &[Row<'_>]) -> Plate {
     let beta = powers();
@@ -132,7 +137,7 @@ fn divergence(rows: &[Row<'_>]) -> Plate {
         ("Total variation", "TV", |at| at.total_variation),
     ];
     for (title, label, read) in readings {
-        let mut panel = Panel::new(Axis::log("power β"), Axis::log(label)).titled(title);
+        let mut panel = Panel::new(power_axis(), Axis::log(label)).titled(title);
         let (mut bands, mut lines) = (vec![], vec![]);
         for row in rows {
             let spreads: Vec<Spread> = (0..beta.len())
@@ -188,12 +193,9 @@ fn mode_weights(rows: &[Row<'_>], mixture: &GaussianMixture, exact: &[Vec<f64>])
         .max_by(|a, b| error(a).total_cmp(&error(b)));
     let mut figure = Figure::new("Weights of the modes").columns(2);
     for row in trade.into_iter().chain(weakest) {
-        let mut panel = Panel::new(
-            Axis::log("power β"),
-            Axis::new("probability").from_to(0.0, 0.75),
-        )
-        .titled(&row.method.label)
-        .with(Series::rules(vec![1.0]));
+        let mut panel = Panel::new(power_axis(), Axis::new("probability").from_to(0.0, 1.0))
+            .titled(&row.method.label)
+            .with(Series::rules(vec![1.0]));
         for k in 0..mixture.len() {
             let colour = Colour::Hue(k);
             let weight = |weights: &Vec<f64>| weights.get(k).copied().unwrap_or(f64::NAN);
@@ -236,7 +238,7 @@ fn densities(rows: &[Row<'_>], mixture: &GaussianMixture) -> Result<Plate> {
             let top = exact.iter().copied().fold(f64::NEG_INFINITY, f64::max);
             figure
                 .panels
-                .push(panel(format!("{label}, β = {beta}"), map, top));
+                .push(panel(format!("{label}, β = {beta:.2}"), map, top));
         }
     };
     row("exact", &exact);
