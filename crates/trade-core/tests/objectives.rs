@@ -233,6 +233,19 @@ fn residuals_along_the_logarithm_and_widths_by_the_root_scale_with_the_condition
     assert_same(loss(false, wider), loss(false, of_width(0.5 * c.sqrt())));
     assert_same(loss(false, narrower), loss(false, of_width(0.5 / c.sqrt())));
     assert!((loss(false, narrower) / loss(false, none) - 1.0).abs() > 0.01);
+    // Widths between two that are the same are that width; between none and one, the loss lies
+    // between those of both.
+    let between = |width, widest| Blur {
+        widest: Some(widest),
+        ..of_width(width)
+    };
+    assert_same(loss(false, between(0.5, 0.5)), loss(false, of_width(0.5)));
+    let (low, mid, high) = (
+        loss(false, none),
+        loss(false, between(0.0, 0.5)),
+        loss(false, of_width(0.5)),
+    );
+    assert!(low.min(high) < mid && mid < low.max(high), "{low} {mid} {high}");
     let both = TradeConfig {
         blur: Blur {
             scale_by_root: true,

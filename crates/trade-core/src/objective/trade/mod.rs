@@ -54,6 +54,9 @@ pub enum SampleOrigin {
 pub struct Blur {
     /// The width `σ`; 0 for none.
     pub width: f64,
+    /// If given, each point draws its width uniformly between `width` and this, so that some points
+    /// stay where the proposal has mass and others come to where it has little.
+    pub widest: Option<f64>,
     /// Whether the width is `σ √c` of the first control parameter, a temperature.
     pub scale_by_root: bool,
     /// Whether the width is `σ/√c` of the first control parameter, an inverse temperature or a power.
@@ -108,6 +111,12 @@ impl TradeConfig {
         if !(self.blur.width >= 0.0 && self.blur.width.is_finite()) {
             let reason = format!("must not be negative, found {}", self.blur.width);
             return Err(Error::setting(format!("{field}.blur.width"), reason));
+        }
+        if let Some(widest) = self.blur.widest
+            && !(widest >= self.blur.width && widest.is_finite())
+        {
+            let reason = format!("must not be below `width`, found {widest}");
+            return Err(Error::setting(format!("{field}.blur.widest"), reason));
         }
         if self.blur.scale_by_root && self.blur.scale_by_inverse_root {
             let reason = "the width goes with the root or with its inverse, not with both";

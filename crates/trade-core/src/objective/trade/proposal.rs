@@ -113,11 +113,18 @@ pub(super) fn move_points<B: Backend, T: Target<B>>(
     } else {
         x
     };
-    if blur.width == 0.0 {
+    let widest = blur.widest.unwrap_or(blur.width);
+    if widest == 0.0 {
         return x;
     }
     let noise: Tensor<B, 2> = upload(stream.normal(n * d), d, &x.device());
-    let noise = noise.mul_scalar(blur.width);
+    let noise = if blur.widest.is_some() {
+        let between = |u: f64| (blur.width + u * (widest - blur.width)) as f32;
+        let widths = stream.uniform(n).into_iter().map(between).collect();
+        noise * upload::<B>(widths, 1, &x.device())
+    } else {
+        noise.mul_scalar(blur.width)
+    };
     let root = || control.clone().narrow(1, 0, 1).sqrt();
     if blur.scale_by_root {
         x + noise * root()
