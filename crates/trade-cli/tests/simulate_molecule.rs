@@ -90,6 +90,8 @@ fn frames_provenance_and_trajectories_are_written() -> Result<(), Box<dyn Error>
         "--resume",
         "--checkpoint-every",
         "0",
+        "--exchange",
+        "0.05",
     ]);
     assert!(table.contains("round trips"), "{table}");
     for name in ["ala-600.0K.npy", "ala-700.0K.npy"] {

@@ -82,12 +82,11 @@ impl SimulateMolecule {
                 self.pdb.display()
             );
         }
-        let (simulation, speed) = match config.kept(&molecule, &self.output) {
-            Some(kept) => (kept, None),
-            None => {
-                let (simulation, speed) = self.simulate(&config, &molecule, say)?;
-                (simulation, Some(speed))
-            }
+        let (simulation, speed) = if let Some(kept) = config.kept(&molecule, &self.output) {
+            (kept, None)
+        } else {
+            let (simulation, speed) = self.simulate(&config, &molecule, say)?;
+            (simulation, Some(speed))
         };
         if let (Some(path), Some(format)) = (&self.trajectory, format) {
             write_trajectory(path, &format, &simulation, &topology)?;

@@ -13,7 +13,7 @@ use trade_core::checkpoint_file::write_atomically;
 use super::super::lanes::SideBySide;
 use super::run::{Run, Wide};
 use super::simulate::{SimulateConfig, VERSION};
-use super::walkers::WalkersState;
+use super::walkers::{Walkers, WalkersState};
 use crate::error::{Error, Result};
 
 const MAGIC: &[u8; 8] = b"TRADE-MD";
@@ -42,7 +42,7 @@ struct Header {
 }
 
 pub(super) fn write(run: &Run, path: &Path) -> Result<()> {
-    let states: Vec<WalkersState> = run.bundles.iter().map(|b| b.state()).collect();
+    let states: Vec<WalkersState> = run.bundles.iter().map(Walkers::state).collect();
     let (tempering, record) = (&run.tempering, &run.record);
     let header = Header {
         config: run.config.clone(),

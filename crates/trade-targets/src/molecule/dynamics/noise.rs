@@ -96,7 +96,7 @@ mod tests {
         }
     }
 
-    /// Moments of every lane, their products between neighbours, and a tail, at five sigma.
+    /// Moments of every lane, the product of the two numbers of a pair, and a tail, at five sigma.
     fn check<S: SideBySide>() {
         let mut noise = Noise::<S>::new(Stream::new(3, 9), 65);
         let (rounds, n) = (4000, 4000.0 * 66.0);
@@ -107,10 +107,10 @@ mod tests {
             for (k, x) in normals.iter().enumerate() {
                 for (lane, sums) in sums.iter_mut().enumerate() {
                     let value = x.lane(lane);
-                    for (power, sum) in sums[..4].iter_mut().enumerate() {
-                        *sum += value.powi(power as i32 + 1);
+                    for (power, sum) in (1..).zip(&mut sums[..4]) {
+                        *sum += value.powi(power);
                     }
-                    // With the other half of its pair, and with the lane beside.
+                    // Once a pair, counted twice: the mean of 2 xy over all numbers has variance 2.
                     sums[4] += value * normals[k ^ 1].lane(lane) * f64::from(k % 2 == 0) * 2.0;
                     sums[5] += f64::from(value > 2.0);
                 }

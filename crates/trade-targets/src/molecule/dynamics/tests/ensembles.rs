@@ -73,20 +73,20 @@ fn sectors(angles: &[f64], ladders: usize, counts: &[f64], reference: &Reference
     worst
 }
 
-/// `KL(ours ‖ reference)` of the 30 × 30 histograms of (φ, ψ), bins empty in either left out.
-fn divergence(angles: &[[f64; 2]], reference: &Reference) -> f64 {
-    let mut counts = vec![vec![0.0; 30]; 30];
+/// Counts of (φ, ψ) in 30 × 30 bins, row by row.
+fn ramachandran(angles: &[[f64; 2]]) -> Vec<f64> {
+    let mut counts = vec![0.0; 900];
     for [phi, psi] in angles {
-        counts[bin(*phi, 30)][bin(*psi, 30)] += 1.0 / angles.len() as f64;
+        counts[30 * bin(*phi, 30) + bin(*psi, 30)] += 1.0;
     }
-    let pairs = counts
-        .iter()
-        .flatten()
-        .zip(reference.ramachandran.iter().flatten());
-    pairs
-        .filter(|(p, n)| **p > 0.0 && **n > 0.0)
-        .map(|(p, n)| p * (p * reference.frames / n).ln())
-        .sum()
+    counts
+}
+
+/// `KL(p ‖ q)` of two histograms, bins empty in either left out.
+fn divergence(p: &[f64], q: &[f64]) -> f64 {
+    let [n, m] = [p, q].map(|counts| counts.iter().sum::<f64>());
+    let pairs = p.iter().zip(q).filter(|(p, q)| **p > 0.0 && **q > 0.0);
+    pairs.map(|(p, q)| p / n * (p * m / (q * n)).ln()).sum()
 }
 
 fn compare(at: &AtTemperature, frames: &[f32], ladders: usize, reference: &Reference) {
@@ -119,15 +119,19 @@ fn compare(at: &AtTemperature, frames: &[f32], ladders: usize, reference: &Refer
         let one: Vec<f64> = angles.iter().map(|a| a[axis]).collect();
         assert!(sectors(&one, ladders, counts, reference) < 4.5);
     }
-    let first = &angles[..angles.len().min(25_000)];
-    let kl = divergence(first, reference);
-    println!("KL of (φ, ψ) with {} frames: {kl:.5}", first.len());
-    assert!(kl < 0.0114 + 4.0 * 0.0012, "{kl}");
+    // The floor is what two parts of our own frames differ by; the reference has more frames than
+    // the second part.
+    let half = angles.len() / 2;
+    let [first, second] = [&angles[..half], &angles[half..]].map(ramachandran);
+    let floor = divergence(&first, &second);
+    let kl = divergence(&first, &reference.ramachandran.concat());
+    println!("KL of (φ, ψ): {kl:.5} from the reference, {floor:.5} between our halves");
+    assert!(kl < 1.5 * floor, "{kl} {floor}");
 }
 
 /// Replica exchange at nine temperatures from 300 to 1200 K, of which 600 K is one.
 ///
-/// Some ten minutes of one core.
+/// Some three minutes of one core.
 #[test]
 #[ignore = "long; cargo test --release -p trade-targets --lib ensembles -- --ignored --nocapture"]
 fn replica_exchange_gives_the_reference_ensembles() -> Checked {
@@ -136,7 +140,7 @@ fn replica_exchange_gives_the_reference_ensembles() -> Checked {
         temperature: 300.0,
         replicas: 9,
         t_max: 1200.0,
-        ns: 64.0,
+        ns: 32.0,
         walkers: 16,
         equilibration_ps: 400.0,
         basin: Some(Basin::minor(topology.phi()[0])),
