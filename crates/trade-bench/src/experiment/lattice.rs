@@ -27,7 +27,7 @@ use trade_core::{
     train::{AdamConfig, AdaptiveConfig, AdaptiveRule, TrainConfig},
 };
 use trade_flows::{
-    FlowConfig,
+    FlowConfig, PreprocessConfig,
     lattice::{LatticePieces, physical_lattice_flow, published_lattice_flow},
 };
 use trade_targets::{TargetConfig, lattice::Phi4Config};
@@ -151,7 +151,7 @@ impl Sizes {
     fn flow(&self) -> FlowConfig {
         match self.preset {
             Preset::Paper => published_lattice_flow(SIDE, 1, false),
-            _ => physical_lattice_flow(SIDE, 1, LatticePieces::default()),
+            _ => physical(1, LatticePieces::default()),
         }
     }
 
@@ -290,6 +290,19 @@ impl Sizes {
     }
 }
 
+/// The flow with the physics built in, with `controls` control parameters. The couplings vary
+/// little in ratio: standardised, they reach the networks with a spread of order one.
+fn physical(controls: usize, pieces: LatticePieces) -> FlowConfig {
+    let (centre, scale) = (vec![0.27, 0.022], vec![0.03, 0.005]);
+    FlowConfig {
+        preprocess: PreprocessConfig::Standardise {
+            centre: centre[..controls].to_vec(),
+            scale: scale[..controls].to_vec(),
+        },
+        ..physical_lattice_flow(SIDE, controls, pieces)
+    }
+}
+
 fn plain(loss: LossConfig) -> ObjectiveConfig {
     ObjectiveConfig {
         loss,
@@ -317,10 +330,17 @@ pub(super) fn experiment(preset: Preset) -> Experiment {
         },
     };
     let whole = LatticePieces::default();
-    let physical = |pieces| physical_lattice_flow(SIDE, 1, pieces);
     let methods = vec![
-        main("nll", "NLL at κ = 0.25, 0.29 only", sizes.run(vec![sizes.nll()])),
-        main("reverse-kl", "reverse KL", sizes.run(vec![sizes.reverse_kl()])),
+        main(
+            "nll",
+            "NLL at κ = 0.25, 0.29 only",
+            sizes.run(vec![sizes.nll()]),
+        ),
+        main(
+            "reverse-kl",
+            "reverse KL",
+            sizes.run(vec![sizes.reverse_kl()]),
+        ),
         main(
             "reverse-kl-nll",
             "reverse KL + NLL",
@@ -338,38 +358,54 @@ pub(super) fn experiment(preset: Preset) -> Experiment {
             "TRADE, grid, published flow, circular padding",
             published_lattice_flow(SIDE, 1, true),
         ),
-        with_flow("physical-flow", "TRADE, grid, physical flow", physical(whole)),
+        with_flow(
+            "physical-flow",
+            "TRADE, grid, physical flow",
+            physical(1, whole),
+        ),
         with_flow(
             "no-whitening",
             "TRADE, grid, no whitening",
-            physical(LatticePieces {
-                whitening: false,
-                ..whole
-            }),
+            physical(
+                1,
+                LatticePieces {
+                    whitening: false,
+                    ..whole
+                },
+            ),
         ),
         with_flow(
             "no-zero-mode",
             "TRADE, grid, no spline of the zero mode",
-            physical(LatticePieces {
-                zero_mode: false,
-                ..whole
-            }),
+            physical(
+                1,
+                LatticePieces {
+                    zero_mode: false,
+                    ..whole
+                },
+            ),
         ),
         with_flow(
             "no-sign-symmetry",
             "TRADE, grid, no sign symmetry",
-            physical(LatticePieces {
-                sign_symmetric: false,
-                ..whole
-            }),
+            physical(
+                1,
+                LatticePieces {
+                    sign_symmetric: false,
+                    ..whole
+                },
+            ),
         ),
         with_flow(
             "no-checkerboards",
             "TRADE, grid, no couplings of sites",
-            physical(LatticePieces {
-                checkerboards: 0,
-                ..whole
-            }),
+            physical(
+                1,
+                LatticePieces {
+                    checkerboards: 0,
+                    ..whole
+                },
+            ),
         ),
     ];
     Experiment {

@@ -128,7 +128,10 @@ fn deviations(
         panel = with_methods(panel, findings, |m| {
             m.deviations(findings, quantity, correction)
         });
-        let ends = vec![findings.kappas[0], findings.kappas[findings.kappas.len() - 1]];
+        let ends = vec![
+            findings.kappas[0],
+            findings.kappas[findings.kappas.len() - 1],
+        ];
         for level in [-limit, 0.0, limit] {
             let dash = Mark::Line { dash: Dash::Dotted };
             panel = panel.with(Series::new(dash, ends.clone(), vec![level; 2], Colour::Ink));
@@ -193,7 +196,8 @@ fn acceptance(findings: &Findings) -> Plate {
         .with(data_rules(findings));
     let rate = with_methods(rate, findings, |m| {
         let at = m.at.iter();
-        at.map(|at| at.acceptance.map_or(NOTHING, exactly)).collect()
+        at.map(|at| at.acceptance.map_or(NOTHING, exactly))
+            .collect()
     });
     let time = Panel::new(kappa_axis(), Axis::log("τ / proposals"))
         .titled("Autocorrelation time")
@@ -226,7 +230,9 @@ fn free_energy(findings: &Findings) -> Plate {
     let mut error = Panel::new(kappa_axis(), Axis::new("flow − integral"))
         .titled("Difference")
         .with(data_rules(findings))
-        .with(Series::band(x.clone(), lower, errors.clone(), Colour::Ink).labelled("integral of HMC"));
+        .with(
+            Series::band(x.clone(), lower, errors.clone(), Colour::Ink).labelled("integral of HMC"),
+        );
     error = with_methods(error, findings, |m| m.free_energy_errors(findings));
     let zero = Series::line(x.clone(), vec![0.0; x.len()], Colour::Ink);
     error = error.with(zero);
@@ -286,7 +292,11 @@ fn pictures(findings: &Findings) -> Option<Plate> {
     let columns = [0, last / 2, last];
     let reference = |i: usize| &findings.reference[i].fields;
     let flow = |i: usize| &measured.at[i].fields;
-    let shown = || columns.iter().flat_map(|&i| reference(i).iter().chain(flow(i)));
+    let shown = || {
+        columns
+            .iter()
+            .flat_map(|&i| reference(i).iter().chain(flow(i)))
+    };
     let limit = shown()
         .flatten()
         .map(|phi| f64::from(phi.abs()))

@@ -156,7 +156,13 @@ pub(super) fn largest(values: impl IntoIterator<Item = f64>) -> f64 {
     values
         .into_iter()
         .map(f64::abs)
-        .reduce(|a, b| if a.is_nan() || b.is_nan() { f64::NAN } else { a.max(b) })
+        .reduce(|a, b| {
+            if a.is_nan() || b.is_nan() {
+                f64::NAN
+            } else {
+                a.max(b)
+            }
+        })
         .unwrap_or(f64::NAN)
 }
 

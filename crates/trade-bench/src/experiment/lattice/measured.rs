@@ -108,7 +108,14 @@ impl Measure<'_> {
     ) -> Result<AtCouplings> {
         let couplings = self.target.couplings(c)?;
         let samples = model::sample(flow, c, &Given::Nothing, self.samples, stream, device);
-        Ok(at(&self.target, c, couplings, &samples.x, &samples.log_prob, stream))
+        Ok(at(
+            &self.target,
+            c,
+            couplings,
+            &samples.x,
+            &samples.log_prob,
+            stream,
+        ))
     }
 }
 
@@ -198,7 +205,8 @@ fn is_finite(o: &Observables) -> bool {
         o.kappa_curvature,
     ];
     let all = all.iter().chain(&o.correlator);
-    all.into_iter().all(|e| e.value.is_finite() && e.error.is_finite())
+    all.into_iter()
+        .all(|e| e.value.is_finite() && e.error.is_finite())
 }
 
 #[cfg(test)]
@@ -269,7 +277,10 @@ mod tests {
         assert!((raw.value - variance).abs() < 4.5 * raw.error, "{raw:?}");
         for corrected in [found.weighted.unwrap(), found.chain.unwrap()] {
             let action = corrected.action;
-            assert!((action.value - 0.5).abs() < 4.5 * action.error, "{action:?}");
+            assert!(
+                (action.value - 0.5).abs() < 4.5 * action.error,
+                "{action:?}"
+            );
             assert!(raw.value - action.value > 10.0 * action.error);
         }
         assert!((0.5..0.99).contains(&found.acceptance.unwrap()));

@@ -19,10 +19,7 @@ pub(super) fn sections(findings: &Findings) -> Vec<Section> {
 }
 
 /// A row for each method.
-fn rows(
-    findings: &Findings,
-    cells: impl Fn(&MethodFindings) -> Vec<String>,
-) -> Vec<Vec<String>> {
+fn rows(findings: &Findings, cells: impl Fn(&MethodFindings) -> Vec<String>) -> Vec<Vec<String>> {
     let methods = findings.methods.iter();
     methods
         .map(|method| {
@@ -92,7 +89,9 @@ fn pulls(findings: &Findings) -> Section {
     ];
     let quantities = &QUANTITIES[..4];
     let names = columns.iter().flat_map(|(name, _)| {
-        let each = quantities.iter().map(move |q| format!("{}, {name}", q.symbol));
+        let each = quantities
+            .iter()
+            .map(move |q| format!("{}, {name}", q.symbol));
         each.chain([format!("rms, {name}")])
     });
     Section {
@@ -107,9 +106,9 @@ fn pulls(findings: &Findings) -> Section {
         header: header(names),
         rows: rows(findings, |method| {
             let cells = columns.iter().flat_map(|&(_, correction)| {
-                let each = quantities.iter().map(move |q| {
-                    method.spread(|m| largest(along(m, findings, q, correction)))
-                });
+                let each = quantities
+                    .iter()
+                    .map(move |q| method.spread(|m| largest(along(m, findings, q, correction))));
                 let all = method.spread(|m| {
                     let each = quantities.iter();
                     root_mean_square(each.flat_map(|q| along(m, findings, q, correction)))
@@ -137,7 +136,8 @@ fn efficiency(findings: &Findings) -> Section {
     let ess = |m: &Measured| m.at.iter().map(|at| at.ess).collect::<Vec<_>>();
     let rate = |m: &Measured| {
         let at = m.at.iter();
-        at.map(|at| at.acceptance.unwrap_or(0.0)).collect::<Vec<_>>()
+        at.map(|at| at.acceptance.unwrap_or(0.0))
+            .collect::<Vec<_>>()
     };
     let time = |m: &Measured| {
         let at = m.at.iter();
@@ -205,7 +205,10 @@ fn free_energy(findings: &Findings) -> Section {
 
 fn references(findings: &Findings) -> Section {
     let seconds: f64 = findings.reference.iter().map(|r| r.seconds).sum();
-    let samples = findings.reference.iter().map(|r| r.provenance.config.samples);
+    let samples = findings
+        .reference
+        .iter()
+        .map(|r| r.provenance.config.samples);
     let mut header = vec!["κ".to_string()];
     header.extend(QUANTITIES.iter().map(|q| q.symbol.to_string()));
     header.extend(["acceptance", "τ", "between samples", "τ left"].map(String::from));
@@ -220,10 +223,9 @@ fn references(findings: &Findings) -> Section {
         row.push(format!("{:.3}", from.acceptance));
         row.push(format!("{:.1}", largest(times.map(|tau| tau.value))));
         row.push(from.thinning.to_string());
-        row.push(
-            from.tau_samples
-                .map_or("–".into(), |tau| format!("{:.2} ± {:.2}", tau.value, tau.error)),
-        );
+        row.push(from.tau_samples.map_or("–".into(), |tau| {
+            format!("{:.2} ± {:.2}", tau.value, tau.error)
+        }));
         row
     });
     Section {
@@ -232,7 +234,10 @@ fn references(findings: &Findings) -> Section {
             "Hybrid Monte Carlo, {} decorrelated fields at each κ from {} chains; all of it took {seconds:.0} s. \
              Times are in trajectories, the last in samples (½ if they are independent).",
             samples.max().unwrap_or(0),
-            findings.reference.first().map_or(0, |r| r.provenance.config.chains)
+            findings
+                .reference
+                .first()
+                .map_or(0, |r| r.provenance.config.chains)
         ),
         header,
         rows: rows.collect(),
