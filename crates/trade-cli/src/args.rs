@@ -122,6 +122,8 @@ pub(crate) enum Command {
 
 #[derive(Subcommand)]
 pub(crate) enum SimulateCommand {
+    /// A small molecule, by Langevin dynamics at a temperature or replica exchange between several.
+    Molecule(MoleculeArgs),
     /// Decorrelated fields of the φ⁴ theory on a periodic square lattice, by hybrid Monte Carlo.
     Phi4 {
         /// The side of the lattice.
@@ -144,6 +146,63 @@ pub(crate) enum SimulateCommand {
         #[arg(short, long)]
         output: PathBuf,
     },
+}
+
+#[derive(clap::Args)]
+pub(crate) struct MoleculeArgs {
+    /// The force field: a System that OpenMM wrote as XML.
+    #[arg(long)]
+    pub(crate) system: PathBuf,
+    /// The atoms' names and the conformation to start from.
+    #[arg(long)]
+    pub(crate) pdb: PathBuf,
+    /// The temperature, K; with several replicas the lowest.
+    #[arg(long, value_name = "K")]
+    pub(crate) temperature: f64,
+    /// The time recorded at each temperature, by all walkers together.
+    #[arg(long)]
+    pub(crate) ns: f64,
+    /// How many temperatures exchange replicas.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) replicas: usize,
+    /// The highest temperature of several, K.
+    #[arg(long, value_name = "K", default_value_t = 1000.0)]
+    pub(crate) t_max: f64,
+    /// Independent walkers, or ladders of replicas. Times the replicas, best a multiple of 16.
+    #[arg(long, default_value_t = 16)]
+    pub(crate) walkers: usize,
+    /// The time each walker runs before recording, ps.
+    #[arg(long, value_name = "PS", default_value_t = 200.0)]
+    pub(crate) equilibration: f64,
+    /// The time between the frames of a walker, ps.
+    #[arg(long, value_name = "PS", default_value_t = 1.0)]
+    pub(crate) spacing: f64,
+    /// The time between attempts to exchange replicas, ps.
+    #[arg(long, value_name = "PS", default_value_t = 0.2)]
+    pub(crate) exchange: f64,
+    /// The time step, fs.
+    #[arg(long, value_name = "FS", default_value_t = 2.0)]
+    pub(crate) step: f64,
+    /// The friction, 1/ps.
+    #[arg(long, default_value_t = 1.0)]
+    pub(crate) friction: f64,
+    /// Leave out frames with a cis peptide bond.
+    #[arg(long)]
+    pub(crate) trans: bool,
+    /// Go on from the checkpoint of an interrupted simulation, if there is one.
+    #[arg(long)]
+    pub(crate) resume: bool,
+    /// Seconds between checkpoints.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    pub(crate) checkpoint_every: u64,
+    /// Also write the frames at the lowest temperature as a trajectory: .dcd or .pdb.
+    #[arg(long)]
+    pub(crate) trajectory: Option<PathBuf>,
+    /// The npy file to write, of shape (frames, atoms, 3), in nm; with several replicas one for each
+    /// temperature, named after it. The provenance goes beside it as json. A file of the same
+    /// settings is kept.
+    #[arg(short, long)]
+    pub(crate) output: PathBuf,
 }
 
 #[derive(Subcommand)]

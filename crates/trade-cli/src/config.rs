@@ -125,7 +125,8 @@ impl LossConfig {
 #[serde(deny_unknown_fields, default)]
 pub struct EvaluateConfig {
     /// The conditions, each a list in the order of the target's control parameters; if empty, ten
-    /// over the range of a single parameter, or the base conditions.
+    /// over the range of a single parameter, or the base conditions if there are several parameters
+    /// or no known density.
     pub conditions: Vec<Vec<f64>>,
     /// Flow samples per condition, for ESS and `log Z`.
     pub samples: usize,

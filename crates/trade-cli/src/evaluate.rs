@@ -126,7 +126,10 @@ impl Action for Evaluate {
         let target = config.target.init()?;
         let names = controls(&target);
         let mut at = Vec::new();
-        for (i, c) in conditions(&config, &names)?.into_iter().enumerate() {
+        for (i, c) in conditions(&config, &target, &names)?
+            .into_iter()
+            .enumerate()
+        {
             let stream = &mut Stream::new(self.seed, i as u64);
             at.push(if target.contexts() > 0 {
                 observations::measure(&flow, &target, &config, &c, stream, &device)?
@@ -158,7 +161,11 @@ impl Action for Evaluate {
 }
 
 /// The conditions to evaluate at.
-fn conditions(config: &RunConfig, names: &[String]) -> Result<Vec<Vec<f64>>> {
+fn conditions(
+    config: &RunConfig,
+    target: &trade_targets::AnyTarget,
+    names: &[String],
+) -> Result<Vec<Vec<f64>>> {
     let wanted = &config.evaluate.conditions;
     if let Some(bad) = wanted
         .iter()
@@ -174,7 +181,8 @@ fn conditions(config: &RunConfig, names: &[String]) -> Result<Vec<Vec<f64>>> {
         return Ok(wanted.clone());
     }
     let ranges = config.ranges(names)?;
-    if let [(low, high)] = ranges[..] {
+    // Without a density nothing can be measured where there are no data.
+    if let ([(low, high)], true) = (&ranges[..], target.is_known()) {
         return Ok((0..10)
             .map(|i| vec![low + (high - low) * f64::from(i) / 9.0])
             .collect());

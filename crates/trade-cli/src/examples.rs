@@ -148,7 +148,7 @@ pub fn named(name: &str) -> Option<RunConfig> {
                 rule: AdaptiveRule::Relative(0.355),
                 ..AdaptiveConfig::default()
             });
-            config.train.adam.clip_norm = Some(10.0);
+            config.train.adam.clip_norm = Some(3.0);
             config
         }
         _ => return None,

@@ -2,7 +2,7 @@
 
 mod args;
 
-use std::{fmt::Write as _, io::Write as _, process::ExitCode};
+use std::{fmt::Write as _, io::Write as _, process::ExitCode, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use clap::{CommandFactory, Parser};
@@ -14,12 +14,12 @@ use trade_cli::{
     free_energy::FreeEnergy,
     run::RunFolder,
     sample::{LogProb, Sample},
-    simulate::phi4::SimulatePhi4,
+    simulate::{molecule::SimulateMolecule, phi4::SimulatePhi4},
     train::{self, Train},
 };
-use trade_targets::lattice::SimulateConfig;
+use trade_targets::{lattice::SimulateConfig, molecule::dynamics};
 
-use args::{Args, Command, ConfigCommand, SimulateCommand};
+use args::{Args, Command, ConfigCommand, MoleculeArgs, SimulateCommand};
 
 fn main() -> ExitCode {
     match run(Args::parse()) {
@@ -155,6 +155,15 @@ fn run(args: Args) -> Result<()> {
             }
         }
         Command::Simulate { what } => match what {
+            SimulateCommand::Molecule(typed) => {
+                let simulated = molecule(typed, seed).run(|message| say(vec![message]))?;
+                say(simulated.messages());
+                if args.quiet {
+                    Ok(())
+                } else {
+                    print(&simulated.table())
+                }
+            }
             SimulateCommand::Phi4 {
                 l,
                 kappa,
@@ -207,6 +216,34 @@ fn run(args: Args) -> Result<()> {
             clap_complete::generate(shell, &mut Args::command(), "trade", &mut text);
             print(&String::from_utf8_lossy(&text))
         }
+    }
+}
+
+/// What was typed after `simulate molecule`.
+fn molecule(typed: MoleculeArgs, seed: u64) -> SimulateMolecule {
+    SimulateMolecule {
+        config: dynamics::SimulateConfig {
+            temperature: typed.temperature,
+            replicas: typed.replicas,
+            t_max: typed.t_max,
+            ns: typed.ns,
+            walkers: typed.walkers,
+            equilibration_ps: typed.equilibration,
+            spacing_ps: typed.spacing,
+            exchange_ps: typed.exchange,
+            step_fs: typed.step,
+            friction: typed.friction,
+            seed,
+            basin: None,
+            trans: Vec::new(),
+        },
+        system: typed.system,
+        pdb: typed.pdb,
+        trans: typed.trans,
+        resume: typed.resume,
+        checkpoint_every: Duration::from_secs(typed.checkpoint_every),
+        trajectory: typed.trajectory,
+        output: typed.output,
     }
 }
 

@@ -15,7 +15,7 @@ use trade_core::{
         Clip, LogVariance, LogVarianceConfig, Nll, NllConfig, Objective, Problem, ReverseKl,
         ReverseKlConfig, ReweightedNll, ReweightedNllConfig, Robust, StepContext, Term,
         trade::{
-            EnergyOrigin, SampleOrigin, TradeConfig, TradeContinuous, TradeContinuousConfig,
+            Blur, EnergyOrigin, SampleOrigin, TradeConfig, TradeContinuous, TradeContinuousConfig,
             TradeGrid, TradeGridConfig,
         },
     },
@@ -199,6 +199,52 @@ fn a_wrong_model_is_seen() {
         &model,
     ));
     assert!(loss > 0.16 / 1.5_f64.powi(2) * 0.5, "{loss}");
+}
+
+#[test]
+fn residuals_along_the_logarithm_and_widths_by_the_root_scale_with_the_condition() {
+    let model = Model::new(false, [0.0; DIM], [0.6; DIM], [0.0; DIM], [1.0; DIM]);
+    let c = first_condition();
+    assert!((c - 1.0).abs() > 0.2, "{c}");
+    let loss = |logarithmic, blur| {
+        let config = TradeConfig {
+            logarithmic,
+            blur,
+            ..squared()
+        };
+        number(&first(
+            continuous(fresh(config, 4096), Bath::default()),
+            &model,
+        ))
+    };
+    let assert_same = |a: f64, b: f64| assert!((a / b - 1.0).abs() < 1e-4, "{a} {b}");
+    let none = Blur::default();
+    // c ∂_c = ∂_{log c}, squared.
+    assert_same(loss(true, none), c * c * loss(false, none));
+    let of_width = |width| Blur { width, ..none };
+    let wider = Blur {
+        scale_by_root: true,
+        ..of_width(0.5)
+    };
+    let narrower = Blur {
+        scale_by_inverse_root: true,
+        ..of_width(0.5)
+    };
+    assert_same(loss(false, wider), loss(false, of_width(0.5 * c.sqrt())));
+    assert_same(loss(false, narrower), loss(false, of_width(0.5 / c.sqrt())));
+    assert!((loss(false, narrower) / loss(false, none) - 1.0).abs() > 0.01);
+    let both = TradeConfig {
+        blur: Blur {
+            scale_by_root: true,
+            ..narrower
+        },
+        ..squared()
+    };
+    let error = both.validate("trade").unwrap_err().to_string();
+    assert!(
+        error.contains("trade.blur.scale_by_inverse_root"),
+        "{error}"
+    );
 }
 
 #[test]

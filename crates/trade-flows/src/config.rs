@@ -8,7 +8,7 @@ use trade_core::{Error, Result, random::Stream};
 use crate::{
     Flow,
     base::BaseVariance,
-    layer::{LayerConfig, Widths},
+    layer::{ActNorm, LayerConfig, Widths},
     preprocess::PreprocessConfig,
 };
 
@@ -35,7 +35,8 @@ pub struct FlowConfig {
     /// The number of control parameters.
     #[serde(default = "one")]
     pub controls: usize,
-    /// The width of the context; 0 without one.
+    /// The width of the context; 0 without one. It is scaled to mean 0 and deviation 1 over the
+    /// first batch, and on from there as it is learned.
     #[serde(default)]
     pub context: usize,
     /// Auxiliary noise dimensions, `N(0, σ²(c))` like the base (METHOD §6, TSF).
@@ -134,6 +135,7 @@ impl FlowConfig {
             .collect();
         Ok(Flow {
             preprocess,
+            observation: (self.context > 0).then(|| ActNorm::init(self.context, device)),
             layers,
             base: self.base,
             dim: self.dim,

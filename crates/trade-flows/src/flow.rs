@@ -9,7 +9,7 @@ use trade_core::{Condition, Density, Dual};
 use crate::{
     FlowBackend,
     base::BaseVariance,
-    layer::Layer,
+    layer::{ActNorm, Layer},
     preprocess::Preprocess,
     transform::{Features, Transform},
 };
@@ -18,6 +18,8 @@ use crate::{
 #[derive(Module, Debug)]
 pub struct Flow<B: Backend> {
     pub(crate) preprocess: Preprocess<B>,
+    /// Scales the context.
+    pub(crate) observation: Option<ActNorm<B>>,
     pub(crate) layers: Vec<Layer<B>>,
     #[module(skip)]
     pub(crate) base: BaseVariance,
@@ -33,7 +35,10 @@ impl<B: FlowBackend> Flow<B> {
         Features {
             control: condition.control.clone(),
             embedded: self.preprocess.forward(condition.control.clone()),
-            context: condition.context.clone(),
+            context: condition.context.clone().map(|y| match &self.observation {
+                Some(norm) => norm.scale(y),
+                None => y,
+            }),
         }
     }
 
@@ -117,6 +122,9 @@ impl<B: FlowBackend> Density<B> for Flow<B> {
     }
 
     fn initialised(mut self, x: Tensor<B, 2>, condition: &Condition<B>) -> Self {
+        if let (Some(norm), Some(y)) = (self.observation.take(), &condition.context) {
+            self.observation = Some(norm.initialised(y));
+        }
         let features = self.features(condition);
         let (mut z, _) = self.augment(x, &condition.control);
         self.layers = self

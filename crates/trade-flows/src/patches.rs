@@ -84,6 +84,25 @@ impl Patches {
         self
     }
 
+    /// The same for pairs of fields whose sites alternate: two inputs and two outputs for each,
+    /// and those of one field see those of the same field.
+    #[must_use]
+    pub fn of_pairs(&self) -> Self {
+        let row = |row: &Vec<Option<usize>>, field: usize| {
+            let of_field = |site: &Option<usize>| site.map(|site| 2 * site + field);
+            row.iter().map(of_field).collect()
+        };
+        Self {
+            inputs: 2 * self.inputs,
+            outputs: 2 * self.outputs,
+            table: self
+                .table
+                .iter()
+                .flat_map(|taps| [row(taps, 0), row(taps, 1)])
+                .collect(),
+        }
+    }
+
     /// The number of input sites.
     pub fn inputs(&self) -> usize {
         self.inputs
@@ -142,13 +161,26 @@ mod tests {
             (0..16).filter(|x| (x / 4 + x % 4) % 2 == parity).collect()
         };
         let patches = Patches::new(4, 3, Padding::Circular, &colour(1), &colour(0));
-        assert_eq!((patches.inputs(), patches.outputs(), patches.taps()), (8, 8, 4));
+        assert_eq!(
+            (patches.inputs(), patches.outputs(), patches.taps()),
+            (8, 8, 4)
+        );
         // Site (0, 0) sees (3, 0), (0, 3), (0, 1), (1, 0).
-        let numbers: Vec<usize> = patches.rows().next().unwrap().iter().flatten().map(|i| colour(1)[*i]).collect();
+        let numbers: Vec<usize> = patches
+            .rows()
+            .next()
+            .unwrap()
+            .iter()
+            .flatten()
+            .map(|i| colour(1)[*i])
+            .collect();
         assert_eq!(numbers, [12, 3, 1, 4]);
         let marked = patches.with_input(|output| output == 1);
         assert_eq!((marked.inputs(), marked.taps()), (9, 5));
         assert_eq!(marked.rows().nth(1).unwrap()[4], Some(8));
         assert_eq!(marked.rows().next().unwrap()[4], None);
+        let pairs = marked.of_pairs();
+        assert_eq!((pairs.inputs(), pairs.outputs()), (18, 16));
+        assert_eq!(pairs.rows().nth(3).unwrap()[4], Some(17));
     }
 }

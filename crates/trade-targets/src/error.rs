@@ -53,6 +53,16 @@ pub enum Error {
         /// The shape that came.
         found: String,
     },
+    /// A number lies where it cannot.
+    #[error("{what}: expected {expected}, found {found}")]
+    Value {
+        /// Which number.
+        what: String,
+        /// What it should be, in words.
+        expected: String,
+        /// What it is.
+        found: f64,
+    },
     /// A quantity is not known exactly, or a quadrature did not reach its tolerance.
     #[error("{quantity} is not known exactly: {reason}")]
     Inexact {

@@ -82,12 +82,12 @@ impl Sizes {
             },
             Preset::Desktop => Self {
                 preset,
-                steps: 2000,
+                steps: 2500,
                 samples: 40_000,
-                batch: 256,
-                trade_batch: 256,
+                batch: 128,
+                trade_batch: 128,
                 grid_points: 41,
-                expectation_samples: 512,
+                expectation_samples: 256,
                 expectation_every: 200,
                 evaluation: 10_000,
                 kappas: 21,
@@ -179,7 +179,7 @@ impl Sizes {
                 ..OneCycle::default()
             }),
             adam: AdamConfig {
-                clip_norm: Some(10.0),
+                clip_norm: Some(3.0),
                 ..AdamConfig::default()
             },
             ..TrainConfig::default()
@@ -209,7 +209,7 @@ impl Sizes {
         TradeConfig {
             blur: Blur {
                 width: 0.38,
-                scale_by_root: false,
+                ..Blur::default()
             },
             symmetrise: true,
             penalty: Robust::Huber(6.87),
@@ -219,24 +219,14 @@ impl Sizes {
 
     /// The likelihood with a TRADE term, whose weight follows the gradients of both.
     fn trade(&self, loss: LossConfig) -> RunConfig {
-        let (weight, adaptive) = if self.preset == Preset::Paper {
-            // It begins at epoch 20 of 400.
-            let weight = Ramp {
-                before: Some(0.0),
-                pct_start: 0.05,
-                ..Ramp::constant(1.0)
-            };
-            (weight, 0.355)
-        } else {
-            let weight = Ramp {
-                before: Some(0.0),
-                pct_start: 0.05,
-                ..Ramp::constant(1.0)
-            };
-            (weight, 0.355)
+        // It begins at epoch 20 of 400.
+        let weight = Ramp {
+            before: Some(0.0),
+            pct_start: 0.05,
+            ..Ramp::constant(1.0)
         };
         let adaptive = AdaptiveConfig {
-            rule: AdaptiveRule::Relative(adaptive),
+            rule: AdaptiveRule::Relative(0.355),
             initial: 1e-3,
             ..AdaptiveConfig::default()
         };

@@ -1,8 +1,10 @@
 //! The paper's experiments, one a file.
 
+mod gmm;
 mod lattice;
 mod multi_well;
 mod study;
+mod two_moons;
 
 use std::{str::FromStr, sync::Arc};
 
@@ -82,7 +84,7 @@ pub struct Experiment {
 }
 
 /// The names of all experiments.
-pub const NAMES: [&str; 3] = ["multi-well", "lattice", "lattice-plane"];
+pub const NAMES: [&str; 5] = ["multi-well", "two-moons", "gmm", "lattice", "lattice-plane"];
 
 /// An experiment by name.
 ///
@@ -91,6 +93,8 @@ pub const NAMES: [&str; 3] = ["multi-well", "lattice", "lattice-plane"];
 pub fn named(name: &str, preset: Preset) -> Result<Experiment> {
     match name {
         "multi-well" => Ok(multi_well::experiment(preset)),
+        "two-moons" => Ok(two_moons::experiment(preset)),
+        "gmm" => Ok(gmm::experiment(preset)),
         "lattice" => Ok(lattice::experiment(preset)),
         "lattice-plane" => Ok(lattice::plane(preset)),
         _ => bail!("unknown experiment `{name}`; expected {}", NAMES.join(", ")),

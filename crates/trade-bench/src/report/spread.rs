@@ -6,12 +6,12 @@ use crate::figure::scientific;
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Spread {
     /// Mean over the seeds whose value is finite; NaN if there is none.
-    pub mean: f64,
+    pub(crate) mean: f64,
     /// Sample standard deviation (`n − 1`); none under two finite values.
-    pub std: Option<f64>,
+    pub(crate) std: Option<f64>,
     /// Seeds with a finite value, and all seeds.
-    pub finite: usize,
-    pub seeds: usize,
+    pub(crate) finite: usize,
+    pub(crate) seeds: usize,
 }
 
 impl Spread {

@@ -91,6 +91,12 @@ where
                 "an augmented flow knows a bound of its density only, and no weights follow from it",
             ));
         }
+        if self.data.contexts() > 0 {
+            return Err(Error::setting(
+                "objectives.reweighted_nll",
+                "each observation has a normaliser of its own, which one sample of it does not give",
+            ));
+        }
         let rows = self
             .order
             .next(self.config.batch, self.data.len(), step.streams.seed());

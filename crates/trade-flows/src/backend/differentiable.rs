@@ -195,8 +195,7 @@ impl<B: FlowBackend> Backward<B, 2> for ConvolveStep<B> {
     fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
         let grad = grads.consume::<B>(&ops.node);
         let (patches, x, weight) = ops.state;
-        let (grad_x, grad_weight) =
-            kernels_of::<B>().convolve_backward(&patches, x, weight, grad);
+        let (grad_x, grad_weight) = kernels_of::<B>().convolve_backward(&patches, x, weight, grad);
         let parents = ops.parents.map(|node| node.map(|node| node.id));
         register::<B>(grads, parents, [grad_x, grad_weight]);
     }

@@ -102,8 +102,9 @@ pub trait FlowBackend: Backend {
         weight: Tensor<Self, 2>,
     ) -> Stacked<Self> {
         match Self::kernels() {
-            Some(kernels) => x
-                .map_tensor(|x, _| wrap(kernels.convolve(patches, unwrap(x), unwrap(weight)))),
+            Some(kernels) => {
+                x.map_tensor(|x, _| wrap(kernels.convolve(patches, unwrap(x), unwrap(weight))))
+            }
             None => reference_convolve(patches, x, weight),
         }
     }

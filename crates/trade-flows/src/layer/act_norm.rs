@@ -49,6 +49,12 @@ impl<B: Backend> ActNorm<B> {
         }
     }
 
+    /// `x e^s + t` without derivatives in `x`, `[n, d]`.
+    pub(crate) fn scale(&self, x: Tensor<B, 2>) -> Tensor<B, 2> {
+        let scale = self.log_scale.val().exp().unsqueeze_dim::<2>(0);
+        x * scale + self.shift.val().unsqueeze_dim::<2>(0)
+    }
+
     /// One row an entry or site: `[n, d]` → `[n · d/width, width]`.
     fn rows(&self, x: Dual<B, 2>) -> Dual<B, 2> {
         let ([n, d], [width]) = (x.dims(), self.log_scale.dims());

@@ -1,6 +1,6 @@
 //! Settings of layers that make no sense, found before a layer is built.
 
-use super::{Grid, LayerConfig, Mixing, Widths};
+use super::{Grid, LayerConfig, Mixing, Support, Widths};
 use crate::spline::RqsShape;
 
 impl LayerConfig {
@@ -32,7 +32,9 @@ impl LayerConfig {
                         sorted.sort_unstable();
                         sorted.into_iter().eq(0..dim)
                     }
-                    Mixing::Matrix(rows) => rows.len() == dim && rows.iter().all(|r| r.len() == dim),
+                    Mixing::Matrix(rows) => {
+                        rows.len() == dim && rows.iter().all(|r| r.len() == dim)
+                    }
                 };
                 if !fits {
                     return refused(
@@ -72,6 +74,20 @@ impl LayerConfig {
                 .check(widths)
                 .map_err(|(field, reason)| (format!("given_zero_mode.{field}"), reason)),
             Self::ConvCoupling(config) => config.check(widths).map_err(below("conv_coupling")),
+            Self::Support(supports) => {
+                if supports.len() != dim {
+                    let found = supports.len();
+                    return refused("support", &format!("needs {dim} entries, found {found}"));
+                }
+                let empty = supports.iter().any(|support| {
+                    matches!(support, Support::Interval { low, high }
+                        if !(low < high && (high - low).is_finite()))
+                });
+                if empty {
+                    return refused("support", "an interval needs low < high");
+                }
+                Ok(())
+            }
             Self::AffineCoupling(_)
             | Self::ActNorm
             | Self::Permutation(_)
@@ -82,7 +98,10 @@ impl LayerConfig {
 
 fn grid_fits(layer: &str, grid: Grid, dim: usize) -> Result<(), (String, String)> {
     if grid.dim() == 0 {
-        return Err((layer.into(), "a grid has at least one site and channel".into()));
+        return Err((
+            layer.into(),
+            "a grid has at least one site and channel".into(),
+        ));
     }
     grid.check(dim).map_err(|reason| (layer.into(), reason))
 }

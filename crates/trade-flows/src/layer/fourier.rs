@@ -79,7 +79,12 @@ mod tests {
             }
             let constant = 1.0 / side as f64;
             assert!(basis.modes[0].iter().all(|v| (v - constant).abs() < 1e-14));
-            assert!(basis.cosines.windows(2).all(|pair| pair[0] >= pair[1] - 1e-9));
+            assert!(
+                basis
+                    .cosines
+                    .windows(2)
+                    .all(|pair| pair[0] >= pair[1] - 1e-9)
+            );
         }
     }
 }

@@ -13,6 +13,7 @@ mod mode_layer;
 mod permutation;
 mod rqs_coupling;
 mod soft_clamp;
+mod support;
 mod zero_mode_spline;
 
 use burn::{module::Module, tensor::backend::Backend};
@@ -31,6 +32,7 @@ pub use mode_layer::{ModeLayer, ModeLayerConfig};
 pub use permutation::{Mixing, Permutation, PermutationKind};
 pub use rqs_coupling::{RqsCoupling, RqsCouplingConfig};
 pub use soft_clamp::SoftClamp;
+pub use support::{Support, Supports};
 pub use zero_mode_spline::{ZeroModeSpline, ZeroModeSplineConfig};
 
 use crate::{
@@ -100,6 +102,8 @@ pub enum LayerConfig {
     FixedPermutation(Mixing),
     /// See [`ConditionalAffine`].
     ConditionalAffine(ConditionalAffineConfig),
+    /// See [`Supports`]: one for each entry of the state, as the first layer.
+    Support(Vec<Support>),
 }
 
 impl LayerConfig {
@@ -122,13 +126,12 @@ impl LayerConfig {
             Self::Permutation(kind) => mix(Mixing::draw(*kind, widths.dim, stream)),
             Self::ChannelPermutation(grid) => mix(Mixing::Order(grid.channel_order(stream))),
             Self::SpaceToDepth(grid) => mix(Mixing::Order(grid.space_to_depth())),
-            Self::FourierModes(grid) => {
-                mix(Mixing::Matrix(FourierBasis::new(grid.side).columns()))
-            }
+            Self::FourierModes(grid) => mix(Mixing::Matrix(FourierBasis::new(grid.side).columns())),
             Self::FixedPermutation(mixing) => mix(mixing.clone()),
             Self::ConditionalAffine(config) => {
                 Layer::ConditionalAffine(config.init(widths, device, stream))
             }
+            Self::Support(supports) => Layer::Support(Supports::new(supports.clone())),
             Self::FourierWhitening(config) => {
                 Layer::FourierWhitening(config.init(widths, device, stream))
             }
@@ -170,6 +173,8 @@ pub enum Layer<B: Backend> {
     Permutation(Permutation<B>),
     /// See [`ConditionalAffine`].
     ConditionalAffine(ConditionalAffine<B>),
+    /// See [`Supports`].
+    Support(Supports),
     /// See [`ConvCoupling`].
     ConvCoupling(ConvCoupling<B>),
     /// See [`FourierWhitening`].
@@ -188,6 +193,7 @@ impl<B: FlowBackend> Layer<B> {
             Self::ActNorm(layer) => layer,
             Self::Permutation(layer) => layer,
             Self::ConditionalAffine(layer) => layer,
+            Self::Support(layer) => layer,
             Self::ConvCoupling(layer) => layer,
             Self::FourierWhitening(layer) => layer,
             Self::ZeroModeSpline(layer) => layer,

@@ -121,7 +121,11 @@ fn determinant(rows: &[Vec<f64>]) -> f64 {
     det
 }
 
-pub(super) fn matrix_tensor<B: Backend>(rows: &[Vec<f64>], device: &B::Device, dtype: DType) -> Tensor<B, 2> {
+pub(super) fn matrix_tensor<B: Backend>(
+    rows: &[Vec<f64>],
+    device: &B::Device,
+    dtype: DType,
+) -> Tensor<B, 2> {
     Tensor::from_data(
         TensorData::new(rows.concat(), [rows.len(), rows.len()]),
         (device, dtype),

@@ -3,15 +3,19 @@
 //! [`System`] holds the parameters that OpenMM wrote to XML, [`PotentialEnergy`] evaluates them
 //! with analytic forces, for one replica or several side by side, and [`Topology`] names the atoms.
 //! [`ZMatrix`] maps Cartesian to internal coordinates and back with the exact log-determinant, and
-//! [`InternalScaling`] turns the free ones into the numbers a flow works on. Lengths are nm,
+//! [`InternalScaling`] turns the free ones into the numbers a flow works on. [`dynamics`] simulates
+//! the molecule at a temperature or at a ladder of them. Lengths are nm,
 //! energies kJ/mol, angles rad.
 
 #![expect(clippy::inline_always, reason = "see `dispatch::Job`")]
 #![allow(clippy::needless_range_loop)] // lanes and axes are walked by index in lockstep
 
+mod backbone;
 mod bonded;
 mod born;
+mod dcd;
 mod dispatch;
+pub mod dynamics;
 mod elementary;
 mod energy;
 mod internal;
@@ -22,13 +26,15 @@ mod scalar;
 mod scaling;
 mod system;
 mod topology;
+mod trajectory;
 mod xml;
 mod zmatrix;
 
+pub use dcd::{read_dcd, write_dcd};
 pub use dispatch::{Job, widest};
 pub use energy::{EnergyTerms, PotentialEnergy, Workspace};
 pub use internal::InternalCoordinates;
-pub use lanes::Lanes;
+pub use lanes::{Lanes, SideBySide};
 pub use nonbonded::COULOMB;
 pub use scalar::Scalar;
 pub use scaling::InternalScaling;
@@ -37,6 +43,7 @@ pub use system::{
     NonbondedParticle, System, Torsion,
 };
 pub use topology::{Atom, Topology};
+pub use trajectory::write_pdb;
 pub use zmatrix::{ZMatrix, ZMatrixRow};
 
 #[cfg(test)]

@@ -74,11 +74,11 @@ impl SimulatedPosterior {
         for (row, values) in theta.chunks(d).enumerate() {
             for (k, (prior, &value)) in self.config.prior.iter().zip(values).enumerate() {
                 if !prior.contains(value) {
-                    return Err(Error::shape(
-                        format!("parameter {k} of row {row}"),
-                        prior.support(),
-                        value.to_string(),
-                    ));
+                    return Err(Error::Value {
+                        what: format!("parameter {k} of row {row}"),
+                        expected: prior.support(),
+                        found: value,
+                    });
                 }
             }
         }

@@ -56,6 +56,8 @@ pub struct Blur {
     pub width: f64,
     /// Whether the width is `σ √c` of the first control parameter, a temperature.
     pub scale_by_root: bool,
+    /// Whether the width is `σ/√c` of the first control parameter, an inverse temperature or a power.
+    pub scale_by_inverse_root: bool,
 }
 
 /// What both modes of the TRADE loss share.
@@ -70,6 +72,9 @@ pub struct TradeConfig {
     pub blur: Blur,
     /// Whether evaluation points are moved by random symmetries of the target.
     pub symmetrise: bool,
+    /// Whether the residual is that of `c ∂_c = ∂_{log c}` in the place of `∂_c`, for positive
+    /// parameters: errors then count alike over a range of several octaves.
+    pub logarithmic: bool,
     /// The penalty on the residual.
     pub penalty: Robust,
     /// Limits on the loss of one point.
@@ -85,6 +90,7 @@ impl Default for TradeConfig {
             points: SampleOrigin::default(),
             blur: Blur::default(),
             symmetrise: false,
+            logarithmic: false,
             penalty: Robust::SmoothL1(5e-4),
             clip: Clip::default(),
             direction: DirectionMode::default(),
@@ -102,6 +108,13 @@ impl TradeConfig {
         if !(self.blur.width >= 0.0 && self.blur.width.is_finite()) {
             let reason = format!("must not be negative, found {}", self.blur.width);
             return Err(Error::setting(format!("{field}.blur.width"), reason));
+        }
+        if self.blur.scale_by_root && self.blur.scale_by_inverse_root {
+            let reason = "the width goes with the root or with its inverse, not with both";
+            return Err(Error::setting(
+                format!("{field}.blur.scale_by_inverse_root"),
+                reason,
+            ));
         }
         Ok(())
     }

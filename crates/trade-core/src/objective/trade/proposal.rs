@@ -118,8 +118,11 @@ pub(super) fn move_points<B: Backend, T: Target<B>>(
     }
     let noise: Tensor<B, 2> = upload(stream.normal(n * d), d, &x.device());
     let noise = noise.mul_scalar(blur.width);
+    let root = || control.clone().narrow(1, 0, 1).sqrt();
     if blur.scale_by_root {
-        x + noise * control.clone().narrow(1, 0, 1).sqrt()
+        x + noise * root()
+    } else if blur.scale_by_inverse_root {
+        x + noise / root()
     } else {
         x + noise
     }

@@ -54,6 +54,11 @@ where
             .collect()
     };
     let v: Tensor<B::InnerBackend, 2> = crate::dataset::upload(v, k, step.device);
+    let v = if config.logarithmic {
+        v * control.clone()
+    } else {
+        v
+    };
     let wanted = ((score.score - expectation) * v.clone())
         .sum_dim(1)
         .squeeze_dim::<1>(1);

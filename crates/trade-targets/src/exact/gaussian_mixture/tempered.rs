@@ -25,6 +25,11 @@ pub struct TemperedMixture {
 }
 
 impl TemperedMixture {
+    /// The power.
+    pub fn beta(&self) -> f64 {
+        self.beta
+    }
+
     /// The table of a two-dimensional mixture, whose nodes serve any other integral.
     pub fn plane(&self) -> Option<&Plane> {
         if let Table::Plane(plane) = &self.table {

@@ -1,0 +1,188 @@
+//! From bounded quantities to real numbers.
+
+use burn::module::Module;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use trade_core::Dual;
+
+use crate::{
+    FlowBackend,
+    transform::{Features, Transform},
+};
+
+/// The closest that the share of an interval may come to its ends: single precision resolves no
+/// more there.
+const MARGIN: f64 = 1e-6;
+
+/// Where an entry of the state may lie.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Support {
+    /// Anywhere.
+    Real,
+    /// Above zero.
+    Positive,
+    /// Between two numbers.
+    Interval {
+        /// The lower end.
+        low: f64,
+        /// The upper end.
+        high: f64,
+    },
+}
+
+impl Support {
+    /// To the reals, and the log determinant; both `[n, 1]`.
+    fn forward<B: FlowBackend>(self, x: Dual<B, 2>) -> (Dual<B, 2>, Dual<B, 2>) {
+        match self {
+            Self::Real => {
+                let [n, _] = x.dims();
+                let zeros = x.zeros([n, 1]);
+                (x, zeros)
+            }
+            Self::Positive => {
+                let z = x.clamp(f64::from(f32::MIN_POSITIVE), f64::MAX).log();
+                (z.clone(), -z)
+            }
+            Self::Interval { low, high } => {
+                let width = high - low;
+                let share = x.add_scalar(-low).mul_scalar(1.0 / width);
+                let share = share.clamp(MARGIN, 1.0 - MARGIN);
+                let rest = share.clone().mul_scalar(-1.0).add_scalar(1.0);
+                let (log_share, log_rest) = (share.log(), rest.log());
+                let log_det = -(log_share.clone() + log_rest.clone());
+                (log_share - log_rest, log_det.add_scalar(-width.ln()))
+            }
+        }
+    }
+
+    /// From the reals.
+    fn inverse<B: FlowBackend>(self, z: Dual<B, 2>) -> (Dual<B, 2>, Dual<B, 2>) {
+        match self {
+            Self::Real => {
+                let [n, _] = z.dims();
+                let zeros = z.zeros([n, 1]);
+                (z, zeros)
+            }
+            Self::Positive => (z.clone().exp(), z),
+            Self::Interval { low, high } => {
+                let width = high - low;
+                let share = z.sigmoid().clamp(MARGIN, 1.0 - MARGIN);
+                let rest = share.clone().mul_scalar(-1.0).add_scalar(1.0);
+                let log_det = share.clone().log() + rest.log();
+                (
+                    share.mul_scalar(width).add_scalar(low),
+                    log_det.add_scalar(width.ln()),
+                )
+            }
+        }
+    }
+}
+
+/// Takes each entry of the state from its [`Support`] to the reals: as it is, by `log x`, or by
+/// `log(u/(1 − u))` with the share `u` of the interval. What the flow samples then never leaves the
+/// supports. Nothing is learned. Shares nearer than `1e−6` to an end are taken for that.
+#[derive(Module, Debug, Clone)]
+pub struct Supports {
+    #[module(skip)]
+    supports: Vec<Support>,
+}
+
+impl Supports {
+    pub(crate) fn new(supports: Vec<Support>) -> Self {
+        Self { supports }
+    }
+
+    fn each<B: FlowBackend>(
+        &self,
+        x: Dual<B, 2>,
+        map: impl Fn(Support, Dual<B, 2>) -> (Dual<B, 2>, Dual<B, 2>),
+    ) -> (Dual<B, 2>, Dual<B, 1>) {
+        let (columns, log_dets): (Vec<_>, Vec<_>) = self
+            .supports
+            .iter()
+            .enumerate()
+            .map(|(i, support)| map(*support, x.clone().slice_dim(1, i..i + 1)))
+            .unzip();
+        (Dual::cat(columns, 1), Dual::cat(log_dets, 1).sum_columns())
+    }
+}
+
+impl<B: FlowBackend> Transform<B> for Supports {
+    fn forward(&self, x: Dual<B, 2>, _: &Features<B>) -> (Dual<B, 2>, Dual<B, 1>) {
+        self.each(x, Support::forward)
+    }
+
+    fn inverse(&self, z: Dual<B, 2>, _: &Features<B>) -> (Dual<B, 2>, Dual<B, 1>) {
+        self.each(z, Support::inverse)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{DType, Tensor, TensorData};
+    use burn_flex::{Flex, FlexDevice};
+
+    use super::*;
+
+    fn column(values: &[f64]) -> Tensor<Flex, 2> {
+        let data = TensorData::new(values.to_vec(), [values.len(), 1]);
+        Tensor::from_data(data, (&FlexDevice, DType::F64))
+    }
+
+    fn host(tensor: Tensor<Flex, 2>) -> Vec<f64> {
+        tensor.into_data().iter::<f64>().collect()
+    }
+
+    #[test]
+    fn supports_map_there_and_back_with_their_derivatives() {
+        let interval = Support::Interval {
+            low: -1.5,
+            high: 2.0,
+        };
+        for (support, x) in [
+            (Support::Real, [-3.0, 0.1, 7.0]),
+            (Support::Positive, [1e-3, 0.4, 30.0]),
+            (interval, [-1.49, 0.3, 1.9]),
+        ] {
+            let h = 1e-6;
+            let ones = column(&[1.0; 3]);
+            let dual = Dual::new(column(&x), ones);
+            let (z, log_det) = support.forward(dual);
+            let at = |step: f64| {
+                let moved = x.map(|x| x + step * x.abs().min(0.01));
+                host(support.forward(Dual::constant(column(&moved))).0.value)
+            };
+            let (up, down) = (at(h), at(-h));
+            let tangent = host(z.tangent_or_zeros());
+            for (i, (x, log_det)) in x.iter().zip(host(log_det.value.clone())).enumerate() {
+                let slope = (up[i] - down[i]) / (2.0 * h * x.abs().min(0.01));
+                assert!((slope / tangent[i] - 1.0).abs() < 1e-6, "{support:?} {x}");
+                assert!((slope.ln() - log_det).abs() < 1e-6, "{support:?} {x}");
+            }
+            let (back, inverse) = support.inverse(Dual::constant(z.value));
+            let total = host(log_det.value + inverse.value);
+            assert!(total.iter().all(|t| t.abs() < 1e-9), "{support:?}");
+            for (x, back) in x.iter().zip(host(back.value)) {
+                assert!((x - back).abs() < 1e-9 * (1.0 + x.abs()), "{support:?} {x}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_lies_at_the_ends_stays_finite() {
+        let interval = Support::Interval {
+            low: 0.0,
+            high: 1.0,
+        };
+        let (z, log_det) = interval.forward(Dual::constant(column(&[0.0, 1.0])));
+        assert!(
+            host(z.value)
+                .into_iter()
+                .chain(host(log_det.value))
+                .all(f64::is_finite)
+        );
+        let (x, _) = interval.inverse(Dual::constant(column(&[-1e4, 1e4])));
+        assert!(host(x.value).into_iter().all(|x| x > 0.0 && x < 1.0));
+    }
+}

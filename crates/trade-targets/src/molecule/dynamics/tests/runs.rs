@@ -1,0 +1,314 @@
+//! Whole simulations.
+
+use std::fs;
+
+use super::super::super::system::{Angle, Bond, Torsion};
+use super::super::{BOLTZMANN, Basin, Molecule, Run, SimulateConfig, Simulation};
+use super::{Checked, alanine, free};
+
+/// Four atoms in a chain whose torsion has two wells, `φ` near ±π/2 with one deeper, 60 kJ/mol
+/// apart by its barriers.
+fn chain() -> crate::Result<Molecule> {
+    let mut system = free(&[12.0; 4]);
+    for atom in 0..3 {
+        system.bonds.push(Bond {
+            atoms: [atom, atom + 1],
+            length: 0.15,
+            stiffness: 1e5,
+        });
+    }
+    for atom in 0..2 {
+        system.angles.push(Angle {
+            atoms: [atom, atom + 1, atom + 2],
+            angle: 1.9,
+            stiffness: 400.0,
+        });
+    }
+    for (periodicity, phase, stiffness) in WAVES {
+        system.torsions.push(Torsion {
+            atoms: [0, 1, 2, 3],
+            periodicity,
+            phase,
+            stiffness,
+        });
+    }
+    let start = vec![
+        [0.05, 0.14, 0.0],
+        [0.0, 0.0, 0.0],
+        [0.15, 0.0, 0.0],
+        [0.2, 0.0, 0.14],
+    ];
+    Molecule::new(system, start)
+}
+
+/// Periodicity, phase and stiffness (kJ/mol) of the torsion's terms.
+const WAVES: [(u32, f64, f64); 2] = [(2, 0.0, 30.0), (1, 1.4, 1.0)];
+
+/// The probability of `0 < φ < π`: bonds and angles factor out, so it is that of `e^{−βU(φ)}`.
+fn upper_well(temperature: f64) -> f64 {
+    let density = |k: i32| {
+        let phi = std::f64::consts::PI * (f64::from(k) + 0.5) / 20_000.0;
+        let wave =
+            |(n, delta, k): &(u32, f64, f64)| k * (1.0 + (f64::from(*n) * phi - delta).cos());
+        let energy: f64 = WAVES.iter().map(wave).sum();
+        (-energy / (BOLTZMANN * temperature)).exp()
+    };
+    let upper: f64 = (0..20_000).map(density).sum();
+    let lower: f64 = (-20_000..0).map(density).sum();
+    upper / (upper + lower)
+}
+
+fn tempering() -> SimulateConfig {
+    SimulateConfig {
+        temperature: 300.0,
+        replicas: 6,
+        t_max: 2400.0,
+        ns: 8.0,
+        walkers: 16,
+        equilibration_ps: 100.0,
+        spacing_ps: 1.0,
+        exchange_ps: 0.2,
+        basin: Some(Basin {
+            atoms: [0, 1, 2, 3],
+            from: 0.0,
+            to: std::f64::consts::PI,
+        }),
+        ..SimulateConfig::default()
+    }
+}
+
+#[test]
+fn exchanges_carry_walkers_over_a_barrier_to_the_exact_populations() -> Checked {
+    let molecule = chain()?;
+    let mut config = tempering();
+    let simulation = config.run(&molecule)?;
+    let provenance = &simulation.provenance;
+    println!("{:?}", provenance.exchange_rates);
+    assert!(provenance.exchange_rates.iter().all(|rate| *rate > 0.2));
+    assert!(provenance.round_trips > 100, "{}", provenance.round_trips);
+    assert!(provenance.transitions > Some(100));
+    for at in &provenance.temperatures {
+        let basin = at.basin.ok_or("no basin")?;
+        let exact = upper_well(at.temperature);
+        println!("{} K: {basin:?}, exactly {exact}", at.temperature);
+        assert!(basin.error < 0.05);
+        assert!((basin.value - exact).abs() < 4.0 * basin.error);
+        // ⟨E_kin⟩ of 12 degrees of freedom.
+        let kinetic = at.kinetic_temperature;
+        let bound = 4.0 * kinetic.error + 0.005 * at.temperature;
+        assert!(
+            (kinetic.value - at.temperature).abs() < bound,
+            "{kinetic:?}"
+        );
+    }
+    // Without exchange nothing crosses twenty thermal energies.
+    config.replicas = 1;
+    let stuck = config.run(&molecule)?.provenance;
+    assert_eq!(stuck.transitions, Some(0));
+    Ok(())
+}
+
+/// A small simulation of alanine dipeptide: 24 walkers, so that lanes are left over.
+fn small() -> SimulateConfig {
+    SimulateConfig {
+        temperature: 300.0,
+        replicas: 3,
+        t_max: 450.0,
+        ns: 0.008,
+        walkers: 8,
+        equilibration_ps: 0.4,
+        spacing_ps: 0.2,
+        exchange_ps: 0.1,
+        basin: Some(Basin::minor([4, 6, 8, 14])),
+        trans: vec![[1, 4, 6, 8], [8, 14, 16, 18]],
+        ..SimulateConfig::default()
+    }
+}
+
+#[test]
+fn threads_do_not_change_a_bit() -> Checked {
+    let (molecule, _) = alanine()?;
+    let on = |threads| -> Result<Simulation, Box<dyn std::error::Error>> {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()?;
+        Ok(pool.install(|| small().run(&molecule))?)
+    };
+    let one = on(1)?;
+    assert_eq!(one, on(3)?);
+    assert_eq!(one.frames[0].len(), 8 * 5 * 66);
+    let other = SimulateConfig { seed: 1, ..small() }.run(&molecule)?;
+    assert_ne!(one.frames, other.frames);
+    Ok(())
+}
+
+#[test]
+fn a_resumed_run_ends_as_an_uninterrupted_one() -> Checked {
+    let (molecule, _) = alanine()?;
+    let whole = small().run(&molecule)?;
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("run.checkpoint");
+    // Within equilibration, at its end, and while recording.
+    for spacings in [1, 2, 5] {
+        let mut run = Run::new(&small(), &molecule)?;
+        for _ in 0..spacings {
+            run.advance()?;
+        }
+        run.save(&path)?;
+        let mut resumed = Run::resume(&small(), &molecule, &path)?;
+        assert_eq!(resumed.progress(), run.progress());
+        while !resumed.progress().is_finished() {
+            resumed.advance()?;
+        }
+        assert_eq!(resumed.finish()?, whole);
+        assert!(run.finish().is_err());
+    }
+
+    let message = |config: &SimulateConfig| {
+        let resumed = Run::resume(config, &molecule, &path);
+        resumed.map_or_else(|e| e.to_string(), |_| String::new())
+    };
+    let other = SimulateConfig { seed: 9, ..small() };
+    assert!(message(&other).contains("other settings"));
+    let bytes = fs::read(&path)?;
+    for cut in [0, 5, 12, 100, bytes.len() / 2, bytes.len() - 1] {
+        fs::write(&path, &bytes[..cut])?;
+        assert!(message(&small()).contains("run.checkpoint"), "{cut}");
+    }
+    Ok(())
+}
+
+#[test]
+fn simulations_are_kept_and_found_again() -> Checked {
+    let (molecule, _) = alanine()?;
+    let folder = tempfile::tempdir()?;
+    let config = small();
+    let first = config.run_cached(&molecule, folder.path())?;
+    let path = config.cached(&molecule, folder.path());
+    let frames = Simulation::frames_path(&path, &config, 2);
+    assert!(
+        frames.to_string_lossy().ends_with("-450.0K.npy"),
+        "{frames:?}"
+    );
+    let written = fs::metadata(&frames)?.modified()?;
+    assert_eq!(config.run_cached(&molecule, folder.path())?, first);
+    assert_eq!(fs::metadata(&frames)?.modified()?, written);
+    // A damaged one is replaced.
+    fs::write(&frames, b"nothing")?;
+    assert_eq!(config.run_cached(&molecule, folder.path())?, first);
+    assert_eq!(Simulation::read(&path)?, first);
+    // Another start is another molecule.
+    let mut start = molecule.start().to_vec();
+    start[0][0] += 1e-9;
+    let other = Molecule::new(molecule.system().clone(), start)?;
+    assert_ne!(config.cached(&other, folder.path()), path);
+    Ok(())
+}
+
+#[test]
+fn settings_that_make_no_sense_are_named() -> Checked {
+    let (molecule, _) = alanine()?;
+    let good = small();
+    let cases = [
+        (
+            "temperature",
+            SimulateConfig {
+                temperature: -1.0,
+                ..good.clone()
+            },
+        ),
+        (
+            "t_max",
+            SimulateConfig {
+                t_max: 200.0,
+                ..good.clone()
+            },
+        ),
+        (
+            "walkers",
+            SimulateConfig {
+                walkers: 0,
+                ..good.clone()
+            },
+        ),
+        (
+            "replicas",
+            SimulateConfig {
+                replicas: 0,
+                ..good.clone()
+            },
+        ),
+        (
+            "spacing_ps",
+            SimulateConfig {
+                spacing_ps: 0.25,
+                ..good.clone()
+            },
+        ),
+        (
+            "exchange_ps",
+            SimulateConfig {
+                exchange_ps: 0.0011,
+                ..good.clone()
+            },
+        ),
+        (
+            "step_fs",
+            SimulateConfig {
+                step_fs: f64::NAN,
+                ..good.clone()
+            },
+        ),
+        (
+            "friction",
+            SimulateConfig {
+                friction: -1.0,
+                ..good.clone()
+            },
+        ),
+        (
+            "equilibration_ps",
+            SimulateConfig {
+                equilibration_ps: -1.0,
+                ..good.clone()
+            },
+        ),
+        (
+            "ns",
+            SimulateConfig {
+                ns: 1e-3,
+                ..good.clone()
+            },
+        ),
+        (
+            "ns",
+            SimulateConfig {
+                ns: 1e9,
+                ..good.clone()
+            },
+        ),
+        (
+            "trans",
+            SimulateConfig {
+                trans: vec![[0, 1, 2, 22]],
+                ..good.clone()
+            },
+        ),
+        // Flies apart.
+        (
+            "step_fs",
+            SimulateConfig {
+                step_fs: 20.0,
+                spacing_ps: 0.2,
+                ..good.clone()
+            },
+        ),
+    ];
+    for (field, config) in cases {
+        let message = config
+            .run(&molecule)
+            .map_or_else(|e| e.to_string(), |_| String::new());
+        assert!(message.contains(field), "{field}: {message}");
+    }
+    Ok(())
+}
