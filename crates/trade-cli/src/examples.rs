@@ -9,10 +9,11 @@ use trade_core::{
         trade::{TradeConfig, TradeContinuousConfig, TradeGridConfig},
     },
     ramp::Ramp,
-    train::TrainConfig,
+    train::{AdaptiveConfig, AdaptiveRule, TrainConfig},
 };
 use trade_flows::{
     BaseVariance, ConditionerConfig, FlowConfig, LastLayer, PreprocessConfig, Stage,
+    lattice::{LatticePieces, physical_lattice_flow},
     layer::{ConditionalAffineConfig, LayerConfig, PermutationKind, RqsCouplingConfig},
 };
 use trade_targets::{
@@ -121,7 +122,33 @@ pub fn named(name: &str) -> Option<RunConfig> {
                     from: DataSource::Exact(10_000),
                 })
                 .into();
-            config.flow.base = BaseVariance::One;
+            config.flow = physical_lattice_flow(8, 1, LatticePieces::default());
+            config.flow.preprocess = PreprocessConfig::Standardise {
+                centre: vec![0.27],
+                scale: vec![0.03],
+            };
+            let [nll, trade] = &mut config.objectives[..] else {
+                return Some(config);
+            };
+            if let LossConfig::Nll(nll) = &mut nll.loss {
+                nll.batch = 128;
+            }
+            if let LossConfig::TradeGrid(grid) = &mut trade.loss {
+                grid.batch = 128;
+                grid.expectation_samples = 256;
+                grid.expectation_every = 200;
+                grid.causality.enabled = false;
+                grid.trade.symmetrise = true;
+                grid.trade.blur.width = 0.38;
+                grid.trade.penalty = Robust::Huber(6.87);
+            }
+            // Scores of fields are large: the weight follows the gradients.
+            trade.weight = Ramp::constant(1.0);
+            trade.adaptive = Some(AdaptiveConfig {
+                rule: AdaptiveRule::Relative(0.355),
+                ..AdaptiveConfig::default()
+            });
+            config.train.adam.clip_norm = Some(3.0);
             config
         }
         _ => return None,

@@ -100,6 +100,7 @@ pub fn published_lattice_flow(side: usize, controls: usize, circular: bool) -> F
 /// What a [`physical_lattice_flow`] is built of. Every piece can be left out, to see what it
 /// brings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools)] // each piece is there or not
 pub struct LatticePieces {
     /// Divide the Fourier modes by their widths in a free theory of learned mass, first of all
     /// ([`FourierWhitening`](crate::layer::FourierWhitening)).

@@ -3,6 +3,8 @@
 
 mod numeric;
 
+use std::sync::Arc;
+
 use burn::{
     backend::Autodiff,
     tensor::{DType, Tensor, TensorData},
@@ -10,7 +12,10 @@ use burn::{
 use burn_flex::{Flex, FlexDevice};
 use numeric::{numbers, rows};
 use trade_core::{Dual, random::Stream};
-use trade_flows::{Direction, FlowBackend, RqsShape, Stacked, Tails, reference_rqs};
+use trade_flows::{
+    Direction, FlowBackend, Padding, Patches, RqsShape, Stacked, Tails, reference_convolve,
+    reference_rqs,
+};
 
 type Traced = Autodiff<Flex>;
 
@@ -415,6 +420,67 @@ fn biases_and_activations_agree() {
             }
         }
     }
+}
+
+/// Convolutions with few channels and with many, over several pieces of a batch.
+#[test]
+fn convolutions_agree() {
+    let all: Vec<usize> = (0..16).collect();
+    let odd: Vec<usize> = all
+        .iter()
+        .copied()
+        .filter(|x| (x / 4 + x % 4) % 2 == 1)
+        .collect();
+    let torus = Patches::new(4, 3, Padding::Circular, &all, &all);
+    let plane = Patches::new(4, 3, Padding::Zero, &odd, &all).with_input(|output| output > 3);
+    for patches in [torus, plane].map(Arc::new) {
+        for (fields, channels, width) in [(1, 1, 1), (3, 2, 5), (40, 16, 70), (200, 24, 64)] {
+            for pair in [false, true] {
+                let mut stream = Stream::new(5, 5);
+                let rows = fields * patches.inputs() * if pair { 2 } else { 1 };
+                let weights = patches.taps() * channels * width;
+                let inputs = Inputs {
+                    pair,
+                    left: (stream.normal64(rows * channels), channels),
+                    right: (stream.normal64(weights), width),
+                };
+                for (dtype, inputs, tolerance) in
+                    [(F64, inputs.clone(), 1e-11), (F32, inputs.rounded(), 5e-5)]
+                {
+                    let what = format!("{fields} {channels} {width} {pair} {dtype:?}");
+                    let found = run(&inputs, dtype, |x, w| Traced::convolve(&patches, x, w));
+                    let expected = run(&inputs, F64, |x, w| reference_convolve(&patches, x, w));
+                    // Weights gather from all rows.
+                    compare(&what, &found, &expected, tolerance, 10.0 * tolerance);
+                }
+            }
+        }
+    }
+}
+
+/// The patches of `plane` by hand: a sum over all four neighbours and the site itself.
+#[test]
+fn a_convolution_is_a_sum_over_neighbours() {
+    let all: Vec<usize> = (0..9).collect();
+    let patches = Arc::new(Patches::new(3, 3, Padding::Zero, &all, &all));
+    let field = Stream::new(6, 6).normal64(9);
+    // Taps by rows of the 3×3 square: a cross.
+    let cross = [0.0, 1.0, 0.0, 1.0, 2.0, 1.0, 0.0, 1.0, 0.0];
+    let x = Stacked::from_dual(Dual::constant(rows::<Flex>(&field, 1, F64)));
+    let found = Flex::convolve(&patches, x, rows(&cross, 1, F64)).into_tensor();
+    let at = |t: isize, s: isize| {
+        let inside = (0..3).contains(&t) && (0..3).contains(&s);
+        if inside {
+            field[(3 * t + s) as usize]
+        } else {
+            0.0
+        }
+    };
+    let expected: Vec<f64> = (0..9_isize)
+        .map(|x| (x / 3, x % 3))
+        .map(|(t, s)| 2.0 * at(t, s) + at(t - 1, s) + at(t + 1, s) + at(t, s - 1) + at(t, s + 1))
+        .collect();
+    assert_same("cross", &numbers(found, F64), &expected, 1e-14);
 }
 
 #[test]

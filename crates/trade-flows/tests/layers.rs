@@ -11,10 +11,13 @@ use burn_flex::{Flex, FlexDevice};
 use numeric::{Noise, assert_close, check_gradient, gradient, log_abs_det, numbers, rows};
 use trade_core::{Dual, random::Stream};
 use trade_flows::{
-    ConditionerConfig, Direction, Features, FlowBackend, Tails, Transform,
+    ConditionerConfig, ConvConditionerConfig, Direction, Features, FlowBackend, Padding, Tails,
+    Transform,
     layer::{
-        AffineCouplingConfig, AffineKind, ConditionalAffineConfig, Layer, LayerConfig,
-        PermutationKind, RqsCouplingConfig, SoftClamp, Widths,
+        AffineCouplingConfig, AffineKind, ConditionalAffineConfig, ConvCouplingConfig,
+        FourierWhiteningConfig, GivenZeroModeConfig, Grid, Layer, LayerConfig, Mask,
+        ModeLayerConfig, PermutationKind, RqsCouplingConfig, SoftClamp, Widths,
+        ZeroModeSplineConfig,
     },
 };
 
@@ -23,6 +26,8 @@ const DIRECTIONS: [Direction; 2] = [Direction::Forward, Direction::Inverse];
 struct Case {
     config: LayerConfig,
     volume_preserving: bool,
+    /// The dimensions of states it is tried on.
+    dims: &'static [usize],
 }
 
 /// Every kind of layer with every option that changes its arithmetic.
@@ -89,14 +94,140 @@ fn cases() -> Vec<Case> {
     let case = |(config, volume_preserving)| Case {
         config,
         volume_preserving,
+        dims: &[2, 3, 5],
     };
-    cases.into_iter().map(case).collect()
+    cases
+        .into_iter()
+        .map(case)
+        .chain(grid_cases())
+        .chain(mode_cases())
+        .collect()
+}
+
+const fn grid(side: usize, channels: usize) -> Grid {
+    Grid { side, channels }
+}
+
+/// Layers of grids.
+fn grid_cases() -> Vec<Case> {
+    let case = |config, volume_preserving, dims| Case {
+        config,
+        volume_preserving,
+        dims,
+    };
+    let mut cases = vec![
+        case(LayerConfig::ChannelActNorm(grid(2, 3)), false, &[12][..]),
+        case(LayerConfig::ChannelPermutation(grid(2, 3)), true, &[12]),
+        case(LayerConfig::SpaceToDepth(grid(4, 1)), true, &[16]),
+        case(LayerConfig::SpaceToDepth(grid(2, 2)), true, &[8]),
+        case(LayerConfig::FourierModes(grid(3, 1)), true, &[9]),
+    ];
+    let coupling = |of, mask, convolutions: &[usize], padding| ConvCouplingConfig {
+        mask,
+        bins: 4,
+        conditioner: ConvConditionerConfig {
+            convolutions: convolutions.to_vec(),
+            pointwise: vec![4],
+            padding,
+            ..ConvConditionerConfig::default()
+        },
+        ..ConvCouplingConfig::new(of)
+    };
+    for padding in [Padding::Circular, Padding::Zero] {
+        let channels = coupling(grid(2, 3), Mask::Channels, &[5, 4], padding);
+        cases.push(case(LayerConfig::ConvCoupling(channels), false, &[12]));
+        for convolutions in [&[6][..], &[4, 5]] {
+            let colours = coupling(grid(4, 1), Mask::Checkerboard, convolutions, padding);
+            cases.push(case(LayerConfig::ConvCoupling(colours), false, &[16]));
+        }
+    }
+    for (affine, sign_symmetric, use_control) in [
+        (Some(SoftClamp::Atan(2.0)), true, true),
+        (None, true, false),
+        (Some(SoftClamp::Tanh(1.0)), false, true),
+    ] {
+        let config = ConvCouplingConfig {
+            affine,
+            sign_symmetric,
+            use_control,
+            tails: Tails::Identity { bound: 2.5 },
+            ..coupling(grid(2, 2), Mask::Checkerboard, &[5], Padding::Circular)
+        };
+        cases.push(case(LayerConfig::ConvCoupling(config), false, &[8]));
+    }
+    cases
+}
+
+/// Layers of Fourier modes.
+fn mode_cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    let mut push = |config, dims| {
+        cases.push(Case {
+            config,
+            volume_preserving: false,
+            dims,
+        });
+    };
+    let conditioner = || ConditionerConfig {
+        hidden: vec![6],
+        ..ConditionerConfig::default()
+    };
+    for (given_zero_mode, back) in [(false, false), (true, false), (true, true)] {
+        let config = FourierWhiteningConfig {
+            side: 3,
+            hopping: 0,
+            given_zero_mode,
+            back,
+            conditioner: conditioner(),
+        };
+        push(LayerConfig::FourierWhitening(config), &[9][..]);
+    }
+    for (tails, odd) in [
+        (Tails::Identity { bound: 2.5 }, true),
+        (Tails::Identity { bound: 2.5 }, false),
+        (Tails::Learnable, false),
+    ] {
+        let config = ZeroModeSplineConfig {
+            bins: 5,
+            tails,
+            odd,
+            conditioner: conditioner(),
+        };
+        push(LayerConfig::ZeroModeSpline(config), &[1, 3]);
+    }
+    for sign_symmetric in [true, false] {
+        let affine = ConditionalAffineConfig {
+            conditioner: conditioner(),
+            embedded: sign_symmetric,
+            ..ConditionalAffineConfig::default()
+        };
+        let coupling = RqsCouplingConfig {
+            bins: 4,
+            conditioner: conditioner(),
+            ..RqsCouplingConfig::default()
+        };
+        let config = GivenZeroModeConfig {
+            sign_symmetric,
+            of: vec![
+                ModeLayerConfig::ConditionalAffine(affine),
+                ModeLayerConfig::Permutation(PermutationKind::Soft),
+                ModeLayerConfig::ActNorm,
+                ModeLayerConfig::RqsCoupling(coupling),
+                ModeLayerConfig::AffineCoupling(AffineCouplingConfig {
+                    conditioner: conditioner(),
+                    ..AffineCouplingConfig::default()
+                }),
+            ],
+        };
+        push(LayerConfig::GivenZeroMode(config), &[3, 5]);
+    }
+    cases
 }
 
 /// Runs a check over all layers, dimensions, numbers of control parameters and contexts.
 fn each(check: impl Fn(&str, &Case, Widths)) {
     for case in cases() {
-        for dim in [2, 3, 5] {
+        for &dim in case.dims {
             for (controls, context) in [(1, 0), (2, 0), (1, 2), (2, 3)] {
                 let widths = Widths {
                     dim,
@@ -427,7 +558,15 @@ fn volume_is_preserved_where_it_is_promised() {
 #[test]
 fn zero_weights_are_the_identity() {
     each(|what, case, widths| {
-        if matches!(case.config, LayerConfig::Permutation(_)) {
+        if matches!(
+            case.config,
+            LayerConfig::Permutation(_)
+                | LayerConfig::ChannelPermutation(_)
+                | LayerConfig::SpaceToDepth(_)
+                | LayerConfig::FourierModes(_)
+                | LayerConfig::FourierWhitening(_)
+                | LayerConfig::GivenZeroMode(_)
+        ) {
             return;
         }
         let layer = case

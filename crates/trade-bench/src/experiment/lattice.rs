@@ -27,7 +27,7 @@ use trade_core::{
     train::{AdamConfig, AdaptiveConfig, AdaptiveRule, TrainConfig},
 };
 use trade_flows::{
-    FlowConfig,
+    FlowConfig, PreprocessConfig,
     lattice::{LatticePieces, physical_lattice_flow, published_lattice_flow},
 };
 use trade_targets::{TargetConfig, lattice::Phi4Config};
@@ -82,12 +82,12 @@ impl Sizes {
             },
             Preset::Desktop => Self {
                 preset,
-                steps: 2000,
+                steps: 2500,
                 samples: 40_000,
-                batch: 256,
-                trade_batch: 256,
+                batch: 128,
+                trade_batch: 128,
                 grid_points: 41,
-                expectation_samples: 512,
+                expectation_samples: 256,
                 expectation_every: 200,
                 evaluation: 10_000,
                 kappas: 21,
@@ -151,7 +151,7 @@ impl Sizes {
     fn flow(&self) -> FlowConfig {
         match self.preset {
             Preset::Paper => published_lattice_flow(SIDE, 1, false),
-            _ => physical_lattice_flow(SIDE, 1, LatticePieces::default()),
+            _ => physical(1, LatticePieces::default()),
         }
     }
 
@@ -179,7 +179,7 @@ impl Sizes {
                 ..OneCycle::default()
             }),
             adam: AdamConfig {
-                clip_norm: Some(10.0),
+                clip_norm: Some(3.0),
                 ..AdamConfig::default()
             },
             ..TrainConfig::default()
@@ -219,24 +219,14 @@ impl Sizes {
 
     /// The likelihood with a TRADE term, whose weight follows the gradients of both.
     fn trade(&self, loss: LossConfig) -> RunConfig {
-        let (weight, adaptive) = if self.preset == Preset::Paper {
-            // It begins at epoch 20 of 400.
-            let weight = Ramp {
-                before: Some(0.0),
-                pct_start: 0.05,
-                ..Ramp::constant(1.0)
-            };
-            (weight, 0.355)
-        } else {
-            let weight = Ramp {
-                before: Some(0.0),
-                pct_start: 0.05,
-                ..Ramp::constant(1.0)
-            };
-            (weight, 0.355)
+        // It begins at epoch 20 of 400.
+        let weight = Ramp {
+            before: Some(0.0),
+            pct_start: 0.05,
+            ..Ramp::constant(1.0)
         };
         let adaptive = AdaptiveConfig {
-            rule: AdaptiveRule::Relative(adaptive),
+            rule: AdaptiveRule::Relative(0.355),
             initial: 1e-3,
             ..AdaptiveConfig::default()
         };
@@ -290,6 +280,19 @@ impl Sizes {
     }
 }
 
+/// The flow with the physics built in, with `controls` control parameters. The couplings vary
+/// little in ratio: standardised, they reach the networks with a spread of order one.
+fn physical(controls: usize, pieces: LatticePieces) -> FlowConfig {
+    let (centre, scale) = (vec![0.27, 0.022], vec![0.03, 0.005]);
+    FlowConfig {
+        preprocess: PreprocessConfig::Standardise {
+            centre: centre[..controls].to_vec(),
+            scale: scale[..controls].to_vec(),
+        },
+        ..physical_lattice_flow(SIDE, controls, pieces)
+    }
+}
+
 fn plain(loss: LossConfig) -> ObjectiveConfig {
     ObjectiveConfig {
         loss,
@@ -317,7 +320,6 @@ pub(super) fn experiment(preset: Preset) -> Experiment {
         },
     };
     let whole = LatticePieces::default();
-    let physical = |pieces| physical_lattice_flow(SIDE, 1, pieces);
     let methods = vec![
         main(
             "nll",
@@ -349,39 +351,51 @@ pub(super) fn experiment(preset: Preset) -> Experiment {
         with_flow(
             "physical-flow",
             "TRADE, grid, physical flow",
-            physical(whole),
+            physical(1, whole),
         ),
         with_flow(
             "no-whitening",
             "TRADE, grid, no whitening",
-            physical(LatticePieces {
-                whitening: false,
-                ..whole
-            }),
+            physical(
+                1,
+                LatticePieces {
+                    whitening: false,
+                    ..whole
+                },
+            ),
         ),
         with_flow(
             "no-zero-mode",
             "TRADE, grid, no spline of the zero mode",
-            physical(LatticePieces {
-                zero_mode: false,
-                ..whole
-            }),
+            physical(
+                1,
+                LatticePieces {
+                    zero_mode: false,
+                    ..whole
+                },
+            ),
         ),
         with_flow(
             "no-sign-symmetry",
             "TRADE, grid, no sign symmetry",
-            physical(LatticePieces {
-                sign_symmetric: false,
-                ..whole
-            }),
+            physical(
+                1,
+                LatticePieces {
+                    sign_symmetric: false,
+                    ..whole
+                },
+            ),
         ),
         with_flow(
             "no-checkerboards",
             "TRADE, grid, no couplings of sites",
-            physical(LatticePieces {
-                checkerboards: 0,
-                ..whole
-            }),
+            physical(
+                1,
+                LatticePieces {
+                    checkerboards: 0,
+                    ..whole
+                },
+            ),
         ),
     ];
     Experiment {

@@ -81,20 +81,21 @@ impl FourierWhiteningConfig {
 
 /// Fourier modes of a field on a torus, each divided by its width in a free theory whose mass is
 /// learned:
-/// \\[ z_k = \sqrt{2 \omega_k^2}\\; \tilde\varphi_k , \qquad
-/// \omega_k^2 = M(c) + g(c) \\, \bigl( 4|\kappa| - 2\kappa (\cos k_0 + \cos k_1) \bigr) . \\]
 ///
-/// The action of the φ⁴ lattice is
-/// \\( \sum_k [(1 - 2\lambda) - 2\kappa(\cos k_0 + \cos k_1)] \tilde\varphi_k^2 \\) without its
-/// quartic term, so that at λ = 0 the modes come out as `N(0, 1)` with `g = 1` and
-/// `M = 1 − 4κ`. That mass is negative for κ > 1/4, where the quartic term holds the field together;
-/// `M` and `g` are therefore softplus functions of small networks of the condition, and
-/// \\( \omega_k^2 \\) is positive for any κ. The zero mode, whose fluctuations are of another kind,
-/// has a mass of its own.
+/// ```text
+/// z_k = √(2 ω_k²) φ_k ,    ω_k² = M(c) + g(c) [4|κ| − 2κ (cos k_0 + cos k_1)]
+/// ```
 ///
-/// With `given_zero_mode`, `M` and `g` also depend on \\( \sqrt{1 + z_0^2} \\): in the broken phase
-/// the mass of the fluctuations grows with the magnetisation they happen around. The layer commutes
-/// with the change of sign; with `back`, also with all translations.
+/// The action of the φ⁴ lattice without its quartic term is
+/// `Σ_k [(1 − 2λ) − 2κ (cos k_0 + cos k_1)] φ_k²`, so that at λ = 0 the modes come out as `N(0, 1)`
+/// with `g = 1` and `M = 1 − 4κ`. That mass is negative for κ > 1/4, where the quartic term holds
+/// the field together; `M` and `g` are therefore softplus functions of small networks of the
+/// condition, and `ω_k²` is positive for any κ. The zero mode, whose fluctuations are of another
+/// kind, has a mass of its own.
+///
+/// With `given_zero_mode`, `M` and `g` also depend on `√(1 + z_0²)`: in the broken phase the mass
+/// of the fluctuations grows with the magnetisation they happen around. The layer commutes with the
+/// change of sign; with `back`, also with all translations.
 ///
 /// The zero mode is the first entry of the result, then follow the others by growing momentum.
 #[derive(Module, Debug)]

@@ -79,12 +79,12 @@ impl GivenZeroModeConfig {
 /// peak, the others are close to Gaussian, with widths that depend on it.
 ///
 /// # Sign symmetry
-/// With `sign_symmetric` the layers see \\( \sqrt{1 + z_0^2} \\) and, in the place of the other
-/// entries, those entries times the sign of \\( z_0 \\); the sign is not put back. A change of sign
-/// of the state then changes \\( z_0 \\) and nothing else, so that the density of any layers inside
-/// is symmetric if what follows is even in \\( z_0 \\) alone: an odd
+/// With `sign_symmetric` the layers see `√(1 + z_0²)` and, in the place of the other
+/// entries, those entries times the sign of `z_0`; the sign is not put back. A change of sign
+/// of the state then changes `z_0` and nothing else, so that the density of any layers inside
+/// is symmetric if what follows is even in `z_0` alone: an odd
 /// [`ZeroModeSpline`](super::ZeroModeSpline) and the Gaussian base are. Without it the layers see
-/// \\( z_0 \\) and the entries as they are.
+/// `z_0` and the entries as they are.
 #[derive(Module, Debug)]
 pub struct GivenZeroMode<B: Backend> {
     layers: Vec<ModeLayer<B>>,

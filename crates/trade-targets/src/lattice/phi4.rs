@@ -150,12 +150,11 @@ impl<B: Backend> Target<B> for Phi4 {
         let control = &condition.control.value;
         let kappa = control.clone().narrow(1, 0, 1);
         let [square, fourth, bonds] = self.sums(x);
-        let local = match self.config.lambda {
-            Some(lambda) => square.mul_scalar(1.0 - 2.0 * lambda) + fourth.mul_scalar(lambda),
-            None => {
-                let lambda = control.clone().narrow(1, 1, 1);
-                square.clone() + lambda * (fourth - square.mul_scalar(2.0))
-            }
+        let local = if let Some(lambda) = self.config.lambda {
+            square.mul_scalar(1.0 - 2.0 * lambda) + fourth.mul_scalar(lambda)
+        } else {
+            let lambda = control.clone().narrow(1, 1, 1);
+            square.clone() + lambda * (fourth - square.mul_scalar(2.0))
         };
         (kappa * bonds.mul_scalar(2.0) - local).squeeze_dim(1)
     }
@@ -178,7 +177,7 @@ impl<B: Backend> Target<B> for Phi4 {
         for _ in 0..n {
             let element = Symmetry::random(&self.torus, stream);
             let from = element.sources(&self.torus);
-            sources.extend(from.into_iter().map(|site| site as i32));
+            sources.extend(from.into_iter().map(|site| site as u32));
             signs.push(if element.flip { -1.0_f64 } else { 1.0 });
         }
         let device = x.device();

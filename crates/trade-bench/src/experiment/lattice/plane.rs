@@ -8,7 +8,7 @@ use trade_cli::{
     device,
 };
 use trade_core::objective::trade::TradeContinuousConfig;
-use trade_flows::lattice::{LatticePieces, physical_lattice_flow, published_lattice_flow};
+use trade_flows::lattice::{LatticePieces, published_lattice_flow};
 use trade_targets::{
     TargetConfig,
     lattice::{Phi4Config, SimulateConfig},
@@ -17,6 +17,7 @@ use trade_targets::{
 use super::{
     RANGE, SIDE, Sizes,
     measured::{Measure, Measured, lattice},
+    physical,
     quantity::QUANTITIES,
     reference::{Reference, SEED},
 };
@@ -56,7 +57,7 @@ pub(in crate::experiment) fn experiment(preset: Preset) -> Experiment {
             .into();
         config.flow = match preset {
             Preset::Paper => published_lattice_flow(SIDE, 2, false),
-            _ => physical_lattice_flow(SIDE, 2, LatticePieces::default()),
+            _ => physical(2, LatticePieces::default()),
         };
         // The common curves run along the published λ.
         config.evaluate = EvaluateConfig {

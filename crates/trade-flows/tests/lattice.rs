@@ -1,0 +1,381 @@
+//! Flows of lattice fields: the free field, exact symmetries, configurations.
+
+mod numeric;
+
+use burn::tensor::{DType, Tensor};
+use burn_flex::{Flex, FlexDevice};
+use numeric::{Noise, assert_close, numbers, rows};
+use trade_core::{Condition, Density, parameters::parameters, random::Stream};
+use trade_flows::{
+    Flow, FlowConfig, Tails,
+    lattice::{LatticePieces, physical_lattice_flow, published_lattice_flow},
+    layer::LayerConfig,
+};
+
+const F64: DType = DType::F64;
+
+fn flow(config: &FlowConfig, noise: Noise) -> Flow<Flex> {
+    let flow = config.init(&FlexDevice, &mut Stream::new(3, 7)).unwrap();
+    noise.apply(flow)
+}
+
+/// κ and λ within their ranges, one row a field.
+fn conditions(n: usize, controls: usize, dtype: DType) -> Condition<Flex> {
+    let mut stream = Stream::new(4, 0);
+    let row = |u: f64| [0.22 + 0.1 * u, 0.015 + 0.015 * u][..controls].to_vec();
+    let values: Vec<f64> = stream.uniform(n).into_iter().flat_map(row).collect();
+    Condition::new(rows(&values, controls, dtype))
+}
+
+fn fields(n: usize, sites: usize) -> Vec<f64> {
+    Stream::new(5, 0).normal64(n * sites)
+}
+
+fn log_prob(
+    flow: &Flow<Flex>,
+    fields: &[f64],
+    sites: usize,
+    controls: usize,
+    dtype: DType,
+) -> Vec<f64> {
+    let n = fields.len() / sites;
+    let x: Tensor<Flex, 2> = rows(fields, sites, dtype);
+    numbers(
+        flow.log_prob(x, &conditions(n, controls, dtype)).value,
+        dtype,
+    )
+}
+
+/// With zero networks the whitening is the free theory of `M = 1/2` and `g = 1`, whose action is
+/// summed here site by site.
+#[test]
+fn a_whitening_alone_is_the_free_field() {
+    for side in [2, 3, 4] {
+        for back in [true, false] {
+            let config: FlowConfig = serde_json::from_str(&format!(
+                r#"{{ "dim": {0}, "layers": [ {{ "of": [
+                    {{ "fourier_whitening": {{ "side": {side}, "back": {back} }} }} ] }} ] }}"#,
+                side * side
+            ))
+            .unwrap();
+            let flow: Flow<Flex> = config.init(&FlexDevice, &mut Stream::new(3, 7)).unwrap();
+            let flow = Noise {
+                weights: 0.0,
+                biases: 0.0,
+                dtype: F64,
+            }
+            .apply(flow);
+            let sites = side * side;
+            let (first, second) = (fields(8, sites), Stream::new(6, 0).normal64(8 * sites));
+            let kappa = numbers(conditions(8, 1, F64).control.value, F64);
+            let action = |field: &[f64], kappa: f64| -> f64 {
+                (0..sites)
+                    .map(|x| {
+                        let (t, s) = (x / side, x % side);
+                        let down = field[(t + 1) % side * side + s];
+                        let right = field[t * side + (s + 1) % side];
+                        (0.5 + 4.0 * kappa) * field[x].powi(2)
+                            - 2.0 * kappa * field[x] * (down + right)
+                    })
+                    .sum()
+            };
+            // The constant mode has no hopping term at all: Σ 4κ − 2κ·2 = 0.
+            let found: Vec<f64> = log_prob(&flow, &first, sites, 1, F64)
+                .into_iter()
+                .zip(log_prob(&flow, &second, sites, 1, F64))
+                .map(|(a, b)| a - b)
+                .collect();
+            let expected: Vec<f64> = (0..8)
+                .map(|i| {
+                    let row = i * sites..(i + 1) * sites;
+                    action(&second[row.clone()], kappa[i]) - action(&first[row], kappa[i])
+                })
+                .collect();
+            assert_close("free field", &found, &expected, 1e-11);
+        }
+    }
+}
+
+/// Every combination of pieces.
+fn all_pieces() -> Vec<LatticePieces> {
+    let mut all = Vec::new();
+    for bits in 0..32_usize {
+        let has = |bit: usize| bits >> bit & 1 == 1;
+        all.push(LatticePieces {
+            whitening: has(0),
+            mass_of_magnetisation: has(1),
+            checkerboards: usize::from(has(2)),
+            mode_couplings: usize::from(has(3)),
+            zero_mode: has(4),
+            sign_symmetric: true,
+        });
+    }
+    // A flow needs a layer.
+    all.retain(|p| p.whitening || p.checkerboards + p.mode_couplings > 0 || p.zero_mode);
+    all
+}
+
+#[test]
+fn the_sign_is_an_exact_symmetry() {
+    let (side, n) = (4, 16);
+    let sites = side * side;
+    let here = fields(n, sites);
+    let there: Vec<f64> = here.iter().map(|x| -x).collect();
+    for pieces in all_pieces() {
+        for controls in [1, 2] {
+            let config = physical_lattice_flow(side, controls, pieces);
+            // Steep splines amplify the rounding of single precision; its weights are smaller.
+            for (dtype, weights, tolerance) in [(F64, 0.2, 1e-11), (DType::F32, 0.05, 1e-5)] {
+                let noise = Noise {
+                    weights,
+                    biases: weights,
+                    dtype,
+                };
+                let flow = flow(&config, noise);
+                let found = log_prob(&flow, &here, sites, controls, dtype);
+                let mirrored = log_prob(&flow, &there, sites, controls, dtype);
+                assert_close(&format!("{pieces:?}"), &mirrored, &found, tolerance);
+            }
+        }
+    }
+    // A flow that does not promise it has no such symmetry.
+    let pieces = LatticePieces {
+        sign_symmetric: false,
+        ..LatticePieces::default()
+    };
+    let flow = flow(
+        &physical_lattice_flow(side, 1, pieces),
+        Noise::moderate(F64),
+    );
+    let found = log_prob(&flow, &here, sites, 1, F64);
+    let mirrored = log_prob(&flow, &there, sites, 1, F64);
+    assert!(
+        found
+            .iter()
+            .zip(&mirrored)
+            .any(|(a, b)| (a - b).abs() > 1e-3)
+    );
+}
+
+/// Fields moved by `(t, s)` sites around the torus.
+fn moved(fields: &[f64], side: usize, (t, s): (usize, usize)) -> Vec<f64> {
+    let site = |x: usize| (x / side + t) % side * side + (x % side + s) % side;
+    let field = |field: &[f64]| -> Vec<f64> { (0..side * side).map(|x| field[site(x)]).collect() };
+    fields.chunks(side * side).flat_map(field).collect()
+}
+
+#[test]
+fn checkerboards_commute_with_translations_that_keep_the_colours() {
+    let (side, n) = (4, 16);
+    let sites = side * side;
+    let here = fields(n, sites);
+    for mass_of_magnetisation in [false, true] {
+        let pieces = LatticePieces {
+            mass_of_magnetisation,
+            mode_couplings: 0,
+            ..LatticePieces::default()
+        };
+        let flow = flow(
+            &physical_lattice_flow(side, 1, pieces),
+            Noise::moderate(F64),
+        );
+        let found = log_prob(&flow, &here, sites, 1, F64);
+        for by in [(0, 2), (2, 0), (1, 1), (1, 3), (3, 2)] {
+            let there = moved(&here, side, by);
+            let shifted = log_prob(&flow, &there, sites, 1, F64);
+            if (by.0 + by.1) % 2 == 0 {
+                assert_close(&format!("{by:?}"), &shifted, &found, 1e-11);
+            } else {
+                assert!(
+                    found
+                        .iter()
+                        .zip(&shifted)
+                        .any(|(a, b)| (a - b).abs() > 1e-6)
+                );
+            }
+        }
+    }
+}
+
+/// The published convolutions on a torus commute with translations by whole blocks; those that pad
+/// with zeros do not.
+#[test]
+fn circular_padding_knows_the_torus() {
+    let (side, n) = (8, 4);
+    let sites = side * side;
+    let here = fields(n, sites);
+    let there = moved(&here, side, (2, 4));
+    for circular in [true, false] {
+        let mut config = published_lattice_flow(side, 1, circular);
+        // Without the scale and shift of each site and the couplings of the flattened state.
+        config.layers.truncate(2);
+        config.layers[0].of.remove(0);
+        let flow = flow(
+            &config,
+            Noise {
+                weights: 0.05,
+                biases: 0.1,
+                dtype: F64,
+            },
+        );
+        let found = log_prob(&flow, &here, sites, 1, F64);
+        let shifted = log_prob(&flow, &there, sites, 1, F64);
+        if circular {
+            assert_close("torus", &shifted, &found, 1e-10);
+        } else {
+            assert!(
+                found
+                    .iter()
+                    .zip(&shifted)
+                    .any(|(a, b)| (a - b).abs() > 1e-4)
+            );
+        }
+    }
+}
+
+#[test]
+fn published_and_physical_flows_start_and_are_saved() {
+    let configs = [
+        published_lattice_flow(8, 1, true),
+        published_lattice_flow(4, 2, false),
+        physical_lattice_flow(8, 1, LatticePieces::default()),
+        physical_lattice_flow(4, 2, LatticePieces::default()),
+    ];
+    for config in configs {
+        let json = serde_json::to_string(&config).unwrap();
+        let read: FlowConfig = serde_json::from_str(&json).unwrap();
+        assert_eq!(read, config);
+        let sites = config.dim;
+        let build = |config: &FlowConfig, stream| -> Flow<Flex> {
+            config
+                .init(&FlexDevice, &mut Stream::new(stream, 7))
+                .unwrap()
+        };
+        let first = build(&config, 3);
+        // What was drawn is in the fixed configuration: another stream gives another order but the
+        // same arrays, and no more is drawn.
+        let fixed = config.fixed(&first);
+        assert_eq!(fixed.fixed(&build(&fixed, 99)), fixed);
+        let names = |flow: &Flow<Flex>| parameters(flow).into_keys().collect::<Vec<_>>();
+        assert_eq!(names(&build(&fixed, 99)), names(&first));
+        // A batch in, a batch out, through the initialisation from data.
+        let x = fields(64, sites);
+        let x: Tensor<Flex, 2> = rows(&x, sites, DType::F32);
+        let condition = conditions(64, config.controls, DType::F32);
+        let flow = first.initialised(x.clone(), &condition);
+        let (back, log_prob) = flow.sample(x.clone(), &condition);
+        let again = numbers(flow.log_prob(back, &condition).value, DType::F32);
+        assert_close("log p", &again, &numbers(log_prob, DType::F32), 1e-4);
+    }
+}
+
+#[test]
+fn settings_that_make_no_sense_are_named() {
+    let refused = |dim: usize, layer: &str, field: &str, reason: &str| {
+        let json = format!(r#"{{ "dim": {dim}, "layers": [ {{ "of": [ {layer} ] }} ] }}"#);
+        let config: FlowConfig = serde_json::from_str(&json).unwrap();
+        let error = config.validate("flow").unwrap_err().to_string();
+        let place = format!("flow.layers[0].of[0].{field}");
+        assert!(error.contains(&place) && error.contains(reason), "{error}");
+    };
+    let conv = |settings: &str| format!(r#"{{ "conv_coupling": {{ {settings} }} }}"#);
+    for (dim, layer, field, reason) in [
+        (
+            15,
+            conv(r#""grid": { "side": 4 }, "mask": "checkerboard""#),
+            "conv_coupling.grid",
+            "16 entries, the state 15",
+        ),
+        (
+            9,
+            conv(r#""grid": { "side": 3 }, "mask": "checkerboard""#),
+            "conv_coupling.mask",
+            "even",
+        ),
+        (
+            16,
+            conv(r#""grid": { "side": 4 }"#),
+            "conv_coupling.mask",
+            "space_to_depth",
+        ),
+        (
+            16,
+            conv(r#""grid": { "side": 2, "channels": 4 }, "sign_symmetric": true"#),
+            "conv_coupling.sign_symmetric",
+            "identity tails",
+        ),
+        (
+            16,
+            conv(r#""grid": { "side": 2, "channels": 4 }, "conditioner": { "kernel": 2 }"#),
+            "conv_coupling.conditioner",
+            "odd",
+        ),
+        (
+            16,
+            conv(r#""grid": { "side": 2, "channels": 4 }, "conditioner": { "convolutions": [] }"#),
+            "conv_coupling.conditioner",
+            "at least one",
+        ),
+        (
+            16,
+            conv(r#""grid": { "side": 2, "channels": 4 }, "bins": 0"#),
+            "conv_coupling.bins",
+            "bins",
+        ),
+        (
+            9,
+            r#"{ "space_to_depth": { "side": 3 } }"#.into(),
+            "space_to_depth.side",
+            "even",
+        ),
+        (
+            8,
+            r#"{ "channel_act_norm": { "side": 3 } }"#.into(),
+            "channel_act_norm",
+            "9 entries",
+        ),
+        (
+            4,
+            r#"{ "fourier_whitening": { "side": 2, "hopping": 1 } }"#.into(),
+            "fourier_whitening.hopping",
+            "1 control",
+        ),
+        (
+            4,
+            r#"{ "zero_mode_spline": { "tails": "learnable" } }"#.into(),
+            "zero_mode_spline.odd",
+            "identity tails",
+        ),
+        (
+            2,
+            r#"{ "given_zero_mode": { "of": [ { "rqs_coupling": {} } ] } }"#.into(),
+            "given_zero_mode.of[0].",
+            "at least 2",
+        ),
+    ] {
+        refused(dim, &layer, field, reason);
+    }
+}
+
+/// What the layers assume of the published sizes.
+#[test]
+fn the_published_flow_has_the_published_sizes() {
+    let config = published_lattice_flow(8, 1, false);
+    assert_eq!((config.dim, config.layers.len()), (64, 3));
+    assert!(config.validate("flow").is_ok());
+    let LayerConfig::ConvCoupling(coupling) = &config.layers[1].of[1] else {
+        panic!("not a convolution")
+    };
+    assert_eq!((coupling.bins, coupling.tails), (10, Tails::Learnable));
+    assert_eq!((coupling.grid.side, coupling.grid.channels), (4, 4));
+    let flow: Flow<Flex> = config.init(&FlexDevice, &mut Stream::new(3, 7)).unwrap();
+    // Two networks a coupling: (2 channels and κ) · 9 → 64, 64 · 9 → 64, 64 → 32 → 32 → 2 · 31.
+    let network =
+        (27 * 64 + 64) + (576 * 64 + 64) + (64 * 32 + 32) + (32 * 32 + 32) + (32 * 62 + 62);
+    let found: usize = parameters(&flow)
+        .iter()
+        .filter(|(name, _)| name.contains("_net"))
+        .map(|(_, (_, values))| values.len())
+        .sum();
+    assert_eq!(found, 6 * network);
+}
