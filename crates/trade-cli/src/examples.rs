@@ -139,7 +139,7 @@ pub fn named(name: &str) -> Option<RunConfig> {
                 grid.expectation_every = 200;
                 grid.causality.enabled = false;
                 grid.trade.symmetrise = true;
-                grid.trade.blur.width = 0.38;
+                grid.trade.blur.width = 0.1;
                 grid.trade.penalty = Robust::Huber(6.87);
             }
             // Scores of fields are large: the weight follows the gradients.
