@@ -84,25 +84,6 @@ impl Patches {
         self
     }
 
-    /// The same for pairs of fields whose sites alternate: two inputs and two outputs for each,
-    /// and those of one field see those of the same field.
-    #[must_use]
-    pub fn of_pairs(&self) -> Self {
-        let row = |row: &Vec<Option<usize>>, field: usize| {
-            let of_field = |site: &Option<usize>| site.map(|site| 2 * site + field);
-            row.iter().map(of_field).collect()
-        };
-        Self {
-            inputs: 2 * self.inputs,
-            outputs: 2 * self.outputs,
-            table: self
-                .table
-                .iter()
-                .flat_map(|taps| [row(taps, 0), row(taps, 1)])
-                .collect(),
-        }
-    }
-
     /// The number of input sites.
     pub fn inputs(&self) -> usize {
         self.inputs
@@ -179,8 +160,5 @@ mod tests {
         assert_eq!((marked.inputs(), marked.taps()), (9, 5));
         assert_eq!(marked.rows().nth(1).unwrap()[4], Some(8));
         assert_eq!(marked.rows().next().unwrap()[4], None);
-        let pairs = marked.of_pairs();
-        assert_eq!((pairs.inputs(), pairs.outputs()), (18, 16));
-        assert_eq!(pairs.rows().nth(3).unwrap()[4], Some(17));
     }
 }

@@ -4,7 +4,6 @@
 
 use burn_backend::ops::FloatTensorOps;
 use burn_flex::{Flex, FlexTensor};
-use burn_std::Slice;
 use rayon::prelude::*;
 
 use super::flex::{Contiguous, Number, dims, tensor, zeros};
@@ -111,18 +110,20 @@ pub(super) fn forward<T: Number>(
 ) -> FlexTensor {
     let ([rows, channels], [_, width]) = (dims(&x), dims(weight));
     let gather = Gather::new(patches, channels);
-    let x = Contiguous::new(x);
-    let products: Vec<FlexTensor> = x
+    let (x, mut out) = (
+        Contiguous::new(x),
+        zeros::<T>(rows / gather.inputs * gather.outputs * width),
+    );
+    let fields = gather.fields(width);
+    let pieces = x
         .slice::<T>()
-        .par_chunks(gather.fields(width) * gather.inputs * channels)
-        .map(|x| Flex::float_matmul(gather.patches(x), weight.clone()))
-        .collect();
-    let rows = rows / gather.inputs * gather.outputs;
-    let mut out = Vec::with_capacity(rows * width);
-    for product in products {
-        out.extend_from_slice(Contiguous::new(product).slice::<T>());
-    }
-    tensor(out, [rows, width])
+        .par_chunks(fields * gather.inputs * channels)
+        .zip(out.par_chunks_mut(fields * gather.outputs * width));
+    pieces.for_each(|(x, out)| {
+        let product = Flex::float_matmul(gather.patches(x), weight.clone());
+        out.copy_from_slice(Contiguous::new(product).slice());
+    });
+    tensor(out, [rows / gather.inputs * gather.outputs, width])
 }
 
 /// See [`Kernels::convolve_backward`](super::Kernels::convolve_backward).
@@ -134,7 +135,7 @@ pub(super) fn backward<T: Number>(
 ) -> (FlexTensor, FlexTensor) {
     let (shape @ [_, channels], [inner, width]) = (dims(&x), dims(weight));
     let gather = Gather::new(patches, channels);
-    let x = Contiguous::new(x);
+    let (x, grad) = (Contiguous::new(x), Contiguous::new(grad));
     let mut grad_x = zeros::<T>(x.slice::<T>().len());
     let transposed = Flex::float_transpose(weight.clone());
     let fields = gather.fields(width);
@@ -142,13 +143,13 @@ pub(super) fn backward<T: Number>(
         .slice::<T>()
         .par_chunks(fields * gather.inputs * channels)
         .zip(grad_x.par_chunks_mut(fields * gather.inputs * channels))
-        .enumerate();
+        .zip(
+            grad.slice::<T>()
+                .par_chunks(fields * gather.outputs * width),
+        );
     let parts: Vec<FlexTensor> = pieces
-        .map(|(piece, (x, grad_x))| {
-            let first = piece * fields * gather.outputs;
-            let rows = x.len() / (gather.inputs * channels) * gather.outputs;
-            let piece = [Slice::from(first..first + rows), Slice::full()];
-            let grad = Flex::float_slice(grad.clone(), &piece);
+        .map(|((x, grad_x), grad)| {
+            let grad = tensor(grad.to_vec(), [grad.len() / width, width]);
             let product = Flex::float_matmul(grad.clone(), transposed.clone());
             gather.scatter(Contiguous::new(product).slice::<T>(), grad_x);
             Flex::float_matmul(Flex::float_transpose(gather.patches(x)), grad)

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     ConvConditioner, ConvConditionerConfig, FlowBackend, Stacked,
-    conv_conditioner::{Outputs, Sites},
+    conv_conditioner::Sites,
     spline::{Direction, RqsShape, Tails},
     transform::{Features, Transform},
 };
@@ -160,27 +160,20 @@ impl ConvCouplingConfig {
         stream: &mut Stream,
     ) -> ConvCoupling<B> {
         let shape = self.shape();
+        let extra = if self.affine.is_some() { 2 } else { 0 };
         let features = widths.features(self.use_control);
         let [(first, first_sites), (second, second_sites)] = self.halves();
-        let mirror = self.sign_symmetric.then(|| shape.mirror()).flatten();
         let mut net = |moved: &[usize], sites: &Sites| {
-            let entries = moved.len() / sites.wanted.len();
-            let outputs = Outputs {
-                spline: entries * shape.width(),
-                affine: if self.affine.is_some() {
-                    2 * entries
-                } else {
-                    0
-                },
-                mirror: mirror.as_ref().map(|order| {
-                    (0..entries)
-                        .flat_map(|entry| order.iter().map(move |i| entry * shape.width() + i))
-                        .collect()
-                }),
-            };
+            let outputs = moved.len() / sites.wanted.len() * (extra + shape.width());
             self.conditioner
-                .init(sites, features, &outputs, device, stream)
+                .init(sites, features, outputs, device, stream)
         };
+        let mirror = self.sign_symmetric.then(|| shape.mirror()).flatten();
+        // Scale and shift keep their places.
+        let mirror = mirror.map(|order| {
+            let order = (0..extra).chain(order.into_iter().map(|i| i + extra));
+            index_tensor(&order.collect::<Vec<_>>(), device)
+        });
         ConvCoupling {
             first_net: net(&first, &first_sites),
             second_net: net(&second, &second_sites),
@@ -190,6 +183,7 @@ impl ConvCouplingConfig {
             ),
             first: index_tensor(&first, device),
             second: index_tensor(&second, device),
+            mirror,
             shape,
             affine: self.affine,
             use_control: self.use_control,
@@ -214,6 +208,8 @@ pub struct ConvCoupling<B: Backend> {
     first: Tensor<B, 1, Int>,
     second: Tensor<B, 1, Int>,
     join: Tensor<B, 1, Int>,
+    /// The order of an entry's parameters under a change of sign.
+    mirror: Option<Tensor<B, 1, Int>>,
     #[module(skip)]
     shape: RqsShape,
     #[module(skip)]
@@ -222,7 +218,70 @@ pub struct ConvCoupling<B: Backend> {
     use_control: bool,
 }
 
+/// What a network says of the moved entries.
+struct Parameters<B: Backend> {
+    /// Log scale and shift, `[n, d]`.
+    affine: Option<(Dual<B, 2>, Dual<B, 2>)>,
+    /// `[n, d · P]`
+    spline: Stacked<B>,
+}
+
 impl<B: FlowBackend> ConvCoupling<B> {
+    fn parameters(
+        &self,
+        net: &ConvConditioner<B>,
+        given: Dual<B, 2>,
+        d: usize,
+        features: &Features<B>,
+    ) -> Parameters<B> {
+        let [n, _] = given.dims();
+        let columns = features.columns(self.use_control);
+        let (p, extra) = (
+            self.shape.width(),
+            if self.affine.is_some() { 2 } else { 0 },
+        );
+        let (output, flipped) = if let Some(mirror) = &self.mirror {
+            let twice = |x: Dual<B, 2>| Dual::cat(vec![x.clone(), x], 0);
+            let both = Dual::cat(vec![given.clone(), -given], 0);
+            let output = net.forward(both, columns.map(twice)).into_dual();
+            let output = output.mul_scalar(0.5).reshape([2 * n * d, extra + p]);
+            let flipped = output.clone().slice_dim(0, n * d..2 * n * d);
+            (
+                output.slice_dim(0, 0..n * d),
+                Some(flipped.select(1, mirror.clone())),
+            )
+        } else {
+            let output = net.forward(given, columns);
+            if self.affine.is_none() {
+                let spline =
+                    output.map_tensor(|t, pair| t.reshape([if pair { 2 * n } else { n }, d * p]));
+                return Parameters {
+                    affine: None,
+                    spline,
+                };
+            }
+            (output.into_dual().reshape([n * d, extra + p]), None)
+        };
+        let even = match &flipped {
+            Some(flipped) => output.clone() + flipped.clone(),
+            None => output.clone(),
+        };
+        let affine = self.affine.map(|clamp| {
+            let shift = output.slice_dim(1, 1..2);
+            let shift = match flipped {
+                Some(flipped) => shift - flipped.slice_dim(1, 1..2),
+                None => shift,
+            };
+            let log_scale = even.clone().slice_dim(1, 0..1).reshape([n, d]);
+            (clamp.apply(log_scale, None), shift.reshape([n, d]))
+        });
+        let spline = even.slice_dim(1, extra..extra + p).reshape([n, d * p]);
+        Parameters {
+            affine,
+            spline: Stacked::from_dual(spline),
+        }
+    }
+
     /// Transforms `moved` with maps that depend on `given`.
     fn half(
         &self,
@@ -233,16 +292,7 @@ impl<B: FlowBackend> ConvCoupling<B> {
         features: &Features<B>,
     ) -> (Dual<B, 2>, Dual<B, 1>) {
         let [n, d] = moved.dims();
-        let (spline, affine) = net.forward(given, features.columns(self.use_control));
-        let spline = spline.map_tensor(|t, pair| {
-            t.reshape([if pair { 2 * n } else { n }, d * self.shape.width()])
-        });
-        let affine = self.affine.zip(affine).map(|(clamp, affine)| {
-            let affine = affine.into_dual().reshape([n * d, 2]);
-            let log_scale = affine.clone().slice_dim(1, 0..1).reshape([n, d]);
-            let shift = affine.slice_dim(1, 1..2).reshape([n, d]);
-            (clamp.apply(log_scale, None), shift)
-        });
+        let Parameters { affine, spline } = self.parameters(net, given, d, features);
         let through_spline = |x: Dual<B, 2>| {
             let output = B::rqs(&self.shape, direction, Stacked::from_dual(x), spline);
             let output = output.into_dual();
