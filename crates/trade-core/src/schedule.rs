@@ -40,6 +40,8 @@ pub enum Schedule {
         /// The scale on which conditions are uniform.
         spacing: Spacing,
     },
+    /// A base condition, all equally likely.
+    Bases,
 }
 
 impl Default for Schedule {
@@ -85,9 +87,15 @@ impl Schedule {
         bases: &[Vec<f64>],
         stream: &mut Stream,
     ) -> Result<Vec<f64>> {
+        if *self == Self::Bases {
+            return match bases.len() {
+                0 => Err(Error::setting("bases", "at least one is needed")),
+                n => Ok(bases[stream.index(n)].clone()),
+            };
+        }
         let progress = progress.clamp(0.0, 1.0);
         let spacing = match *self {
-            Self::SkewedLogUniform { .. } => Spacing::Log,
+            Self::SkewedLogUniform { .. } | Self::Bases => Spacing::Log,
             Self::GrowingInterval { spacing } | Self::Uniform { spacing } => spacing,
         };
         let axes = Axis::all(ranges, spacing)?;
@@ -98,6 +106,7 @@ impl Schedule {
                     .map(|axis| axis.condition(stream.uniform_one()))
                     .collect());
             }
+            Self::Bases => 0.0,
             Self::GrowingInterval { .. } => progress * stream.uniform_one(),
             Self::SkewedLogUniform { s_min, s_max } => {
                 let s = s_min * (s_max / s_min).powf(progress);

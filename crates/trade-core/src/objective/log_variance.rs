@@ -4,9 +4,12 @@ use burn::tensor::{ElementConversion, Tensor, backend::AutodiffBackend};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Clip, Objective, Problem, StepContext, Term, Trainable, TrainableTarget};
+use super::{
+    Clip, Objective, Problem, StepContext, Term, Trainable, TrainableTarget,
+    trade::{Blur, SampleOrigin, draw, move_points, nearest_base},
+};
 use crate::{
-    Condition, Density, Target, dataset::upload, error::Result, grid::Spacing, random::Purpose,
+    Condition, Target, dataset::upload, error::Result, grid::Spacing, random::Purpose,
     schedule::Schedule,
 };
 
@@ -18,6 +21,11 @@ pub struct LogVarianceConfig {
     pub batch: usize,
     /// Where the step's condition comes from.
     pub conditions: Schedule,
+    /// Where the points come from.
+    pub points: SampleOrigin,
+    /// Blur of the points. With data as points at the base conditions, a wide blur ties the flow to
+    /// the energy where no data lie, which matters at other conditions.
+    pub blur: Blur,
     /// Limits on the squared deviation of one sample.
     pub clip: Clip,
 }
@@ -29,13 +37,16 @@ impl Default for LogVarianceConfig {
             conditions: Schedule::Uniform {
                 spacing: Spacing::Log,
             },
+            points: SampleOrigin::default(),
+            blur: Blur::default(),
             clip: Clip::default(),
         }
     }
 }
 
-/// `Var[log p_θ − log q]` over flow samples, one condition a step since `log Z` varies with `c`
-/// (METHOD §7). The samples are constants.
+/// `Var[log p_θ − log q]` over flow samples or other points, one condition a step since `log Z`
+/// varies with `c` (METHOD §7). The points are constants. Deviations are from the mean, or from the
+/// median where the clip limits what a single point may do.
 pub struct LogVariance<T> {
     config: LogVarianceConfig,
     problem: Problem<T>,
@@ -84,11 +95,26 @@ where
         });
         let condition: Condition<B::InnerBackend> =
             Condition::new(upload(control, ranges.len(), step.device)).with_context(context);
-        let width = Density::<B::InnerBackend>::noise_dim(step.frozen);
-        let noise = step.streams.get(Purpose::Latent).normal(batch * width);
-        let (x, _) = step
-            .frozen
-            .sample(upload(noise, width, step.device), &condition);
+        let base = nearest_base(&c, bases, ranges);
+        let base: Vec<f32> = base.iter().map(|&c| c as f32).collect();
+        let base = upload(base.repeat(batch), ranges.len(), step.device);
+        let origin = self.config.points;
+        let points = draw(
+            origin,
+            Purpose::Latent,
+            &self.problem,
+            step,
+            &condition,
+            &base,
+        )?;
+        let x = move_points(
+            points.x,
+            self.config.blur,
+            false,
+            &**target,
+            &condition.control.value,
+            step.streams.get(Purpose::Evaluation),
+        );
         let log_q = Target::<B::InnerBackend>::log_density(&**target, x.clone(), &condition);
         let condition = Condition::<B>::new(Tensor::from_inner(condition.control.value))
             .with_context(condition.context.map(Tensor::from_inner));
@@ -98,11 +124,14 @@ where
         let bad = difference.clone().is_finite().bool_not();
         let left_out: i64 = bad.clone().int().sum().into_scalar().elem();
         let difference = difference.mask_fill(bad.clone(), 0.0);
-        let mean = difference
-            .clone()
-            .sum()
-            .div_scalar(batch as f64 - left_out as f64);
-        let squares = (difference - mean).square().mask_fill(bad, f64::NAN);
+        let centre = if self.config.clip == Clip::default() {
+            let sum = difference.clone().sum();
+            sum.div_scalar(batch as f64 - left_out as f64)
+        } else {
+            let sorted = difference.clone().inner().sort(0);
+            Tensor::from_inner(sorted.narrow(0, batch / 2, 1))
+        };
+        let squares = (difference - centre).square().mask_fill(bad, f64::NAN);
         let clipped = self.config.clip.apply(squares);
         Ok(clipped.into())
     }

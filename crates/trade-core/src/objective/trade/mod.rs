@@ -6,6 +6,9 @@ mod proposal;
 mod residual;
 mod score;
 
+pub(super) use continuous::nearest_base;
+pub(super) use proposal::{draw, move_points};
+
 use burn::tensor::{Tensor, backend::Backend};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Points with the density they were drawn from.
-pub(super) struct Points<B: Backend> {
+pub(in crate::objective) struct Points<B: Backend> {
     /// `[n, d]`
     pub x: Tensor<B, 2>,
     /// The log density of the proposal at the points, `[n]`; for data, `log q` at the data's own
@@ -24,7 +24,7 @@ pub(super) struct Points<B: Backend> {
 }
 
 /// See [`Points`].
-pub(super) enum LogProposal<B: Backend> {
+pub(in crate::objective) enum LogProposal<B: Backend> {
     /// Known up to a constant per group.
     Known(Tensor<B, 1>),
     /// Drawn from the target at the base condition.
@@ -34,7 +34,7 @@ pub(super) enum LogProposal<B: Backend> {
 /// Draws `n` points, one for each row of `condition`.
 ///
 /// `base` is the base condition of each row, `[n, k]`.
-pub(super) fn draw<B, M, T>(
+pub(in crate::objective) fn draw<B, M, T>(
     origin: SampleOrigin,
     purpose: Purpose,
     problem: &Problem<T>,
@@ -99,7 +99,7 @@ where
 }
 
 /// Moves evaluation points by noise and symmetries.
-pub(super) fn move_points<B: Backend, T: Target<B>>(
+pub(in crate::objective) fn move_points<B: Backend, T: Target<B>>(
     x: Tensor<B, 2>,
     blur: Blur,
     symmetrise: bool,
