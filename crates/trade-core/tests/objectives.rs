@@ -245,7 +245,10 @@ fn residuals_along_the_logarithm_and_widths_by_the_root_scale_with_the_condition
         loss(false, between(0.0, 0.5)),
         loss(false, of_width(0.5)),
     );
-    assert!(low.min(high) < mid && mid < low.max(high), "{low} {mid} {high}");
+    assert!(
+        low.min(high) < mid && mid < low.max(high),
+        "{low} {mid} {high}"
+    );
     let both = TradeConfig {
         blur: Blur {
             scale_by_root: true,

@@ -14,7 +14,7 @@ use trade_core::{
     grid::Spacing,
     learning_rate::{LearningRate, OneCycle},
     objective::{
-        Clip, NllConfig, ReverseKlConfig, ReweightedNllConfig, Robust,
+        Clip, LogVarianceConfig, NllConfig, ReverseKlConfig, ReweightedNllConfig, Robust,
         trade::{
             Blur, EnergyOrigin, SampleOrigin, TradeConfig, TradeContinuousConfig, TradeGridConfig,
         },
@@ -48,6 +48,8 @@ struct Sizes {
     permutation: PermutationKind,
     tsf_blocks: usize,
     grid_points: usize,
+    /// The share that a refresh keeps of an expectation.
+    retain: f64,
     grid_batch: usize,
     /// Samples behind the expectation of a grid point, and steps between two refreshes.
     expectation: (usize, usize),
@@ -56,6 +58,8 @@ struct Sizes {
     trade: TradeConfig,
     /// The TRADE term's weight from a part of training on.
     weight: (f64, f64),
+    /// The weight of the log variance at the base, see [`Sizes::boundary`].
+    boundary: Option<f64>,
     evaluation: usize,
 }
 
@@ -71,7 +75,7 @@ impl Sizes {
                 ..Self::of(Preset::Desktop)
             },
             Preset::Desktop => Self {
-                steps: 8000,
+                steps: 14_000,
                 batch: 256,
                 max_lr: 3e-3,
                 careful_lr: 1e-3,
@@ -81,8 +85,9 @@ impl Sizes {
                 permutation: PermutationKind::Soft,
                 tsf_blocks: 8,
                 grid_points: 60,
+                retain: 0.5,
                 grid_batch: 256,
-                expectation: (1000, 500),
+                expectation: (4000, 500),
                 continuous: (256, 64),
                 trade: TradeConfig {
                     logarithmic: true,
@@ -99,6 +104,7 @@ impl Sizes {
                     ..TradeConfig::default()
                 },
                 weight: (0.5, 0.1),
+                boundary: Some(2.0),
                 evaluation: 40_000,
             },
             Preset::Paper => Self {
@@ -112,6 +118,7 @@ impl Sizes {
                 permutation: PermutationKind::Hard,
                 tsf_blocks: 12,
                 grid_points: 249,
+                retain: 0.75,
                 grid_batch: 512,
                 expectation: (1000, 1000),
                 continuous: (500, 105),
@@ -120,6 +127,7 @@ impl Sizes {
                     ..TradeConfig::default()
                 },
                 weight: (1.0, 0.0),
+                boundary: None,
                 evaluation: 40_000,
             },
         }
@@ -277,6 +285,34 @@ impl Sizes {
         ])
     }
 
+    /// The log variance at the base, at points where the flow goes at other powers. The TRADE loss
+    /// knows derivatives only: what the flow says at the base where no data lie, between the modes
+    /// and far out, it carries to low powers, where the density is large there.
+    fn boundary(&self) -> Option<ObjectiveConfig> {
+        self.boundary.map(|weight| ObjectiveConfig {
+            loss: LossConfig::LogVariance(LogVarianceConfig {
+                batch: 2 * self.batch,
+                conditions: Schedule::Bases,
+                points: SampleOrigin::FlowOverRange,
+                clip: Clip {
+                    log_clip: Some(4.0),
+                    ..Clip::default()
+                },
+                ..LogVarianceConfig::default()
+            }),
+            weight: Ramp::constant(weight),
+            adaptive: None,
+        })
+    }
+
+    /// A TRADE run, which knows the energy or not.
+    fn with_boundary(&self, mut run: RunConfig, energy: EnergyOrigin) -> RunConfig {
+        if energy == EnergyOrigin::GroundTruth {
+            run.objectives.extend(self.boundary());
+        }
+        run
+    }
+
     fn residual(&self, energy: EnergyOrigin, points: SampleOrigin) -> TradeConfig {
         TradeConfig {
             energy,
@@ -287,7 +323,7 @@ impl Sizes {
 
     fn grid(&self, energy: EnergyOrigin, points: SampleOrigin) -> RunConfig {
         let (expectation_samples, expectation_every) = self.expectation;
-        self.trade(LossConfig::TradeGrid(TradeGridConfig {
+        let run = self.trade(LossConfig::TradeGrid(TradeGridConfig {
             trade: self.residual(energy, points),
             points: self.grid_points,
             spacing: Spacing::Log,
@@ -302,14 +338,15 @@ impl Sizes {
             },
             expectation_samples,
             expectation_every,
-            expectation_retain: 0.75,
+            expectation_retain: self.retain,
             expectation_from: SampleOrigin::Flow,
-        }))
+        }));
+        self.with_boundary(run, energy)
     }
 
     fn continuous(&self, energy: EnergyOrigin, points: SampleOrigin) -> RunConfig {
         let (samples, evaluation_points) = self.continuous;
-        self.careful(
+        let run = self.careful(
             self.trade(LossConfig::TradeContinuous(TradeContinuousConfig {
                 trade: self.residual(energy, points),
                 schedule: Schedule::GrowingInterval {
@@ -322,7 +359,8 @@ impl Sizes {
                 expectation_from: SampleOrigin::Flow,
                 ..TradeContinuousConfig::default()
             })),
-        )
+        );
+        self.with_boundary(run, energy)
     }
 }
 

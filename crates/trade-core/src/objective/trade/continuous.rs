@@ -99,7 +99,11 @@ impl<T> TradeContinuous<T> {
 }
 
 /// The base nearest to `c`, with each parameter's distance as a share of its range.
-pub(in crate::objective) fn nearest_base<'a>(c: &[f64], bases: &'a [Vec<f64>], ranges: &[(f64, f64)]) -> &'a [f64] {
+pub(in crate::objective) fn nearest_base<'a>(
+    c: &[f64],
+    bases: &'a [Vec<f64>],
+    ranges: &[(f64, f64)],
+) -> &'a [f64] {
     let distance = |base: &[f64]| -> f64 {
         let scaled = base.iter().zip(c).zip(ranges);
         scaled

@@ -45,6 +45,8 @@ pub enum SampleOrigin {
     Flow,
     /// The flow at the nearest base condition, as the published code does for wells and molecule.
     FlowAtBase,
+    /// The flow at conditions from the whole range, another for each point.
+    FlowOverRange,
     /// The data at a base condition.
     Data,
     /// A standard normal distribution.

@@ -10,8 +10,10 @@ use crate::{
     Condition, Density, Target,
     dataset::upload,
     error::{Error, Result},
+    grid::Spacing,
     objective::{Problem, StepContext, Trainable, TrainableTarget},
     random::{Purpose, Stream},
+    schedule::Schedule,
 };
 
 /// Points with the density they were drawn from.
@@ -62,6 +64,26 @@ where
         SampleOrigin::FlowAtBase => {
             let at_base = Condition::new(base.clone()).with_context(condition.context.clone());
             Ok(flow(at_base, step.streams.get(purpose)))
+        }
+        SampleOrigin::FlowOverRange => {
+            // On the logarithmic scale where there is one, as conditions are drawn elsewhere.
+            let positive = problem.ranges.iter().all(|(low, _)| *low > 0.0);
+            let uniform = Schedule::Uniform {
+                spacing: if positive {
+                    Spacing::Log
+                } else {
+                    Spacing::Linear
+                },
+            };
+            let mut control = Vec::with_capacity(n * problem.ranges.len());
+            for _ in 0..n {
+                let stream = step.streams.get(purpose);
+                let c = uniform.draw(1.0, &problem.ranges, &problem.bases, stream)?;
+                control.extend(c.into_iter().map(|c| c as f32));
+            }
+            let control = upload(control, problem.ranges.len(), step.device);
+            let anywhere = Condition::new(control).with_context(condition.context.clone());
+            Ok(flow(anywhere, step.streams.get(purpose)))
         }
         SampleOrigin::Normal => {
             let d = Target::<B>::dim(&*problem.target);
