@@ -429,6 +429,17 @@ mod tests {
     }
 
     #[test]
+    fn bases_are_drawn_alike_and_as_they_are() {
+        let bases = [vec![0.3, -1.0], vec![0.7, 2.0]];
+        let ranges = [(0.1, 1.0), (-2.0, 2.0)];
+        let c = draws(&Schedule::Bases, 0.3, &ranges, &bases, 10_000);
+        assert!(c.iter().all(|c| bases.contains(c)));
+        check(&c, 0.5, |c| c[0] < 0.5);
+        let none = Schedule::Bases.draw(0.0, &ranges, &[], &mut Stream::new(1, 0));
+        assert!(none.is_err());
+    }
+
+    #[test]
     fn wrong_ranges_and_bases_are_refused() {
         let mut stream = Stream::new(1, 0);
         let mut refused = |schedule: &Schedule, range, base: &[f64]| {

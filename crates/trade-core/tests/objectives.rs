@@ -591,6 +591,53 @@ fn sampled_terms_at_the_solution() {
 }
 
 #[test]
+fn log_variance_at_the_base_sees_what_lies_beyond_the_data() {
+    let loss = |points, widest, model: &Model| {
+        let config = LogVarianceConfig {
+            batch: 4096,
+            conditions: Schedule::Bases,
+            points,
+            blur: Blur {
+                widest,
+                ..Blur::default()
+            },
+            ..LogVarianceConfig::default()
+        };
+        number(&first(
+            Box::new(LogVariance::new(config, problem(Bath::default()))),
+            model,
+        ))
+    };
+    let solution = Bath::default().solution();
+    // A base as wide as √e too wide: log p − log q = (1 − 1/e)|x|²/2 + const. At points of N(0, v)
+    // its variance is (1 − 1/e)² v² d/2, and v grows with the points' spread.
+    let wrong = Model::new(false, [0.5; DIM], [1.0; DIM], [0.0; DIM], [0.0; DIM]);
+    let coefficient = (1.0 - (-1.0_f64).exp()).powi(2) * 0.5 * DIM as f64;
+    let data = loss(SampleOrigin::Data, None, &wrong);
+    // 4096 rows of 4096, with repeats; the relative error of a variance of squares is below 10 %.
+    assert!(
+        (data / coefficient - 1.0).abs() < 0.3,
+        "{data} {coefficient}"
+    );
+    let wide = loss(SampleOrigin::Data, Some(3.0), &wrong);
+    assert!(wide > 5.0 * data, "{wide} {data}");
+    let range = loss(SampleOrigin::FlowOverRange, None, &wrong);
+    let own = loss(SampleOrigin::Flow, None, &wrong);
+    // Temperatures from 0.5 to 1.5, even in the logarithm: E[T²] + Var[T] = 0.99.
+    assert!(
+        range != own && (range / own - 0.99).abs() < 0.3,
+        "{range} {own}"
+    );
+    for (points, widest) in [
+        (SampleOrigin::Data, Some(3.0)),
+        (SampleOrigin::FlowOverRange, None),
+    ] {
+        let none = loss(points, widest, &solution);
+        assert!((0.0..1e-8).contains(&none), "{none}");
+    }
+}
+
+#[test]
 fn likelihood_terms_are_what_the_formulas_say() {
     let n = 300;
     let model = Model::wrong();
