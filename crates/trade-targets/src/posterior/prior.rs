@@ -128,7 +128,7 @@ mod tests {
                 .filter(|&x| prior.contains(x))
                 .collect();
             let data = TensorData::new(inside.clone(), [inside.len(), 1]);
-            let x = Tensor::<Flex, 2>::from_data(data, (&FlexDevice::default(), DType::F64));
+            let x = Tensor::<Flex, 2>::from_data(data, (&FlexDevice, DType::F64));
             let total: f64 = prior
                 .log_prob(x)
                 .exp()

@@ -128,11 +128,14 @@ fn power_axis() -> Axis {
     Axis::log("power β").from_to(0.1, 10.0)
 }
 
+/// A measure at a power.
+type Reading = fn(&AtPower) -> Option<f64>;
+
 /// KL and total variation against the power.
 fn divergence(rows: &[Row<'_>]) -> Plate {
     let beta = powers();
     let mut figure = Figure::new("Distance from the exact density").columns(2);
-    let readings: [(&str, &str, fn(&AtPower) -> Option<f64>); 2] = [
+    let readings: [(&str, &str, Reading); 2] = [
         ("KL(exact ‖ flow)", "KL / nats", |at| at.kl),
         ("Total variation", "TV", |at| at.total_variation),
     ];
