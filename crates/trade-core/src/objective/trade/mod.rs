@@ -45,7 +45,8 @@ pub enum SampleOrigin {
     Flow,
     /// The flow at the nearest base condition, as the published code does for wells and molecule.
     FlowAtBase,
-    /// The flow at conditions from the whole range, another for each point.
+    /// The flow, every other point at the current condition and the rest at conditions from the
+    /// whole range.
     FlowOverRange,
     /// The data at a base condition.
     Data,
