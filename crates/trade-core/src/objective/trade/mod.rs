@@ -45,8 +45,7 @@ pub enum SampleOrigin {
     Flow,
     /// The flow at the nearest base condition, as the published code does for wells and molecule.
     FlowAtBase,
-    /// The flow, every other point at the current condition and the rest at conditions from the
-    /// whole range.
+    /// The flow at conditions from the whole range, another for each point.
     FlowOverRange,
     /// The data at a base condition.
     Data,

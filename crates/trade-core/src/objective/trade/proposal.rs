@@ -81,12 +81,7 @@ where
                 let c = uniform.draw(1.0, &problem.ranges, &problem.bases, stream)?;
                 control.extend(c.into_iter().map(|c| c as f32));
             }
-            let control: Tensor<B::InnerBackend, 2> =
-                upload(control, problem.ranges.len(), step.device);
-            let own: Vec<f32> = (0..n).map(|i| (i % 2) as f32).collect();
-            let own: Tensor<B::InnerBackend, 2> = upload(own, 1, step.device);
-            let control =
-                condition.control.value.clone() * own.clone() + control * own.neg().add_scalar(1.0);
+            let control = upload(control, problem.ranges.len(), step.device);
             let anywhere = Condition::new(control).with_context(condition.context.clone());
             Ok(flow(anywhere, step.streams.get(purpose)))
         }
