@@ -25,14 +25,11 @@ use trade_core::{
 };
 use trade_flows::{
     BaseVariance, ConditionerConfig, FlowConfig, Initializer, LastLayer, PreprocessConfig, Stage,
-    layer::{
-        AffineCouplingConfig, AffineKind, LayerConfig, PermutationKind, RqsCouplingConfig,
-        SoftClamp,
-    },
+    layer::{LayerConfig, PermutationKind, RqsCouplingConfig},
 };
 use trade_targets::{TargetConfig, exact::GaussianMixtureConfig};
 
-use super::{Experiment, Method, Preset};
+use super::{Experiment, Method, Preset, plain, steerable};
 use study::{MixtureStudy, RANGE, SHOWN, powers};
 
 /// The sizes that a preset chooses.
@@ -211,40 +208,6 @@ impl Sizes {
         }
     }
 
-    /// Volume preserving, augmented and blind to the power, which the latent scale alone carries
-    /// (METHOD §6, TSF).
-    fn steerable(&self) -> FlowConfig {
-        let coupling = AffineCouplingConfig {
-            kind: AffineKind::Gin,
-            clamp: SoftClamp::Tanh(0.3),
-            learnable_clamp: true,
-            conditioner: ConditionerConfig {
-                hidden: vec![64; 2],
-                last_layer: LastLayer::ZeroBias,
-                ..ConditionerConfig::default()
-            },
-            use_control: false,
-        };
-        FlowConfig {
-            augmentation: 2,
-            preprocess: PreprocessConfig::Identity,
-            layers: vec![
-                Stage {
-                    repeat: self.tsf_blocks,
-                    of: vec![
-                        LayerConfig::AffineCoupling(coupling),
-                        LayerConfig::Permutation(PermutationKind::Hard),
-                    ],
-                },
-                Stage {
-                    repeat: 1,
-                    of: vec![LayerConfig::ActNorm],
-                },
-            ],
-            ..self.spline()
-        }
-    }
-
     fn nll(&self) -> ObjectiveConfig {
         plain(LossConfig::Nll(NllConfig {
             batch: self.batch,
@@ -374,30 +337,14 @@ fn uniform() -> Schedule {
     }
 }
 
-fn plain(loss: LossConfig) -> ObjectiveConfig {
-    ObjectiveConfig {
-        loss,
-        weight: Ramp::constant(1.0),
-        adaptive: None,
-    }
-}
-
 /// The experiment with its baselines, and the study of where evaluation points come from.
 pub(super) fn experiment(preset: Preset) -> Experiment {
     use EnergyOrigin::{FlowAtBase as Own, GroundTruth};
     use SampleOrigin::{Data, Flow, FlowAtBase, Normal};
     let sizes = Sizes::of(preset);
     let mut tsf = sizes.run(vec![sizes.nll()]);
-    tsf.flow = sizes.steerable();
-    let method = |main| {
-        move |name, label, config| Method {
-            name,
-            label,
-            main,
-            config,
-        }
-    };
-    let (main, further) = (method(true), method(false));
+    tsf.flow = steerable(sizes.spline(), 2, sizes.tsf_blocks, 64);
+    let (main, further) = (Method::main, Method::further);
     let grid = |points| sizes.grid(GroundTruth, points);
     let continuous = |points| sizes.continuous(GroundTruth, points);
     let methods = vec![

@@ -35,7 +35,7 @@ use trade_targets::{TargetConfig, lattice::Phi4Config};
 pub(super) use plane::experiment as plane;
 
 use self::study::LatticeStudy;
-use super::{Experiment, Method, Preset};
+use super::{Experiment, Method, Preset, plain};
 
 /// The side of the lattice.
 const SIDE: usize = 8;
@@ -298,31 +298,16 @@ fn physical(controls: usize, pieces: LatticePieces) -> FlowConfig {
     }
 }
 
-fn plain(loss: LossConfig) -> ObjectiveConfig {
-    ObjectiveConfig {
-        loss,
-        weight: Ramp::constant(1.0),
-        adaptive: None,
-    }
-}
-
 /// The experiment, with the pieces of the flow left out one by one as further methods.
 pub(super) fn experiment(preset: Preset) -> Experiment {
     let sizes = Sizes::of(preset);
-    let main = |name, label, config| Method {
-        name,
-        label,
-        main: true,
-        config,
-    };
-    let with_flow = |name, label, flow| Method {
-        name,
-        label,
-        main: false,
-        config: RunConfig {
+    let main = Method::main;
+    let with_flow = |name, label, flow| {
+        let config = RunConfig {
             flow,
             ..sizes.grid()
-        },
+        };
+        Method::further(name, label, config)
     };
     let whole = LatticePieces::default();
     let methods = vec![

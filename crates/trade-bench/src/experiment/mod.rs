@@ -9,7 +9,12 @@ mod two_moons;
 use std::{str::FromStr, sync::Arc};
 
 use anyhow::{Context, Result, bail};
-use trade_cli::config::RunConfig;
+use trade_cli::config::{LossConfig, ObjectiveConfig, RunConfig};
+use trade_core::ramp::Ramp;
+use trade_flows::{
+    ConditionerConfig, FlowConfig, LastLayer, PreprocessConfig, Stage,
+    layer::{AffineCouplingConfig, AffineKind, LayerConfig, PermutationKind, SoftClamp},
+};
 
 pub use study::{Shown, Studied, Study, Trained};
 pub(crate) use study::{file as study_file, measure as study_run, read as read_study};
@@ -60,6 +65,69 @@ pub struct Method {
     pub main: bool,
     /// The run, with seed 0.
     pub config: RunConfig,
+}
+
+impl Method {
+    /// A method that runs without being asked for.
+    fn main(name: &'static str, label: &'static str, config: RunConfig) -> Self {
+        Self {
+            name,
+            label,
+            main: true,
+            config,
+        }
+    }
+
+    /// A method that runs if it is asked for.
+    fn further(name: &'static str, label: &'static str, config: RunConfig) -> Self {
+        Self {
+            main: false,
+            ..Self::main(name, label, config)
+        }
+    }
+}
+
+/// A term of the loss with weight 1 throughout.
+fn plain(loss: LossConfig) -> ObjectiveConfig {
+    ObjectiveConfig {
+        loss,
+        weight: Ramp::constant(1.0),
+        adaptive: None,
+    }
+}
+
+/// The temperature-steerable flow: volume preserving, augmented, and blind to the condition, which
+/// the latent scale of `like` alone carries (METHOD §9).
+fn steerable(like: FlowConfig, augmentation: usize, blocks: usize, hidden: usize) -> FlowConfig {
+    let coupling = AffineCouplingConfig {
+        kind: AffineKind::Gin,
+        clamp: SoftClamp::Tanh(0.3),
+        learnable_clamp: true,
+        conditioner: ConditionerConfig {
+            hidden: vec![hidden; 2],
+            last_layer: LastLayer::ZeroBias,
+            ..ConditionerConfig::default()
+        },
+        use_control: false,
+    };
+    FlowConfig {
+        augmentation,
+        preprocess: PreprocessConfig::Identity,
+        layers: vec![
+            Stage {
+                repeat: blocks,
+                of: vec![
+                    LayerConfig::AffineCoupling(coupling),
+                    LayerConfig::Permutation(PermutationKind::Hard),
+                ],
+            },
+            Stage {
+                repeat: 1,
+                of: vec![LayerConfig::ActNorm],
+            },
+        ],
+        ..like
+    }
 }
 
 /// An experiment at a preset.

@@ -18,13 +18,10 @@ use trade_core::{
     schedule::Schedule,
     train::{AdamConfig, AdaptiveConfig, TrainConfig},
 };
-use trade_flows::{
-    BaseVariance, ConditionerConfig, FlowConfig, LastLayer, PreprocessConfig, Stage,
-    layer::{AffineCouplingConfig, AffineKind, LayerConfig, PermutationKind, SoftClamp},
-};
+use trade_flows::{BaseVariance, FlowConfig, PreprocessConfig};
 use trade_targets::{TargetConfig, exact::MultiWellConfig};
 
-use super::{Experiment, Method, Preset};
+use super::{Experiment, Method, Preset, plain, steerable};
 
 const DIM: usize = 5;
 
@@ -153,40 +150,6 @@ impl Sizes {
         )
     }
 
-    /// The temperature-steerable flow: volume preserving, augmented, blind to the temperature
-    /// (METHOD §9).
-    fn steerable(&self) -> FlowConfig {
-        let coupling = AffineCouplingConfig {
-            kind: AffineKind::Gin,
-            clamp: SoftClamp::Tanh(0.3),
-            learnable_clamp: true,
-            conditioner: ConditionerConfig {
-                hidden: vec![self.tsf_hidden; 2],
-                last_layer: LastLayer::ZeroBias,
-                ..ConditionerConfig::default()
-            },
-            use_control: false,
-        };
-        FlowConfig {
-            augmentation: 5,
-            preprocess: PreprocessConfig::Identity,
-            layers: vec![
-                Stage {
-                    repeat: self.tsf_blocks,
-                    of: vec![
-                        LayerConfig::AffineCoupling(coupling),
-                        LayerConfig::Permutation(PermutationKind::Hard),
-                    ],
-                },
-                Stage {
-                    repeat: 1,
-                    of: vec![LayerConfig::ActNorm],
-                },
-            ],
-            ..self.spline()
-        }
-    }
-
     fn nll(&self) -> ObjectiveConfig {
         plain(LossConfig::Nll(NllConfig {
             batch: self.batch,
@@ -254,14 +217,6 @@ fn smooth(energy: EnergyOrigin, points: SampleOrigin) -> TradeConfig {
     }
 }
 
-fn plain(loss: LossConfig) -> ObjectiveConfig {
-    ObjectiveConfig {
-        loss,
-        weight: Ramp::constant(1.0),
-        adaptive: None,
-    }
-}
-
 /// The experiment with the baselines and the ablation of the paper.
 pub(super) fn experiment(preset: Preset) -> Experiment {
     use EnergyOrigin::{FlowAtBase, FlowAtCondition, GroundTruth};
@@ -274,7 +229,7 @@ pub(super) fn experiment(preset: Preset) -> Experiment {
         },
     );
     let mut tsf = sizes.run(vec![sizes.nll()]);
-    tsf.flow = sizes.steerable();
+    tsf.flow = steerable(sizes.spline(), DIM, sizes.tsf_blocks, sizes.tsf_hidden);
     tsf.train = sizes.train(sizes.tsf_lr);
     let reverse_kl = plain(LossConfig::ReverseKl(ReverseKlConfig {
         batch,
@@ -291,18 +246,7 @@ pub(super) fn experiment(preset: Preset) -> Experiment {
         conditions: uniform,
         ..LogVarianceConfig::default()
     }));
-    let main = |name, label, config| Method {
-        name,
-        label,
-        main: true,
-        config,
-    };
-    let further = |name, label, config| Method {
-        name,
-        label,
-        main: false,
-        config,
-    };
+    let (main, further) = (Method::main, Method::further);
     let methods = vec![
         main("nll", "NLL at T = 1 only", sizes.run(vec![sizes.nll()])),
         main("reverse-kl", "reverse KL", sizes.run(vec![reverse_kl])),

@@ -22,7 +22,7 @@ use trade_core::{
 use trade_flows::{BaseVariance, FlowConfig, PreprocessConfig, layer::LayerConfig};
 use trade_targets::{TargetConfig, two_moons::TwoMoonsConfig};
 
-use super::{Experiment, Method, Preset};
+use super::{Experiment, Method, Preset, plain};
 use study::TwoMoonsStudy;
 
 /// The range of the power.
@@ -123,15 +123,11 @@ impl Sizes {
 
     fn run(&self, flow: FlowConfig, trade: Option<EnergyOrigin>) -> RunConfig {
         let beta = "beta".to_string();
-        let mut objectives = vec![ObjectiveConfig {
-            loss: LossConfig::Nll(NllConfig {
-                batch: self.batch,
-                noise: 3e-4,
-                ..NllConfig::default()
-            }),
-            weight: Ramp::constant(1.0),
-            adaptive: None,
-        }];
+        let mut objectives = vec![plain(LossConfig::Nll(NllConfig {
+            batch: self.batch,
+            noise: 3e-4,
+            ..NllConfig::default()
+        }))];
         objectives.extend(trade.map(|energy| ObjectiveConfig {
             loss: LossConfig::TradeContinuous(TradeContinuousConfig {
                 trade: TradeConfig {
@@ -196,24 +192,17 @@ impl Sizes {
 pub(super) fn experiment(preset: Preset) -> Experiment {
     let sizes = Sizes::of(preset);
     let methods = vec![
-        Method {
-            name: "nll",
-            label: "NLL at β = 1 only",
-            main: true,
-            config: sizes.run(sizes.blind(), None),
-        },
-        Method {
-            name: "trade-energy-free",
-            label: "TRADE, energy-free",
-            main: true,
-            config: sizes.run(sizes.flow(), Some(EnergyOrigin::FlowAtBase)),
-        },
-        Method {
-            name: "trade",
-            label: "TRADE, true likelihood",
-            main: true,
-            config: sizes.run(sizes.flow(), Some(EnergyOrigin::GroundTruth)),
-        },
+        Method::main("nll", "NLL at β = 1 only", sizes.run(sizes.blind(), None)),
+        Method::main(
+            "trade-energy-free",
+            "TRADE, energy-free",
+            sizes.run(sizes.flow(), Some(EnergyOrigin::FlowAtBase)),
+        ),
+        Method::main(
+            "trade",
+            "TRADE, true likelihood",
+            sizes.run(sizes.flow(), Some(EnergyOrigin::GroundTruth)),
+        ),
     ];
     Experiment {
         name: "two-moons",

@@ -3,11 +3,11 @@
 use anyhow::Result;
 use trade_targets::two_moons::TwoMoonsConfig;
 
-use super::study::{Measured, OBSERVATION, SHOWN, TwoMoonsStudy, measured};
+use super::study::{BETAS, Distance, Measured, OBSERVATION, SHOWN, TwoMoonsStudy, measured};
 use crate::{
     experiment::{Shown, Studied},
     figure::{Axis, Colour, Figure, Mark, Panel, Series, Style, styles},
-    report::{Plate, Results, Section, Spread},
+    report::{Plate, Results, Section, Spread, with_band},
 };
 
 /// Cells of a density picture along each side.
@@ -166,11 +166,11 @@ fn divergence(study: &TwoMoonsStudy, results: &Results, methods: &[Dressed<'_>])
     wasserstein = wasserstein.with(Series::rules(results.bases.clone()));
     let mut floor = None;
     for method in methods {
-        let (x, mean, half) = over_seeds(&method.seeds, |d| d.kl.map_or(f64::NAN, |kl| kl.value));
-        kl = banded(kl, &x, &mean, &half, method);
-        let (x, mean, half) = over_seeds(&method.seeds, |d| d.wasserstein);
-        wasserstein = banded(wasserstein, &x, &mean, &half, method);
-        let (x, mean, _) = over_seeds(&method.seeds, |d| d.wasserstein_floor);
+        let curve = over_seeds(&method.seeds, |d| d.kl.map_or(f64::NAN, |kl| kl.value));
+        kl = with_band(kl, curve, method.style, method.label);
+        let curve = over_seeds(&method.seeds, |d| d.wasserstein);
+        wasserstein = with_band(wasserstein, curve, method.style, method.label);
+        let [x, mean, _] = over_seeds(&method.seeds, |d| d.wasserstein_floor);
         floor = Some((x, mean));
     }
     if let Some((x, mean)) = floor {
@@ -190,35 +190,17 @@ fn divergence(study: &TwoMoonsStudy, results: &Results, methods: &[Dressed<'_>])
     }
 }
 
-type Curve = (Vec<f64>, Vec<f64>, Vec<f64>);
-
-/// Powers, means over seeds and their spread.
-fn over_seeds(seeds: &[Measured], read: impl Fn(&super::study::Distance) -> f64) -> Curve {
-    let mut curve = (vec![], vec![], vec![]);
+/// Powers, means over seeds and their spread, which stays below the mean for the logarithmic axis.
+fn over_seeds(seeds: &[Measured], read: impl Fn(&Distance) -> f64) -> [Vec<f64>; 3] {
+    let mut curve = [vec![], vec![], vec![]];
     let count = seeds.first().map_or(0, |s| s.distances.len());
     for i in 0..count {
         let spread = Spread::of(seeds.iter().map(|s| read(&s.distances[i])));
-        curve.0.push(seeds[0].distances[i].beta);
-        curve.1.push(spread.mean);
-        curve.2.push(spread.half_width(0.0));
+        curve[0].push(seeds[0].distances[i].beta);
+        curve[1].push(spread.mean);
+        curve[2].push(spread.half_width(0.0).min(0.8 * spread.mean));
     }
     curve
-}
-
-fn banded(panel: Panel, x: &[f64], mean: &[f64], half: &[f64], method: &Dressed<'_>) -> Panel {
-    let edge = |sign: f64| -> Vec<f64> {
-        let edges = mean.iter().zip(half);
-        // A band that reached zero would have no lower edge on a logarithmic axis.
-        edges.map(|(m, h)| (m + sign * h).max(0.2 * m)).collect()
-    };
-    panel
-        .with(Series::band(
-            x.to_vec(),
-            edge(-1.0),
-            edge(1.0),
-            method.style.colour,
-        ))
-        .with(Series::styled(x.to_vec(), mean.to_vec(), method.style).labelled(method.label))
 }
 
 fn coverage_table(study: &TwoMoonsStudy, methods: &[Dressed<'_>]) -> Section {
@@ -252,18 +234,11 @@ fn coverage_table(study: &TwoMoonsStudy, methods: &[Dressed<'_>]) -> Section {
 }
 
 fn distance_table(study: &TwoMoonsStudy, methods: &[Dressed<'_>]) -> Section {
-    let betas: Vec<f64> = methods
-        .iter()
-        .filter_map(|m| m.seeds.first())
-        .flat_map(|s| s.distances.iter().map(|d| d.beta))
-        .take(7)
-        .collect();
     let mut header = vec!["method".to_string()];
-    header.extend(betas.iter().map(|beta| format!("KL, β = {beta}")));
+    header.extend(BETAS.map(|beta| format!("KL, β = {beta}")));
     let row = |method: &Dressed<'_>| {
-        let (_, mean, _) = over_seeds(&method.seeds, |_| 0.0);
         let mut row = vec![method.label.to_string()];
-        for i in 0..mean.len() {
+        for i in 0..BETAS.len() {
             let kl = |s: &Measured| s.distances[i].kl.map_or(f64::NAN, |kl| kl.value);
             row.push(Spread::of(method.seeds.iter().map(kl)).text(3));
         }

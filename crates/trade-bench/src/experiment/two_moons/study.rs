@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// Powers at which posteriors are measured.
-const BETAS: [f64; 7] = [0.4, 0.5, 0.7, 1.0, 1.4, 2.0, 2.1];
+pub(super) const BETAS: [f64; 7] = [0.4, 0.5, 0.7, 1.0, 1.4, 2.0, 2.1];
 /// Powers of the calibration curves and of the samples shown.
 pub(super) const SHOWN: [f64; 3] = [0.5, 1.0, 2.0];
 /// The observation of the samples shown.
