@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use trade_core::{Dual, random::Stream};
 
-use crate::{FlowBackend, Stacked};
+use crate::{FlowBackend, Network, Stacked};
 
 /// How the weights of hidden layers are drawn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -113,20 +113,24 @@ impl<B: FlowBackend> Conditioner<B> {
     /// # Shapes
     /// `[n, inputs]` → `[n, outputs]`, stacked
     pub fn forward(&self, input: Dual<B, 2>) -> Stacked<B> {
-        let mut h = Stacked::from_dual(input);
-        if self.blocks.is_empty() {
-            for layer in &self.layers {
-                h = layer.silu(h);
-            }
-        } else {
-            for layer in &self.layers {
-                h = layer.forward(h);
-            }
-            for block in &self.blocks {
-                h = block.forward(h);
-            }
+        let blocks = self.blocks.iter().flat_map(|b| [&b.first, &b.second]);
+        let dense: Vec<_> = self
+            .layers
+            .iter()
+            .chain(blocks)
+            .chain([&self.last])
+            .collect();
+        let mut network = Dense::network(&dense);
+        // A block adds its second layer's result to what its first was given. What follows the
+        // last block, like the first of them, is not activated by itself.
+        for i in 0..self.blocks.len() {
+            network.layers[self.layers.len() + 2 * i + 1].skip = Some(self.layers.len() + 2 * i);
         }
-        self.last.forward(h)
+        if let (false, Some(last)) = (self.blocks.is_empty(), network.layers.last_mut()) {
+            last.activated = false;
+        }
+        let parameters = dense.into_iter().map(Dense::parameters).collect();
+        B::network(&network, Stacked::from_dual(input), parameters)
     }
 }
 
@@ -135,18 +139,6 @@ impl<B: FlowBackend> Conditioner<B> {
 struct ResidualBlock<B: Backend> {
     first: Dense<B>,
     second: Dense<B>,
-}
-
-impl<B: FlowBackend> ResidualBlock<B> {
-    fn forward(&self, h: Stacked<B>) -> Stacked<B> {
-        let zero = Tensor::zeros(
-            [self.first.weight.dims()[0]],
-            (&self.first.weight.device(), self.first.weight.dtype()),
-        );
-        let inner = self.first.silu(B::bias_silu(h.clone(), zero));
-        let update = self.second.forward(inner).into_tensor();
-        h.map_tensor(|h, _| h + update)
-    }
 }
 
 /// A linear layer, `x W + b`.
@@ -216,12 +208,15 @@ pub(crate) fn parameter<B: Backend, const D: usize>(
     ))
 }
 
-impl<B: FlowBackend> Dense<B> {
-    pub(crate) fn forward(&self, x: Stacked<B>) -> Stacked<B> {
-        B::bias(x.matmul(self.weight.val()), self.bias.val())
+impl<B: Backend> Dense<B> {
+    /// The perceptron of some layers.
+    pub(crate) fn network(layers: &[&Self]) -> Network {
+        let widths: Vec<_> = layers.iter().map(|layer| layer.weight.dims()).collect();
+        let outputs: Vec<_> = widths.iter().map(|[_, outputs]| *outputs).collect();
+        Network::plain(widths.first().map_or(0, |[inputs, _]| *inputs), &outputs)
     }
 
-    pub(crate) fn silu(&self, x: Stacked<B>) -> Stacked<B> {
-        B::bias_silu(x.matmul(self.weight.val()), self.bias.val())
+    pub(crate) fn parameters(&self) -> (Tensor<B, 2>, Tensor<B, 1>) {
+        (self.weight.val(), self.bias.val())
     }
 }

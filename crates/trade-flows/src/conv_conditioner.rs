@@ -172,14 +172,22 @@ impl<B: FlowBackend> ConvConditioner<B> {
             self.with_channels(given, features)
         };
         let mut h = Stacked::from_dual(input);
-        for layer in &self.convolutions {
+        for (i, layer) in self.convolutions.iter().enumerate() {
             let product = B::convolve(&layer.patches, h, layer.dense.weight.val());
-            h = B::bias_silu(product, layer.dense.bias.val());
+            let bias = layer.dense.bias.val();
+            h = if i + 1 < self.convolutions.len() {
+                B::bias_silu(product, bias)
+            } else {
+                B::bias(product, bias)
+            };
         }
-        for layer in &self.pointwise {
-            h = layer.silu(h);
-        }
-        self.last.forward(h)
+        let dense: Vec<_> = self.pointwise.iter().chain([&self.last]).collect();
+        let network = Dense::network(&dense).activated();
+        B::network(
+            &network,
+            h,
+            dense.into_iter().map(Dense::parameters).collect(),
+        )
     }
 
     /// The condition as further sites, filled up with zeros to whole ones.

@@ -10,24 +10,26 @@ mod flow;
 mod kernel;
 pub mod lattice;
 pub mod layer;
+mod network;
 mod patches;
 mod preprocess;
 mod spline;
 mod stacked;
 mod transform;
 
-pub use backend::{FlowBackend, Kernels};
+pub use backend::{FlowBackend, Kernels, Record};
 pub use base::BaseVariance;
 pub use conditioner::{Conditioner, ConditionerConfig, Initializer, LastLayer};
 pub use config::{FlowConfig, Stage};
 pub use conv_conditioner::{ConvConditioner, ConvConditionerConfig};
 pub use flow::Flow;
+pub use network::{Network, NetworkLayer};
 pub use patches::{Padding, Patches};
 pub use preprocess::{Preprocess, PreprocessConfig};
 pub use spline::{Direction, RqsShape, ShapeError, Tails};
 // What `tests/kernels.rs` holds the kernels against.
 #[doc(hidden)]
-pub use backend::reference_convolve;
+pub use backend::{reference_convolve, reference_network};
 #[doc(hidden)]
 pub use spline::reference::rqs as reference_rqs;
 pub use stacked::Stacked;

@@ -1,6 +1,8 @@
 //! Kernels under automatic differentiation: each fused operation becomes one node of the graph,
 //! whose backward is the kernel's own vector-Jacobian product.
 
+mod network;
+
 use std::{marker::PhantomData, sync::Arc};
 
 use burn::tensor::Tensor;
@@ -14,7 +16,7 @@ use burn_backend::tensor::FloatTensor;
 
 use super::{FlowBackend, Kernels, reference_bias, reference_convolve, unwrap, wrap};
 use crate::{
-    Patches, Stacked,
+    Network, Patches, Stacked,
     spline::{Direction, RqsShape, reference},
 };
 
@@ -42,6 +44,14 @@ impl<B: FlowBackend, C: CheckpointStrategy> FlowBackend for Autodiff<B, C> {
             let state = (pair, x.primitive, bias.primitive);
             wrap(finish(step.compute_bound().stateful(), state, output))
         })
+    }
+
+    fn network(
+        network: &Network,
+        x: Stacked<Self>,
+        parameters: Vec<(Tensor<Self, 2>, Tensor<Self, 1>)>,
+    ) -> Stacked<Self> {
+        network::network(network, x, parameters)
     }
 
     fn rqs(

@@ -4,9 +4,9 @@ use burn::tensor::{DType, Shape};
 use burn_flex::{Flex, FlexTensor, Layout};
 use burn_std::Bytes;
 
-use super::{FlowBackend, Kernels, flex_convolve};
+use super::{FlowBackend, Kernels, Record, flex_convolve};
 use crate::{
-    Patches,
+    Network, Patches,
     kernel::{self, Element},
     spline::{Direction, RqsShape},
 };
@@ -89,6 +89,14 @@ pub(super) fn zeros<T: Number>(len: usize) -> Vec<T> {
     vec![T::default(); len]
 }
 
+/// Weights and biases, which come in turn.
+fn in_turn<T: Number>(parameters: &[Contiguous]) -> (Vec<&[T]>, Vec<&[T]>) {
+    let slices = parameters.chunks_exact(2);
+    slices
+        .map(|pair| (pair[0].slice(), pair[1].slice()))
+        .unzip()
+}
+
 impl Kernels<Flex> for Fused {
     fn bias(&self, pair: bool, x: FlexTensor, bias: FlexTensor) -> FlexTensor {
         let shape @ [rows, width] = dims(&x);
@@ -154,6 +162,57 @@ impl Kernels<Flex> for Fused {
                 kernel::silu_backward(x, bias, grad, &mut grad_x, &mut grad_bias);
             }
             (tensor(grad_x, shape), vector(grad_bias))
+        })
+    }
+
+    fn network(
+        &self,
+        network: &Network,
+        pair: bool,
+        x: FlexTensor,
+        parameters: &[FlexTensor],
+        record: bool,
+    ) -> (FlexTensor, Record) {
+        let [rows, _] = dims(&x);
+        let outputs = network.widths().last().unwrap_or_default();
+        let x = Contiguous::new(x);
+        let parameters: Vec<_> = parameters.iter().cloned().map(Contiguous::new).collect();
+        in_precision!(x.0, T => {
+            let (weights, biases) = in_turn::<T>(&parameters);
+            let (out, tape) =
+                kernel::network(network, pair, x.slice::<T>(), &weights, &biases, record);
+            (tensor(out, [rows, outputs]), Record::new(tape))
+        })
+    }
+
+    fn network_backward(
+        &self,
+        network: &Network,
+        pair: bool,
+        x: FlexTensor,
+        parameters: &[FlexTensor],
+        record: &Record,
+        grad: FlexTensor,
+    ) -> Vec<FlexTensor> {
+        let shape = dims(&x);
+        let [x, grad] = [x, grad].map(Contiguous::new);
+        let parameters: Vec<_> = parameters.iter().cloned().map(Contiguous::new).collect();
+        in_precision!(x.0, T => {
+            let (weights, biases) = in_turn::<T>(&parameters);
+            let Some(tape) = record.get::<kernel::Tape<T>>() else {
+                unreachable!("the record is that of `network` in the same precision")
+            };
+            let (x, grad) = (x.slice::<T>(), grad.slice::<T>());
+            let kernel::Gradients { x, layers } =
+                kernel::network_backward(network, pair, x, &weights, &biases, tape, grad);
+            let mut gradients = vec![tensor(x, shape)];
+            for ((weight, bias), widths) in
+                layers.into_iter().zip(network.widths().zip(network.widths().skip(1)))
+            {
+                gradients.push(tensor(weight, widths.into()));
+                gradients.push(vector(bias));
+            }
+            gradients
         })
     }
 

@@ -18,10 +18,10 @@ use std::sync::Arc;
 use burn::tensor::{Int, Tensor, TensorData, TensorPrimitive, backend::Backend};
 use burn_backend::tensor::FloatTensor;
 
-pub use kernels::Kernels;
+pub use kernels::{Kernels, Record};
 
 use crate::{
-    Patches, Stacked,
+    Network, Patches, Stacked,
     spline::{Direction, RqsShape, reference},
 };
 
@@ -55,6 +55,32 @@ pub trait FlowBackend: Backend {
                 x.map_tensor(|x, pair| wrap(kernels.bias_silu(pair, unwrap(x), unwrap(bias))))
             }
             None => Stacked::from_dual(reference_bias(x, bias).silu()),
+        }
+    }
+
+    /// A whole network.
+    ///
+    /// # Shapes
+    /// `x`: `[rows, inputs]`, `parameters`: for each layer `[in, out]` and `[out]`
+    /// → `[rows, outputs]`
+    fn network(
+        network: &Network,
+        x: Stacked<Self>,
+        parameters: Vec<(Tensor<Self, 2>, Tensor<Self, 1>)>,
+    ) -> Stacked<Self> {
+        match Self::kernels() {
+            Some(kernels) => x.map_tensor(|x, pair| {
+                let parameters: Vec<_> = parameters
+                    .into_iter()
+                    .flat_map(|(weight, bias)| [unwrap(weight), unwrap(bias)])
+                    .collect();
+                wrap(
+                    kernels
+                        .network(network, pair, unwrap(x), &parameters, false)
+                        .0,
+                )
+            }),
+            None => reference_network(network, x, parameters),
         }
     }
 
@@ -108,6 +134,30 @@ pub trait FlowBackend: Backend {
             None => reference_convolve(patches, x, weight),
         }
     }
+}
+
+/// The network in plain tensor operations: what backends without kernels of their own run, and
+/// what kernels are tested against.
+#[doc(hidden)]
+pub fn reference_network<B: FlowBackend>(
+    network: &Network,
+    x: Stacked<B>,
+    parameters: Vec<(Tensor<B, 2>, Tensor<B, 1>)>,
+) -> Stacked<B> {
+    let mut results = vec![x];
+    for (i, (layer, (weight, bias))) in network.layers.iter().zip(parameters).enumerate() {
+        let mut h = results[i].clone();
+        if layer.activated {
+            h = Stacked::from_dual(h.into_dual().silu());
+        }
+        let mut z = Stacked::from_dual(reference_bias(h.matmul(weight), bias));
+        if let Some(skip) = layer.skip {
+            let skip = results[skip].clone().into_tensor();
+            z = z.map_tensor(|z, _| z + skip);
+        }
+        results.push(z);
+    }
+    results.swap_remove(network.layers.len())
 }
 
 /// The convolution in plain tensor operations: what backends without kernels of their own run, and

@@ -3,6 +3,7 @@
 use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub};
 
 use super::elementary;
+use super::product::Product;
 use super::real::{Logistic, Real};
 
 /// `N` numbers handled by the same instructions.
@@ -51,7 +52,7 @@ pub(super) trait Vector: Real {
 /// A floating-point type the kernels run on: `f32` or `f64`.
 #[expect(private_bounds, reason = "seals the trait")]
 pub(crate) trait Element:
-    Packed + Copy + Default + Send + Sync + AddAssign + 'static
+    Packed + Product + Copy + Default + Send + Sync + AddAssign + 'static
 {
 }
 

@@ -15,12 +15,15 @@ mod dual;
 mod elementary;
 mod knots;
 mod lanes;
+mod network;
+mod product;
 mod real;
 mod rqs;
 mod silu;
 
 pub(crate) use batch::{rqs, rqs_backward, rqs_pair, rqs_pair_backward};
 pub(crate) use lanes::Element;
+pub(crate) use network::{Gradients, Tape, network, network_backward};
 pub(crate) use silu::{silu, silu_backward, silu_pair, silu_pair_backward};
 
 #[cfg(test)]

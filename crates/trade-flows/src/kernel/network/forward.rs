@@ -1,0 +1,144 @@
+//! The network itself.
+
+use std::marker::PhantomData;
+
+use super::super::dispatch::{Job, widest};
+use super::super::lanes::{Element, Jet, Vector};
+use super::super::product::{Walk, each_tile, padded};
+use super::{Packed, TILE_ROWS, Tape, Tile, clear, each, lanes, packed::Layer, pieces};
+
+/// A tile's task: its rows, where its result goes, and where it is recorded.
+struct Task<'a, T, const M: usize> {
+    x: [&'a [T]; M],
+    out: [&'a mut [T]; M],
+    record: Option<&'a mut Vec<Vec<T>>>,
+}
+
+/// What a tile needs room for: the input and the results of the layers, and an activated one.
+#[derive(Default)]
+struct Room<T> {
+    fields: Vec<Vec<T>>,
+    active: Vec<T>,
+}
+
+pub(super) fn run<T: Element, R: Jet<T::Lanes, M>, const M: usize>(
+    packed: &Packed<T>,
+    rows: usize,
+    x: [&[T]; M],
+    out: [&mut [T]; M],
+    record: bool,
+) -> Tape<T> {
+    let tiles = if record { rows.div_ceil(TILE_ROWS) } else { 0 };
+    let mut tape: Tape<T> = (0..tiles).map(|_| Vec::new()).collect();
+    let mut records = tape.iter_mut();
+    let mut out = out.map(|plane| plane.chunks_mut((TILE_ROWS * packed.outputs()).max(1)));
+    let tasks = pieces(x, TILE_ROWS * packed.widths[0]).map(|x| Task {
+        x,
+        out: out.each_mut().map(|plane| plane.next().unwrap_or_default()),
+        record: records.next(),
+    });
+    let work = packed.work(rows * M);
+    each(work, tasks.collect(), |room: &mut Room<T>, task| {
+        tile::<T, R, M>(packed, room, task);
+    });
+    tape
+}
+
+fn tile<T: Element, R: Jet<T::Lanes, M>, const M: usize>(
+    packed: &Packed<T>,
+    Room { fields, active }: &mut Room<T>,
+    mut task: Task<T, M>,
+) {
+    let tile = Tile::new::<T>(task.x[0].len() / packed.widths[0], M);
+    let count = packed.layers.len();
+    fields.resize_with(count + 1, Vec::new);
+    clear(&mut fields[0], tile.field::<T>(packed.widths[0]));
+    tile.load(task.x, packed.widths[0], &mut fields[0]);
+    for (i, layer) in packed.layers.iter().enumerate() {
+        let (before, after) = fields.split_at_mut(i + 1);
+        let mut source: &[T] = &before[i];
+        if layer.shape.activated {
+            clear(active, source.len());
+            activate::<T, R, M>(source, active);
+            source = active;
+        }
+        let skip = layer.shape.skip.map(|skip| &before[skip]);
+        apply(packed, layer, tile, source, skip, &mut after[0]);
+    }
+    tile.store(&fields[count], packed.outputs(), &mut task.out);
+    if let Some(record) = task.record {
+        record.extend(fields[1..count].iter_mut().map(std::mem::take));
+    }
+}
+
+/// `z = h W + b`, and `skip` added; the bias for values only.
+fn apply<T: Element>(
+    packed: &Packed<T>,
+    layer: &Layer<T>,
+    tile: Tile,
+    source: &[T],
+    skip: Option<&Vec<T>>,
+    z: &mut Vec<T>,
+) {
+    let lanes = lanes::<T>();
+    let (inputs, outputs) = (
+        padded(layer.inputs) * lanes,
+        padded(layer.shape.outputs) * lanes,
+    );
+    if let Some(skip) = skip {
+        z.clone_from(skip);
+    } else {
+        clear(z, tile.field::<T>(layer.shape.outputs));
+    }
+    for z in z.chunks_exact_mut(outputs).take(tile.blocks) {
+        for (z, bias) in z.chunks_exact_mut(lanes).zip(layer.bias) {
+            z.iter_mut().for_each(|z| *z += *bias);
+        }
+    }
+    let walk = Walk {
+        outer: 1,
+        inner: layer.inputs,
+        left_outer: 0,
+        right_outer: 0,
+    };
+    each_tile!(layer.shape.outputs, start, ROWS => {
+        let weights = &layer.tiles[start * layer.inputs..][..ROWS * layer.inputs];
+        for (h, z) in source.chunks_exact(inputs).zip(z.chunks_exact_mut(outputs)) {
+            let z = &mut z[start * lanes..];
+            T::accumulate::<ROWS>(packed.instructions, walk, weights, h, z, lanes);
+        }
+    });
+}
+
+/// `SiLU` of a field.
+pub(super) fn activate<T: Element, R: Jet<T::Lanes, M>, const M: usize>(z: &[T], out: &mut [T]) {
+    widest(Activate {
+        z,
+        out,
+        number: PhantomData::<fn() -> R>,
+    });
+}
+
+struct Activate<'a, T, R, const M: usize> {
+    z: &'a [T],
+    out: &'a mut [T],
+    number: PhantomData<fn() -> R>,
+}
+
+impl<T: Element, R: Jet<T::Lanes, M>, const M: usize> Job for Activate<'_, T, R, M> {
+    #[inline(always)]
+    fn run(self) {
+        let lanes = <T::Lanes as Vector>::WIDTH;
+        let plane = self.z.len() / M;
+        for at in (0..plane).step_by(lanes) {
+            let mut z = R::splat(0.0);
+            for m in 0..M {
+                *z.plane_mut(m) = <T::Lanes as Vector>::load(&self.z[m * plane + at..][..lanes]);
+            }
+            let planes = (z * z.logistic().sigmoid).planes();
+            for m in 0..M {
+                planes[m].store(&mut self.out[m * plane + at..][..lanes]);
+            }
+        }
+    }
+}

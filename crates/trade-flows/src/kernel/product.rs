@@ -1,0 +1,419 @@
+//! The matrix product of a register tile: up to sixteen rows of one vector each.
+
+use std::array::from_fn;
+
+use super::lanes::{Lanes, Vector};
+use super::real::Real;
+
+/// A tile has up to four times as many rows as this: with one vector each, those sixteen, the
+/// streamed vector and a spare fit the 32 registers of AVX-512, and are enough to hide the latency
+/// of a multiply-add. What remains is filled up to a multiple.
+pub(super) const STEP: usize = 4;
+
+/// The instructions that products run on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Instructions {
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    /// What the build was made for.
+    Portable,
+}
+
+impl Instructions {
+    /// The widest of this machine.
+    pub(super) fn widest() -> Self {
+        #[cfg(target_arch = "x86_64")]
+        {
+            if is_x86_feature_detected!("avx512f") {
+                return Self::Avx512;
+            }
+            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+                return Self::Avx2;
+            }
+        }
+        Self::Portable
+    }
+}
+
+/// The sum that a product runs over: an outer and an inner loop.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Walk {
+    /// How many times the inner loop is run.
+    pub(super) outer: usize,
+    /// Length of the inner loop.
+    pub(super) inner: usize,
+    /// Step of the left factor from one outer index to the next.
+    pub(super) left_outer: usize,
+    /// Step of the right factor from one outer index to the next.
+    pub(super) right_outer: usize,
+}
+
+/// Checks once what the kernels below rely on for every access.
+fn check<const ROWS: usize, const I: usize, const M: usize>(
+    walk: Walk,
+    lanes: usize,
+    left: usize,
+    right: usize,
+    out: usize,
+    out_step: usize,
+) -> bool {
+    let Walk { outer, inner, .. } = walk;
+    if outer == 0 || inner == 0 {
+        return false;
+    }
+    assert!((outer - 1) * walk.left_outer + (inner - 1) * I + (ROWS - 1) * M < left);
+    assert!((outer - 1) * walk.right_outer + inner * lanes <= right);
+    assert!((ROWS - 1) * out_step + lanes <= out);
+    true
+}
+
+/// A number type with tile products.
+///
+/// Fused multiply-adds are used where the instructions have them, so that results differ in
+/// rounding between instruction sets.
+pub(super) trait Product: Copy {
+    /// `out[m · out_step + lane] += Σ left[…, m] · right[o · right_outer + i · WIDTH + lane]`,
+    /// where the left factor's rows lie side by side: `left[o · left_outer + i · ROWS + m]`.
+    ///
+    /// # Panics
+    /// If the walk leaves a slice.
+    fn accumulate<const ROWS: usize>(
+        instructions: Instructions,
+        walk: Walk,
+        left: &[Self],
+        right: &[Self],
+        out: &mut [Self],
+        out_step: usize,
+    );
+
+    /// The same with the left factor's rows a vector apart: `left[o · left_outer + i + m · WIDTH]`.
+    ///
+    /// # Panics
+    /// As [`accumulate`](Self::accumulate).
+    fn accumulate_apart<const ROWS: usize>(
+        instructions: Instructions,
+        walk: Walk,
+        left: &[Self],
+        right: &[Self],
+        out: &mut [Self],
+        out_step: usize,
+    );
+}
+
+/// A tile product with the vector instructions of x86.
+macro_rules! x86_tile {
+    ($name:ident, $t:ty, $width:literal, $per:literal, $features:literal, $zero:ident, $load:ident, $store:ident,
+     $set:ident, $fma:ident) => {
+        #[cfg(target_arch = "x86_64")]
+        #[target_feature(enable = $features)]
+        fn $name<const ROWS: usize, const I: usize, const M: usize>(
+            walk: Walk,
+            left: &[$t],
+            right: &[$t],
+            out: &mut [$t],
+            out_step: usize,
+        ) {
+            use std::arch::x86_64::{$fma, $load, $set, $store, $zero};
+            const LANES: usize = $width / $per;
+            if !check::<ROWS, I, M>(walk, $width, left.len(), right.len(), out.len(), out_step) {
+                return;
+            }
+            for part in 0..$per {
+                let mut sums = [$zero(); ROWS];
+                for o in 0..walk.outer {
+                    // SAFETY: `check` has bounded the last access of every loop.
+                    unsafe {
+                        let mut left = left.as_ptr().add(o * walk.left_outer);
+                        let mut right = right.as_ptr().add(o * walk.right_outer + part * LANES);
+                        for _ in 0..walk.inner {
+                            let vector = $load(right);
+                            for m in 0..ROWS {
+                                sums[m] = $fma($set(*left.add(m * M)), vector, sums[m]);
+                            }
+                            left = left.wrapping_add(I);
+                            right = right.wrapping_add($width);
+                        }
+                    }
+                }
+                let one = $set(1.0);
+                for m in 0..ROWS {
+                    let at = m * out_step + part * LANES;
+                    // SAFETY: as above.
+                    unsafe {
+                        let out = out.as_mut_ptr().add(at);
+                        $store(out, $fma(one, $load(out), sums[m]));
+                    }
+                }
+            }
+        }
+    };
+}
+
+x86_tile!(
+    f32_avx512,
+    f32,
+    16,
+    1,
+    "avx512f",
+    _mm512_setzero_ps,
+    _mm512_loadu_ps,
+    _mm512_storeu_ps,
+    _mm512_set1_ps,
+    _mm512_fmadd_ps
+);
+x86_tile!(
+    f64_avx512,
+    f64,
+    8,
+    1,
+    "avx512f",
+    _mm512_setzero_pd,
+    _mm512_loadu_pd,
+    _mm512_storeu_pd,
+    _mm512_set1_pd,
+    _mm512_fmadd_pd
+);
+x86_tile!(
+    f32_avx2,
+    f32,
+    16,
+    2,
+    "avx2,fma",
+    _mm256_setzero_ps,
+    _mm256_loadu_ps,
+    _mm256_storeu_ps,
+    _mm256_set1_ps,
+    _mm256_fmadd_ps
+);
+x86_tile!(
+    f64_avx2,
+    f64,
+    8,
+    2,
+    "avx2,fma",
+    _mm256_setzero_pd,
+    _mm256_loadu_pd,
+    _mm256_storeu_pd,
+    _mm256_set1_pd,
+    _mm256_fmadd_pd
+);
+
+/// The same with whatever instructions the build has.
+fn portable<T, const N: usize, const ROWS: usize, const I: usize, const M: usize>(
+    walk: Walk,
+    left: &[T],
+    right: &[T],
+    out: &mut [T],
+    out_step: usize,
+) where
+    T: Copy + Default + Send + Sync,
+    Lanes<T, N>: Real + Vector<Scalar = T>,
+{
+    if !check::<ROWS, I, M>(walk, N, left.len(), right.len(), out.len(), out_step) {
+        return;
+    }
+    for m in 0..ROWS {
+        let row = &mut out[m * out_step..][..N];
+        let mut sum = Lanes([T::default(); N]);
+        for o in 0..walk.outer {
+            for i in 0..walk.inner {
+                let factor = left[o * walk.left_outer + i * I + m * M];
+                let vector = Lanes::load(&right[o * walk.right_outer + i * N..][..N]);
+                sum = sum + Lanes(from_fn(|_| factor)) * vector;
+            }
+        }
+        (Lanes::load(row) + sum).store(row);
+    }
+}
+
+macro_rules! product {
+    ($t:ty, $width:literal, $tile:ident, $avx512:ident, $avx2:ident) => {
+        /// Runs a tile with the instructions asked for.
+        fn $tile<const ROWS: usize, const I: usize, const M: usize>(
+            instructions: Instructions,
+            walk: Walk,
+            left: &[$t],
+            right: &[$t],
+            out: &mut [$t],
+            out_step: usize,
+        ) {
+            match instructions {
+                #[cfg(target_arch = "x86_64")]
+                Instructions::Avx512 => {
+                    // SAFETY: `Instructions::widest` has found the feature.
+                    unsafe { $avx512::<ROWS, I, M>(walk, left, right, out, out_step) }
+                }
+                #[cfg(target_arch = "x86_64")]
+                Instructions::Avx2 => {
+                    // Half as many registers of half the width: four rows at a time.
+                    for start in (0..ROWS).step_by(STEP) {
+                        let (left, out) = (&left[start * M..], &mut out[start * out_step..]);
+                        // SAFETY: as above.
+                        unsafe { $avx2::<STEP, I, M>(walk, left, right, out, out_step) }
+                    }
+                }
+                Instructions::Portable => {
+                    portable::<$t, $width, ROWS, I, M>(walk, left, right, out, out_step);
+                }
+            }
+        }
+
+        impl Product for $t {
+            fn accumulate<const ROWS: usize>(
+                instructions: Instructions,
+                walk: Walk,
+                left: &[Self],
+                right: &[Self],
+                out: &mut [Self],
+                out_step: usize,
+            ) {
+                $tile::<ROWS, ROWS, 1>(instructions, walk, left, right, out, out_step);
+            }
+
+            fn accumulate_apart<const ROWS: usize>(
+                instructions: Instructions,
+                walk: Walk,
+                left: &[Self],
+                right: &[Self],
+                out: &mut [Self],
+                out_step: usize,
+            ) {
+                $tile::<ROWS, 1, $width>(instructions, walk, left, right, out, out_step);
+            }
+        }
+    };
+}
+
+product!(f32, 16, f32_tile, f32_avx512, f32_avx2);
+product!(f64, 8, f64_tile, f64_avx512, f64_avx2);
+
+/// Rows filled up to what tiles can be made of.
+pub(super) fn padded(rows: usize) -> usize {
+    rows.next_multiple_of(STEP)
+}
+
+/// Runs a body for each tile of some rows, with the first row and the number of rows, a constant.
+macro_rules! each_tile {
+    ($rows:expr, $start:ident, $ROWS:ident => $body:expr) => {{
+        let rows = $crate::kernel::product::padded($rows);
+        let mut $start = 0;
+        while rows - $start >= 16 {
+            const $ROWS: usize = 16;
+            $body;
+            $start += 16;
+        }
+        match rows - $start {
+            4 => {
+                const $ROWS: usize = 4;
+                $body
+            }
+            8 => {
+                const $ROWS: usize = 8;
+                $body
+            }
+            12 => {
+                const $ROWS: usize = 12;
+                $body
+            }
+            _ => {}
+        }
+    }};
+}
+pub(super) use each_tile;
+
+#[cfg(test)]
+mod tests {
+    use super::super::noise::uniform;
+    use super::*;
+
+    /// All sets of instructions this machine has.
+    fn available() -> Vec<Instructions> {
+        let mut all = vec![Instructions::Portable];
+        #[cfg(target_arch = "x86_64")]
+        {
+            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+                all.push(Instructions::Avx2);
+            }
+            if is_x86_feature_detected!("avx512f") {
+                all.push(Instructions::Avx512);
+            }
+        }
+        all
+    }
+
+    fn compare<const ROWS: usize>() {
+        let walk = Walk {
+            outer: 3,
+            inner: 8,
+            left_outer: 8 * ROWS + 5,
+            right_outer: 70,
+        };
+        let (left, right) = (uniform(3 * (8 * ROWS + 5), 1, 2.0), uniform(210, 2, 2.0));
+        let start = uniform(ROWS * 9, 3, 2.0);
+        for instructions in available() {
+            // Both ways a factor is laid out: rows side by side, and rows `inner` apart.
+            let (mut aside, mut apart) = (start.clone(), start.clone());
+            f64::accumulate::<ROWS>(instructions, walk, &left, &right, &mut aside, 9);
+            f64::accumulate_apart::<ROWS>(instructions, walk, &left, &right, &mut apart, 9);
+            for m in 0..ROWS {
+                for lane in 0..8 {
+                    let (mut one, mut other) = (start[m * 9 + lane], start[m * 9 + lane]);
+                    for o in 0..3 {
+                        for i in 0..8 {
+                            let right = right[o * 70 + i * 8 + lane];
+                            one += left[o * walk.left_outer + i * ROWS + m] * right;
+                            other += left[o * walk.left_outer + i + m * 8] * right;
+                        }
+                    }
+                    assert!(
+                        (aside[m * 9 + lane] - one).abs() < 1e-13,
+                        "{instructions:?}"
+                    );
+                    assert!(
+                        (apart[m * 9 + lane] - other).abs() < 1e-13,
+                        "{instructions:?}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn tiles_are_sums_of_products() {
+        compare::<4>();
+        compare::<8>();
+        compare::<12>();
+        compare::<16>();
+    }
+
+    #[test]
+    fn single_precision_agrees_with_double() {
+        let walk = Walk {
+            outer: 1,
+            inner: 50,
+            left_outer: 0,
+            right_outer: 0,
+        };
+        let (left, right) = (uniform(800, 1, 2.0), uniform(800, 2, 2.0));
+        let single = |v: &[f64]| v.iter().map(|v| *v as f32).collect::<Vec<_>>();
+        for instructions in available() {
+            let mut out = vec![0.0_f32; 256];
+            f32::accumulate::<16>(
+                instructions,
+                walk,
+                &single(&left),
+                &single(&right),
+                &mut out,
+                16,
+            );
+            for (at, value) in out.iter().enumerate() {
+                let exact: f64 = (0..50)
+                    .map(|i| left[i * 16 + at / 16] * right[i * 16 + at % 16])
+                    .sum();
+                assert!((f64::from(*value) - exact).abs() < 1e-4, "{instructions:?}");
+            }
+        }
+    }
+}
