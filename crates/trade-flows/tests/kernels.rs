@@ -13,8 +13,8 @@ use burn_flex::{Flex, FlexDevice};
 use numeric::{numbers, rows};
 use trade_core::{Dual, random::Stream};
 use trade_flows::{
-    Direction, FlowBackend, Padding, Patches, RqsShape, Stacked, Tails, reference_convolve,
-    reference_rqs,
+    Direction, FlowBackend, Network, NetworkLayer, Padding, Patches, RqsShape, Stacked, Tails,
+    reference_convolve, reference_network, reference_rqs,
 };
 
 type Traced = Autodiff<Flex>;
@@ -420,6 +420,124 @@ fn biases_and_activations_agree() {
             }
         }
     }
+}
+
+/// Networks of several kinds: a linear layer, a perceptron, one whose input is yet to be activated,
+/// and one with residual blocks; widths below, at and beyond whole vectors and tiles.
+fn networks() -> Vec<Network> {
+    let mut residual = Network::plain(7, &[20, 33, 20, 12, 20, 9]);
+    residual.layers[2].skip = Some(1);
+    residual.layers[4].skip = Some(3);
+    residual.layers[5].activated = false;
+    vec![
+        Network::plain(1, &[1]),
+        Network::plain(5, &[16, 16, 50]),
+        Network::plain(33, &[40, 70, 17, 3]).activated(),
+        residual,
+    ]
+}
+
+/// A network's parameters, cut from one row.
+fn parameters<B: FlowBackend>(
+    network: &Network,
+    row: &Tensor<B, 2>,
+) -> Vec<(Tensor<B, 2>, Tensor<B, 1>)> {
+    let (mut inputs, mut at) = (network.inputs, 0);
+    let layer = |layer: &NetworkLayer| {
+        let outputs = layer.outputs;
+        let weight = row.clone().narrow(1, at, inputs * outputs);
+        let bias = row.clone().narrow(1, at + inputs * outputs, outputs);
+        at += (inputs + 1) * outputs;
+        let pair = (
+            weight
+                .reshape([inputs, outputs])
+                .mul_scalar((inputs as f64).powf(-0.5)),
+            bias.reshape([outputs]),
+        );
+        inputs = outputs;
+        pair
+    };
+    network.layers.iter().map(layer).collect()
+}
+
+#[test]
+fn networks_agree() {
+    for network in networks() {
+        let mut count = 0;
+        let mut inputs = network.inputs;
+        for layer in &network.layers {
+            count += (inputs + 1) * layer.outputs;
+            inputs = layer.outputs;
+        }
+        for n in [1, 16, 75, 300] {
+            for pair in [false, true] {
+                let mut stream = Stream::new(8, 8);
+                let rows = n * if pair { 2 } else { 1 };
+                let inputs = Inputs {
+                    pair,
+                    left: (stream.normal64(rows * network.inputs), network.inputs),
+                    right: (stream.normal64(count), count),
+                };
+                for (dtype, inputs, tolerance) in
+                    [(F64, inputs.clone(), 1e-12), (F32, inputs.rounded(), 2e-5)]
+                {
+                    let found = run(&inputs, dtype, |x, p| {
+                        Traced::network(&network, x, parameters(&network, &p))
+                    });
+                    let expected = run(&inputs, F64, |x, p| {
+                        reference_network(&network, x, parameters(&network, &p))
+                    });
+                    let what = format!("{network:?} {n} {pair} {dtype:?}");
+                    // Gradients of the parameters are sums over rows.
+                    let sums = tolerance * (1.0 + (n as f64).sqrt());
+                    compare(&what, &found, &expected, tolerance, sums);
+                    let plain = without_gradient(&network, &inputs, dtype);
+                    assert_same(&what, &plain, &found.values, 1e-15);
+                }
+            }
+        }
+    }
+}
+
+/// The same values from the pass that records nothing.
+fn without_gradient(network: &Network, inputs: &Inputs, dtype: DType) -> Vec<f64> {
+    let x = rows::<Flex>(&inputs.left.0, inputs.left.1, dtype);
+    let x = Stacked::from_dual(if inputs.pair {
+        Dual::from_stacked(x)
+    } else {
+        Dual::constant(x)
+    });
+    let row = rows::<Flex>(&inputs.right.0, inputs.right.1, dtype);
+    numbers(
+        Flex::network(network, x, parameters(network, &row)).into_tensor(),
+        dtype,
+    )
+}
+
+/// Sums over rows are cut at fixed places, so that a run does not depend on the threads.
+#[test]
+fn gradients_of_networks_do_not_depend_on_threads() {
+    let network = Network::plain(9, &[128, 128, 30]);
+    let count = 10 * 128 + 129 * 128 + 129 * 30;
+    let mut stream = Stream::new(9, 9);
+    let inputs = Inputs {
+        pair: true,
+        left: (stream.normal64(2 * 700 * 9), 9),
+        right: (stream.normal64(count), count),
+    };
+    let [one, three] = [1, 3].map(|threads| {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .unwrap();
+        pool.install(|| {
+            let output = run(&inputs, F32, |x, p| {
+                Traced::network(&network, x, parameters(&network, &p))
+            });
+            [output.values, output.left, output.right]
+        })
+    });
+    assert_eq!(one, three);
 }
 
 /// Convolutions with few channels and with many, over several pieces of a batch.

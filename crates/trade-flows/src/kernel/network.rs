@@ -192,6 +192,11 @@ fn each<I: Send, S: Default + Send>(
     }
 }
 
+/// Makes room for a field that will be overwritten.
+fn room<T: Element>(field: &mut Vec<T>, length: usize) {
+    field.resize(length, T::default());
+}
+
 /// Makes room for a field of zeros.
 fn clear<T: Element>(field: &mut Vec<T>, length: usize) {
     field.clear();

@@ -177,7 +177,7 @@ fn tile<T: Element, R: Jet<T::Lanes, M>, const M: usize>(
         let field: &[T] = if i == 0 { &room.input } else { &record[i - 1] };
         let mut source = field;
         if layer.shape.activated {
-            clear(&mut room.active, field.len());
+            super::room(&mut room.active, field.len());
             activate::<T, R, M>(field, &mut room.active);
             source = &room.active;
         }
@@ -202,12 +202,15 @@ fn add<T: Element>(to: &mut [T], from: &[T]) {
 fn cross<T: Element>(layer: &Layer<T>, tile: Tile, bar: &[T], across: &mut Vec<T>) {
     let (lanes, outputs) = (lanes::<T>(), layer.shape.outputs);
     let blocks = tile.planes * tile.blocks;
-    clear(across, outputs.next_multiple_of(lanes) * blocks * lanes);
+    super::room(across, outputs.next_multiple_of(lanes) * blocks * lanes);
     for (start, across) in (0..outputs)
         .step_by(lanes)
         .zip(across.chunks_exact_mut(blocks * lanes * lanes))
     {
         let filled = lanes.min(outputs - start);
+        if filled < lanes {
+            across.fill(T::default());
+        }
         for (block, across) in across.chunks_exact_mut(lanes * lanes).enumerate() {
             let bar = &bar[(block * padded(outputs) + start) * lanes..][..filled * lanes];
             for (row, across) in across.chunks_exact_mut(lanes).enumerate() {

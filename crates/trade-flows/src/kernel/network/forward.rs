@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use super::super::dispatch::{Job, widest};
 use super::super::lanes::{Element, Jet, Vector};
 use super::super::product::{Walk, each_tile, padded};
-use super::{Packed, TILE_ROWS, Tape, Tile, clear, each, lanes, packed::Layer, pieces};
+use super::{Packed, TILE_ROWS, Tape, Tile, clear, each, lanes, packed::Layer, pieces, room};
 
 /// A tile's task: its rows, where its result goes, and where it is recorded.
 struct Task<'a, T, const M: usize> {
@@ -58,7 +58,7 @@ fn tile<T: Element, R: Jet<T::Lanes, M>, const M: usize>(
         let (before, after) = fields.split_at_mut(i + 1);
         let mut source: &[T] = &before[i];
         if layer.shape.activated {
-            clear(active, source.len());
+            room(active, source.len());
             activate::<T, R, M>(source, active);
             source = active;
         }
