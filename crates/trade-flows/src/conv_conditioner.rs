@@ -171,23 +171,16 @@ impl<B: FlowBackend> ConvConditioner<B> {
         } else {
             self.with_channels(given, features)
         };
-        let mut h = Stacked::from_dual(input);
-        for (i, layer) in self.convolutions.iter().enumerate() {
-            let product = B::convolve(&layer.patches, h, layer.dense.weight.val());
-            let bias = layer.dense.bias.val();
-            h = if i + 1 < self.convolutions.len() {
-                B::bias_silu(product, bias)
-            } else {
-                B::bias(product, bias)
-            };
+        let dense: Vec<_> = self.convolutions.iter().map(|layer| &layer.dense).collect();
+        let dense = [dense, self.pointwise.iter().chain([&self.last]).collect()].concat();
+        let mut network = Dense::network(&dense);
+        network.inputs = input.dims()[1];
+        network.sites = self.convolutions[0].patches.inputs();
+        for (layer, convolution) in network.layers.iter_mut().zip(&self.convolutions) {
+            layer.patches = Some(convolution.patches.clone());
         }
-        let dense: Vec<_> = self.pointwise.iter().chain([&self.last]).collect();
-        let network = Dense::network(&dense).activated();
-        B::network(
-            &network,
-            h,
-            dense.into_iter().map(Dense::parameters).collect(),
-        )
+        let parameters = dense.into_iter().map(Dense::parameters).collect();
+        B::network(&network, Stacked::from_dual(input), parameters)
     }
 
     /// The condition as further sites, filled up with zeros to whole ones.

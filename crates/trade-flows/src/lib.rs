@@ -29,7 +29,7 @@ pub use preprocess::{Preprocess, PreprocessConfig};
 pub use spline::{Direction, RqsShape, ShapeError, Tails};
 // What `tests/kernels.rs` holds the kernels against.
 #[doc(hidden)]
-pub use backend::{reference_convolve, reference_network};
+pub use backend::reference_network;
 #[doc(hidden)]
 pub use spline::reference::rqs as reference_rqs;
 pub use stacked::Stacked;

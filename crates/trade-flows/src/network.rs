@@ -1,21 +1,37 @@
-//! The shape of a network of linear layers with `SiLU` between them.
+//! The shape of a network of linear layers and convolutions with `SiLU` between them.
+
+use std::sync::Arc;
+
+use crate::Patches;
 
 /// A linear layer of a [`Network`], `z = a(h) W + b`, plus an earlier result if it has a skip.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NetworkLayer {
-    /// The width of `z`.
+    /// The width of `z` at a site.
     pub outputs: usize,
     /// Whether `a` is `SiLU`, else the identity.
     pub activated: bool,
     /// What is added to the result: 0 for the network's input, `i` for the result of layer
-    /// `i − 1`. It must be as wide.
+    /// `i − 1`. It must have the same shape.
     pub skip: Option<usize>,
+    /// The sites whose numbers, one after the other, are `h`; only the site itself if `None`.
+    pub patches: Option<Arc<Patches>>,
 }
 
-/// Linear layers, each of which takes the result of the one before.
+impl NetworkLayer {
+    /// How many sites a site sees.
+    pub(crate) fn taps(&self) -> usize {
+        self.patches.as_ref().map_or(1, |patches| patches.taps())
+    }
+}
+
+/// Layers that each take the result of the one before, at every site of a grid. A network without
+/// a grid has one site.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Network {
-    /// The width of the input.
+    /// The number of sites of the input.
+    pub sites: usize,
+    /// The width of the input at a site.
     pub inputs: usize,
     /// The layers, first to last; at least one.
     pub layers: Vec<NetworkLayer>,
@@ -28,24 +44,25 @@ impl Network {
             outputs,
             activated: i > 0,
             skip: None,
+            patches: None,
         };
         Self {
+            sites: 1,
             inputs,
             layers: outputs.iter().enumerate().map(layer).collect(),
         }
     }
 
-    /// The same network for an input that the activation has yet to be applied to.
-    #[must_use]
-    pub fn activated(mut self) -> Self {
-        if let Some(first) = self.layers.first_mut() {
-            first.activated = true;
-        }
-        self
-    }
-
-    /// The widths of the input and of each layer's result.
-    pub(crate) fn widths(&self) -> impl Iterator<Item = usize> {
-        std::iter::once(self.inputs).chain(self.layers.iter().map(|layer| layer.outputs))
+    /// The sites and widths of the input and of each layer's result.
+    pub(crate) fn fields(&self) -> Vec<(usize, usize)> {
+        let mut sites = self.sites;
+        let after = |layer: &NetworkLayer| {
+            sites = layer.patches.as_ref().map_or(sites, |p| p.outputs());
+            (sites, layer.outputs)
+        };
+        let input = (self.sites, self.inputs);
+        std::iter::once(input)
+            .chain(self.layers.iter().map(after))
+            .collect()
     }
 }

@@ -17,7 +17,7 @@ pub enum Padding {
 /// The neighbourhoods of a convolution: for each output site the list of input sites it sees.
 ///
 /// A convolution is then the product of `[rows · outputs, taps · channels]` patches with a
-/// `[taps · channels, width]` matrix, see [`FlowBackend::convolve`](crate::FlowBackend::convolve).
+/// `[taps · channels, width]` matrix, see [`NetworkLayer`](crate::NetworkLayer).
 /// Inputs and outputs may be any sites, so that a checkerboard coupling computes nothing at the
 /// sites it does not need.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -14,7 +14,7 @@ use numeric::{numbers, rows};
 use trade_core::{Dual, random::Stream};
 use trade_flows::{
     Direction, FlowBackend, Network, NetworkLayer, Padding, Patches, RqsShape, Stacked, Tails,
-    reference_convolve, reference_network, reference_rqs,
+    reference_network, reference_rqs,
 };
 
 type Traced = Autodiff<Flex>;
@@ -378,50 +378,6 @@ fn one_bin_is_a_spline_too() {
     }
 }
 
-/// Hidden layers: `bias` and `bias_silu` against the same in [`Dual`] operations.
-#[test]
-fn biases_and_activations_agree() {
-    for (n, width) in [(1, 1), (7, 5), (16, 16), (2100, 33)] {
-        for pair in [false, true] {
-            let mut stream = Stream::new(2, 2);
-            let count = n * width * if pair { 2 } else { 1 };
-            let mut x: Vec<f64> = stream.normal64(count).iter().map(|z| 3.0 * z).collect();
-            if n > 3 {
-                for (i, far) in [100.0, -100.0, 30.0, -30.0, 0.0].into_iter().enumerate() {
-                    x[i * 3] = far;
-                }
-            }
-            let bias = stream.normal64(width);
-            let inputs = Inputs {
-                pair,
-                left: (x, width),
-                right: (bias, width),
-            };
-            let row = |bias: Tensor<Traced, 2>| bias.reshape([width]);
-            let plain = |x: Stacked<Traced>, bias: Tensor<Traced, 2>| {
-                let x = x.into_dual();
-                Dual {
-                    value: x.value + bias,
-                    tangent: x.tangent,
-                }
-            };
-            for (dtype, inputs, tolerance) in
-                [(F64, inputs.clone(), 1e-12), (F32, inputs.rounded(), 3e-6)]
-            {
-                let what = format!("bias {n} {width} {pair} {dtype:?}");
-                // Sums over rows.
-                let sums = tolerance * (n as f64).sqrt() * 3.0;
-                let found = run(&inputs, dtype, |x, b| Traced::bias(x, row(b)));
-                let expected = run(&inputs, F64, |x, b| Stacked::from_dual(plain(x, b)));
-                compare(&what, &found, &expected, tolerance, sums);
-                let found = run(&inputs, dtype, |x, b| Traced::bias_silu(x, row(b)));
-                let expected = run(&inputs, F64, |x, b| Stacked::from_dual(plain(x, b).silu()));
-                compare(&format!("silu {what}"), &found, &expected, tolerance, sums);
-            }
-        }
-    }
-}
-
 /// Networks of several kinds: a linear layer, a perceptron, one whose input is yet to be activated,
 /// and one with residual blocks; widths below, at and beyond whole vectors and tiles.
 fn networks() -> Vec<Network> {
@@ -429,10 +385,27 @@ fn networks() -> Vec<Network> {
     residual.layers[2].skip = Some(1);
     residual.layers[4].skip = Some(3);
     residual.layers[5].activated = false;
+    let mut activated = Network::plain(33, &[40, 70, 17, 3]);
+    activated.layers[0].activated = true;
+    let all: Vec<usize> = (0..16).collect();
+    let odd: Vec<usize> = all
+        .iter()
+        .copied()
+        .filter(|x| (x / 4 + x % 4) % 2 == 1)
+        .collect();
+    let torus = Patches::new(4, 3, Padding::Circular, &all, &all);
+    let plane = Patches::new(4, 3, Padding::Zero, &odd, &all).with_input(|output| output > 3);
+    let fewer = Patches::new(4, 3, Padding::Zero, &all, &odd);
+    let mut convolutions = Network::plain(3, &[21, 16, 16, 5]);
+    convolutions.sites = 9;
+    convolutions.layers[0].patches = Some(Arc::new(plane));
+    convolutions.layers[1].patches = Some(Arc::new(torus));
+    convolutions.layers[2].patches = Some(Arc::new(fewer));
     vec![
+        convolutions,
         Network::plain(1, &[1]),
         Network::plain(5, &[16, 16, 50]),
-        Network::plain(33, &[40, 70, 17, 3]).activated(),
+        activated,
         residual,
     ]
 }
@@ -445,6 +418,7 @@ fn parameters<B: FlowBackend>(
     let (mut inputs, mut at) = (network.inputs, 0);
     let layer = |layer: &NetworkLayer| {
         let outputs = layer.outputs;
+        inputs *= layer.patches.as_ref().map_or(1, |patches| patches.taps());
         let weight = row.clone().narrow(1, at, inputs * outputs);
         let bias = row.clone().narrow(1, at + inputs * outputs, outputs);
         at += (inputs + 1) * outputs;
@@ -460,19 +434,26 @@ fn parameters<B: FlowBackend>(
     network.layers.iter().map(layer).collect()
 }
 
+/// How many parameters a network has.
+fn count(network: &Network) -> usize {
+    let mut inputs = network.inputs;
+    let layer = |layer: &NetworkLayer| {
+        let taps = layer.patches.as_ref().map_or(1, |patches| patches.taps());
+        let count = (taps * inputs + 1) * layer.outputs;
+        inputs = layer.outputs;
+        count
+    };
+    network.layers.iter().map(layer).sum()
+}
+
 #[test]
 fn networks_agree() {
     for network in networks() {
-        let mut count = 0;
-        let mut inputs = network.inputs;
-        for layer in &network.layers {
-            count += (inputs + 1) * layer.outputs;
-            inputs = layer.outputs;
-        }
+        let count = count(&network);
         for n in [1, 16, 75, 300] {
             for pair in [false, true] {
                 let mut stream = Stream::new(8, 8);
-                let rows = n * if pair { 2 } else { 1 };
+                let rows = n * network.sites * if pair { 2 } else { 1 };
                 let inputs = Inputs {
                     pair,
                     left: (stream.normal64(rows * network.inputs), network.inputs),
@@ -518,7 +499,7 @@ fn without_gradient(network: &Network, inputs: &Inputs, dtype: DType) -> Vec<f64
 #[test]
 fn gradients_of_networks_do_not_depend_on_threads() {
     let network = Network::plain(9, &[128, 128, 30]);
-    let count = 10 * 128 + 129 * 128 + 129 * 30;
+    let count = count(&network);
     let mut stream = Stream::new(9, 9);
     let inputs = Inputs {
         pair: true,
@@ -540,38 +521,26 @@ fn gradients_of_networks_do_not_depend_on_threads() {
     assert_eq!(one, three);
 }
 
-/// Convolutions with few channels and with many, over several pieces of a batch.
+/// A network that is one activation: its limits, with tangents, against the formula.
 #[test]
-fn convolutions_agree() {
-    let all: Vec<usize> = (0..16).collect();
-    let odd: Vec<usize> = all
-        .iter()
-        .copied()
-        .filter(|x| (x / 4 + x % 4) % 2 == 1)
-        .collect();
-    let torus = Patches::new(4, 3, Padding::Circular, &all, &all);
-    let plane = Patches::new(4, 3, Padding::Zero, &odd, &all).with_input(|output| output > 3);
-    for patches in [torus, plane].map(Arc::new) {
-        for (fields, channels, width) in [(1, 1, 1), (3, 2, 5), (40, 16, 70), (200, 24, 64)] {
-            for pair in [false, true] {
-                let mut stream = Stream::new(5, 5);
-                let rows = fields * patches.inputs() * if pair { 2 } else { 1 };
-                let weights = patches.taps() * channels * width;
-                let inputs = Inputs {
-                    pair,
-                    left: (stream.normal64(rows * channels), channels),
-                    right: (stream.normal64(weights), width),
-                };
-                for (dtype, inputs, tolerance) in
-                    [(F64, inputs.clone(), 1e-11), (F32, inputs.rounded(), 5e-5)]
-                {
-                    let what = format!("{fields} {channels} {width} {pair} {dtype:?}");
-                    let found = run(&inputs, dtype, |x, w| Traced::convolve(&patches, x, w));
-                    let expected = run(&inputs, F64, |x, w| reference_convolve(&patches, x, w));
-                    // Weights gather from all rows.
-                    compare(&what, &found, &expected, tolerance, 10.0 * tolerance);
-                }
-            }
+fn activations_have_their_limits() {
+    let mut network = Network::plain(1, &[1]);
+    network.layers[0].activated = true;
+    let (x, tangent) = ([1e30, -1e30, f64::NAN, -200.0, 30.0, -30.0, 0.0, 1.5], 1.0);
+    for dtype in [F32, F64] {
+        let argument = Dual {
+            value: rows::<Flex>(&x, 1, dtype),
+            tangent: Some(rows(&[tangent; 8], 1, dtype)),
+        };
+        let one = vec![(rows(&[1.0], 1, dtype), rows(&[0.0], 1, dtype).reshape([1]))];
+        let found = Flex::network(&network, Stacked::from_dual(argument), one);
+        let found = numbers(found.into_tensor(), dtype);
+        for (i, x) in x.into_iter().enumerate() {
+            let gate = 1.0 / (1.0 + (-x).exp());
+            let expected = [x * gate, gate * (1.0 + x * (1.0 - gate))];
+            let expected = if x == 1e30 { [x, 1.0] } else { expected };
+            assert_same("silu", &[found[i]], &expected[..1], 3e-6);
+            assert_same("slope", &[found[8 + i]], &expected[1..], 3e-6);
         }
     }
 }
@@ -585,7 +554,11 @@ fn a_convolution_is_a_sum_over_neighbours() {
     // Taps by rows of the 3×3 square: a cross.
     let cross = [0.0, 1.0, 0.0, 1.0, 2.0, 1.0, 0.0, 1.0, 0.0];
     let x = Stacked::from_dual(Dual::constant(rows::<Flex>(&field, 1, F64)));
-    let found = Flex::convolve(&patches, x, rows(&cross, 1, F64)).into_tensor();
+    let mut network = Network::plain(1, &[1]);
+    network.sites = 9;
+    network.layers[0].patches = Some(patches);
+    let parameters = vec![(rows(&cross, 1, F64), rows(&[0.0], 1, F64).reshape([1]))];
+    let found = Flex::network(&network, x, parameters).into_tensor();
     let at = |t: isize, s: isize| {
         let inside = (0..3).contains(&t) && (0..3).contains(&s);
         if inside {
@@ -636,17 +609,19 @@ fn strided_tensors_are_read_in_their_own_order() {
             &expected,
             1e-10,
         );
-        let bias = Tensor::<Flex, 1>::from_data(
-            TensorData::new(vec![0.5, -0.25], [2]),
-            (&FlexDevice, F64),
+        // The weights of a network as a transpose and as a slice, too.
+        let network = Network::plain(2, &[3]);
+        let weight = rows::<Flex>(&[0.5, -1.0, 2.0, 0.25, 3.0, -0.5], 2, F64).transpose();
+        let bias = rows::<Flex>(&[9.0, 0.5, -0.25, 1.0, 9.0], 5, F64);
+        let bias = bias.narrow(1, 1, 3).reshape([3]);
+        let parameters = vec![(weight.clone(), bias.clone())];
+        let found = Flex::network(&network, plain(x.clone()), parameters).into_tensor();
+        let expected = x.matmul(weight) + bias.unsqueeze_dim::<2>(0);
+        assert_same(
+            "linear",
+            &numbers(found, F64),
+            &numbers(expected, F64),
+            1e-14,
         );
-        let found = Flex::bias_silu(plain(x.clone()), bias.clone()).into_tensor();
-        let expected = Dual::constant(x.clone() + bias.clone().unsqueeze_dim::<2>(0))
-            .silu()
-            .value;
-        assert_same("silu", &numbers(found, F64), &numbers(expected, F64), 1e-13);
-        let found = Flex::bias(plain(x.clone()), bias.clone()).into_tensor();
-        let expected = x + bias.unsqueeze_dim::<2>(0);
-        assert_same("bias", &numbers(found, F64), &numbers(expected, F64), 1e-15);
     }
 }

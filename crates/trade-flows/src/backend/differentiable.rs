@@ -3,7 +3,7 @@
 
 mod network;
 
-use std::{marker::PhantomData, sync::Arc};
+use std::marker::PhantomData;
 
 use burn::tensor::Tensor;
 use burn_autodiff::{
@@ -14,38 +14,13 @@ use burn_autodiff::{
 };
 use burn_backend::tensor::FloatTensor;
 
-use super::{FlowBackend, Kernels, reference_bias, reference_convolve, unwrap, wrap};
+use super::{FlowBackend, Kernels, unwrap, wrap};
 use crate::{
-    Network, Patches, Stacked,
+    Network, Stacked,
     spline::{Direction, RqsShape, reference},
 };
 
 impl<B: FlowBackend, C: CheckpointStrategy> FlowBackend for Autodiff<B, C> {
-    fn bias(x: Stacked<Self>, bias: Tensor<Self, 1>) -> Stacked<Self> {
-        let Some(kernels) = B::kernels() else {
-            return Stacked::from_dual(reference_bias(x, bias));
-        };
-        x.map_tensor(|x, pair| {
-            let (x, bias) = (unwrap(x), unwrap(bias));
-            let output = kernels.bias(pair, x.primitive, bias.primitive);
-            let step = BiasStep::<B>(PhantomData).prepare::<C>([x.node, bias.node]);
-            wrap(finish(step.compute_bound().stateful(), pair, output))
-        })
-    }
-
-    fn bias_silu(x: Stacked<Self>, bias: Tensor<Self, 1>) -> Stacked<Self> {
-        let Some(kernels) = B::kernels() else {
-            return Stacked::from_dual(reference_bias(x, bias).silu());
-        };
-        x.map_tensor(|x, pair| {
-            let (x, bias) = (unwrap(x), unwrap(bias));
-            let output = kernels.bias_silu(pair, x.primitive.clone(), bias.primitive.clone());
-            let step = BiasSiluStep::<B>(PhantomData).prepare::<C>([x.node, bias.node]);
-            let state = (pair, x.primitive, bias.primitive);
-            wrap(finish(step.compute_bound().stateful(), state, output))
-        })
-    }
-
     fn network(
         network: &Network,
         x: Stacked<Self>,
@@ -84,23 +59,6 @@ impl<B: FlowBackend, C: CheckpointStrategy> FlowBackend for Autodiff<B, C> {
             wrap(finish(step.compute_bound().stateful(), state, output))
         })
     }
-
-    fn convolve(
-        patches: &Arc<Patches>,
-        x: Stacked<Self>,
-        weight: Tensor<Self, 2>,
-    ) -> Stacked<Self> {
-        let Some(kernels) = B::kernels() else {
-            return reference_convolve(patches, x, weight);
-        };
-        x.map_tensor(|x, _| {
-            let (x, weight) = (unwrap(x), unwrap(weight));
-            let output = kernels.convolve(patches, x.primitive.clone(), weight.primitive.clone());
-            let step = ConvolveStep::<B>(PhantomData).prepare::<C>([x.node, weight.node]);
-            let state = (patches.clone(), x.primitive, weight.primitive);
-            wrap(finish(step.compute_bound().stateful(), state, output))
-        })
-    }
 }
 
 /// Registers the node if a gradient may be asked for.
@@ -126,42 +84,6 @@ fn kernels_of<B: FlowBackend>() -> &'static dyn Kernels<B> {
     match B::kernels() {
         Some(kernels) => kernels,
         None => unreachable!("fused steps are registered by backends with kernels only"),
-    }
-}
-
-#[derive(Debug)]
-struct BiasStep<B>(PhantomData<B>);
-
-impl<B: FlowBackend> Backward<B, 2> for BiasStep<B> {
-    type State = bool;
-
-    fn backward(self, ops: Ops<bool, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let grad = grads.consume::<B>(&ops.node);
-        let [x, bias] = ops.parents;
-        if let Some(bias) = bias {
-            grads.register::<B>(
-                bias.id,
-                kernels_of::<B>().bias_backward(ops.state, grad.clone()),
-            );
-        }
-        if let Some(x) = x {
-            grads.register::<B>(x.id, grad);
-        }
-    }
-}
-
-#[derive(Debug)]
-struct BiasSiluStep<B>(PhantomData<B>);
-
-impl<B: FlowBackend> Backward<B, 2> for BiasSiluStep<B> {
-    type State = (bool, FloatTensor<B>, FloatTensor<B>);
-
-    fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let grad = grads.consume::<B>(&ops.node);
-        let (pair, x, bias) = ops.state;
-        let (grad_x, grad_bias) = kernels_of::<B>().bias_silu_backward(pair, x, bias, grad);
-        let parents = ops.parents.map(|node| node.map(|node| node.id));
-        register::<B>(grads, parents, [grad_x, grad_bias]);
     }
 }
 
@@ -193,21 +115,6 @@ impl<B: FlowBackend> Backward<B, 2> for RqsStep<B> {
             kernels_of::<B>().rqs_backward(&shape, direction, pair, x, parameters, grad);
         let parents = ops.parents.map(|node| node.map(|node| node.id));
         register::<B>(grads, parents, [grad_x, grad_parameters]);
-    }
-}
-
-#[derive(Debug)]
-struct ConvolveStep<B>(PhantomData<B>);
-
-impl<B: FlowBackend> Backward<B, 2> for ConvolveStep<B> {
-    type State = (Arc<Patches>, FloatTensor<B>, FloatTensor<B>);
-
-    fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let grad = grads.consume::<B>(&ops.node);
-        let (patches, x, weight) = ops.state;
-        let (grad_x, grad_weight) = kernels_of::<B>().convolve_backward(&patches, x, weight, grad);
-        let parents = ops.parents.map(|node| node.map(|node| node.id));
-        register::<B>(grads, parents, [grad_x, grad_weight]);
     }
 }
 

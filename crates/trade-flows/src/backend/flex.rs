@@ -4,9 +4,9 @@ use burn::tensor::{DType, Shape};
 use burn_flex::{Flex, FlexTensor, Layout};
 use burn_std::Bytes;
 
-use super::{FlowBackend, Kernels, Record, flex_convolve};
+use super::{FlowBackend, Kernels, Record};
 use crate::{
-    Network, Patches,
+    Network,
     kernel::{self, Element},
     spline::{Direction, RqsShape},
 };
@@ -22,10 +22,10 @@ impl FlowBackend for Flex {
 struct Fused;
 
 /// A tensor whose numbers lie side by side in memory.
-pub(super) struct Contiguous(FlexTensor);
+struct Contiguous(FlexTensor);
 
 impl Contiguous {
-    pub(super) fn new(tensor: FlexTensor) -> Self {
+    fn new(tensor: FlexTensor) -> Self {
         Self(if tensor.is_contiguous() {
             tensor
         } else {
@@ -33,7 +33,7 @@ impl Contiguous {
         })
     }
 
-    pub(super) fn slice<T: Number>(&self) -> &[T] {
+    fn slice<T: Number>(&self) -> &[T] {
         let layout = self.0.layout();
         let start = layout.start_offset();
         &self.0.storage::<T>()[start..start + layout.num_elements()]
@@ -41,7 +41,7 @@ impl Contiguous {
 }
 
 /// A number that tensors hold and kernels take.
-pub(super) trait Number: Element + burn::tensor::Element + bytemuck::Pod {}
+trait Number: Element + burn::tensor::Element + bytemuck::Pod {}
 impl Number for f32 {}
 impl Number for f64 {}
 
@@ -63,7 +63,7 @@ macro_rules! in_precision {
     };
 }
 
-pub(super) fn tensor<T: Number>(values: Vec<T>, shape: [usize; 2]) -> FlexTensor {
+fn tensor<T: Number>(values: Vec<T>, shape: [usize; 2]) -> FlexTensor {
     FlexTensor::new(
         Bytes::from_elems(values),
         Layout::contiguous(Shape::from(shape)),
@@ -80,12 +80,12 @@ fn vector<T: Number>(values: Vec<T>) -> FlexTensor {
     )
 }
 
-pub(super) fn dims(tensor: &FlexTensor) -> [usize; 2] {
+fn dims(tensor: &FlexTensor) -> [usize; 2] {
     let shape = tensor.layout().shape();
     [shape[0], shape[1]]
 }
 
-pub(super) fn zeros<T: Number>(len: usize) -> Vec<T> {
+fn zeros<T: Number>(len: usize) -> Vec<T> {
     vec![T::default(); len]
 }
 
@@ -98,73 +98,6 @@ fn in_turn<T: Number>(parameters: &[Contiguous]) -> (Vec<&[T]>, Vec<&[T]>) {
 }
 
 impl Kernels<Flex> for Fused {
-    fn bias(&self, pair: bool, x: FlexTensor, bias: FlexTensor) -> FlexTensor {
-        let shape @ [rows, width] = dims(&x);
-        let (x, bias) = (Contiguous::new(x), Contiguous::new(bias));
-        in_precision!(x.0, T => {
-            let mut out = x.slice::<T>().to_vec();
-            let values = if pair { rows / 2 } else { rows };
-            for row in out[..values * width].chunks_exact_mut(width) {
-                row.iter_mut().zip(bias.slice::<T>()).for_each(|(x, b)| *x += *b);
-            }
-            tensor(out, shape)
-        })
-    }
-
-    fn bias_backward(&self, pair: bool, grad: FlexTensor) -> FlexTensor {
-        let [rows, width] = dims(&grad);
-        let grad = Contiguous::new(grad);
-        in_precision!(grad.0, T => {
-            let values = if pair { rows / 2 } else { rows };
-            let mut sums = zeros::<T>(width);
-            for row in grad.slice::<T>()[..values * width].chunks_exact(width) {
-                sums.iter_mut().zip(row).for_each(|(sum, g)| *sum += *g);
-            }
-            vector(sums)
-        })
-    }
-
-    fn bias_silu(&self, pair: bool, x: FlexTensor, bias: FlexTensor) -> FlexTensor {
-        let shape = dims(&x);
-        let (x, bias) = (Contiguous::new(x), Contiguous::new(bias));
-        in_precision!(x.0, T => {
-            let (x, bias) = (x.slice::<T>(), bias.slice::<T>());
-            let mut out = zeros::<T>(x.len());
-            if pair {
-                let (value, tangent) = x.split_at(x.len() / 2);
-                kernel::silu_pair(value, tangent, bias, &mut out);
-            } else {
-                kernel::silu(x, bias, &mut out);
-            }
-            tensor(out, shape)
-        })
-    }
-
-    fn bias_silu_backward(
-        &self,
-        pair: bool,
-        x: FlexTensor,
-        bias: FlexTensor,
-        grad: FlexTensor,
-    ) -> (FlexTensor, FlexTensor) {
-        let shape @ [_, width] = dims(&x);
-        let [x, bias, grad] = [x, bias, grad].map(Contiguous::new);
-        in_precision!(x.0, T => {
-            let (x, bias, grad) = (x.slice::<T>(), bias.slice::<T>(), grad.slice::<T>());
-            let (mut grad_x, mut grad_bias) = (zeros::<T>(x.len()), zeros::<T>(width));
-            if pair {
-                let (value, tangent) = x.split_at(x.len() / 2);
-                let (grad_value, grad_tangent) = grad_x.split_at_mut(x.len() / 2);
-                kernel::silu_pair_backward(
-                    value, tangent, bias, grad, grad_value, grad_tangent, &mut grad_bias,
-                );
-            } else {
-                kernel::silu_backward(x, bias, grad, &mut grad_x, &mut grad_bias);
-            }
-            (tensor(grad_x, shape), vector(grad_bias))
-        })
-    }
-
     fn network(
         &self,
         network: &Network,
@@ -174,14 +107,15 @@ impl Kernels<Flex> for Fused {
         record: bool,
     ) -> (FlexTensor, Record) {
         let [rows, _] = dims(&x);
-        let outputs = network.widths().last().unwrap_or_default();
+        let fields = network.fields();
+        let (sites, outputs) = fields[network.layers.len()];
         let x = Contiguous::new(x);
         let parameters: Vec<_> = parameters.iter().cloned().map(Contiguous::new).collect();
         in_precision!(x.0, T => {
             let (weights, biases) = in_turn::<T>(&parameters);
             let (out, tape) =
                 kernel::network(network, pair, x.slice::<T>(), &weights, &biases, record);
-            (tensor(out, [rows, outputs]), Record::new(tape))
+            (tensor(out, [rows / network.sites * sites, outputs]), Record::new(tape))
         })
     }
 
@@ -195,6 +129,7 @@ impl Kernels<Flex> for Fused {
         grad: FlexTensor,
     ) -> Vec<FlexTensor> {
         let shape = dims(&x);
+        let shapes: Vec<_> = parameters.iter().step_by(2).map(dims).collect();
         let [x, grad] = [x, grad].map(Contiguous::new);
         let parameters: Vec<_> = parameters.iter().cloned().map(Contiguous::new).collect();
         in_precision!(x.0, T => {
@@ -206,10 +141,8 @@ impl Kernels<Flex> for Fused {
             let kernel::Gradients { x, layers } =
                 kernel::network_backward(network, pair, x, &weights, &biases, tape, grad);
             let mut gradients = vec![tensor(x, shape)];
-            for ((weight, bias), widths) in
-                layers.into_iter().zip(network.widths().zip(network.widths().skip(1)))
-            {
-                gradients.push(tensor(weight, widths.into()));
+            for ((weight, bias), parameter) in layers.into_iter().zip(shapes) {
+                gradients.push(tensor(weight, parameter));
                 gradients.push(vector(bias));
             }
             gradients
@@ -265,19 +198,5 @@ impl Kernels<Flex> for Fused {
             }
             (tensor(gx, x_shape), tensor(gp, p_shape))
         })
-    }
-
-    fn convolve(&self, patches: &Patches, x: FlexTensor, weight: FlexTensor) -> FlexTensor {
-        in_precision!(x, T => flex_convolve::forward::<T>(patches, x, &weight))
-    }
-
-    fn convolve_backward(
-        &self,
-        patches: &Patches,
-        x: FlexTensor,
-        weight: FlexTensor,
-        grad: FlexTensor,
-    ) -> (FlexTensor, FlexTensor) {
-        in_precision!(x, T => flex_convolve::backward::<T>(patches, x, &weight, grad))
     }
 }

@@ -6,7 +6,7 @@ use burn::tensor::backend::Backend;
 use burn_backend::tensor::FloatTensor;
 
 use crate::{
-    Network, Patches,
+    Network,
     spline::{Direction, RqsShape},
 };
 
@@ -32,24 +32,6 @@ impl Record {
 /// them, the tangents (see [`Stacked`](crate::Stacked)). A kernel must agree with the
 /// tensor-operation version to rounding; `tests/kernels.rs` holds the two together.
 pub trait Kernels<B: Backend>: Debug + Send + Sync {
-    /// `x + bias`, the bias for values only.
-    fn bias(&self, pair: bool, x: FloatTensor<B>, bias: FloatTensor<B>) -> FloatTensor<B>;
-
-    /// The gradient of [`bias`](Self::bias) for the bias: column sums over the values.
-    fn bias_backward(&self, pair: bool, grad: FloatTensor<B>) -> FloatTensor<B>;
-
-    /// `silu(x + bias)`.
-    fn bias_silu(&self, pair: bool, x: FloatTensor<B>, bias: FloatTensor<B>) -> FloatTensor<B>;
-
-    /// The gradients of [`bias_silu`](Self::bias_silu) for `x` and the bias.
-    fn bias_silu_backward(
-        &self,
-        pair: bool,
-        x: FloatTensor<B>,
-        bias: FloatTensor<B>,
-        grad: FloatTensor<B>,
-    ) -> (FloatTensor<B>, FloatTensor<B>);
-
     /// See [`FlowBackend::network`](super::FlowBackend::network). `parameters` are the layers'
     /// weights and biases in turn. With `record`, the second result is what
     /// [`network_backward`](Self::network_backward) needs.
@@ -92,23 +74,6 @@ pub trait Kernels<B: Backend>: Debug + Send + Sync {
         pair: bool,
         x: FloatTensor<B>,
         parameters: FloatTensor<B>,
-        grad: FloatTensor<B>,
-    ) -> (FloatTensor<B>, FloatTensor<B>);
-
-    /// See [`FlowBackend::convolve`](super::FlowBackend::convolve).
-    fn convolve(
-        &self,
-        patches: &Patches,
-        x: FloatTensor<B>,
-        weight: FloatTensor<B>,
-    ) -> FloatTensor<B>;
-
-    /// The gradients of [`convolve`](Self::convolve) for `x` and the weights.
-    fn convolve_backward(
-        &self,
-        patches: &Patches,
-        x: FloatTensor<B>,
-        weight: FloatTensor<B>,
         grad: FloatTensor<B>,
     ) -> (FloatTensor<B>, FloatTensor<B>);
 }

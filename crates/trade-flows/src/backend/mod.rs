@@ -8,17 +8,14 @@
 mod differentiable;
 #[cfg(feature = "flex")]
 mod flex;
-#[cfg(feature = "flex")]
-mod flex_convolve;
 mod kernels;
 mod plain;
-
-use std::sync::Arc;
 
 use burn::tensor::{Int, Tensor, TensorData, TensorPrimitive, backend::Backend};
 use burn_backend::tensor::FloatTensor;
 
 pub use kernels::{Kernels, Record};
+use trade_core::Dual;
 
 use crate::{
     Network, Patches, Stacked,
@@ -32,37 +29,11 @@ pub trait FlowBackend: Backend {
         None
     }
 
-    /// Adds a bias to every row: to the values only, since a constant has no tangent.
-    ///
-    /// # Shapes
-    /// `x`: `[rows, width]`, `bias`: `[width]` → `[rows, width]`
-    fn bias(x: Stacked<Self>, bias: Tensor<Self, 1>) -> Stacked<Self> {
-        match Self::kernels() {
-            Some(kernels) => {
-                x.map_tensor(|x, pair| wrap(kernels.bias(pair, unwrap(x), unwrap(bias))))
-            }
-            None => Stacked::from_dual(reference_bias(x, bias)),
-        }
-    }
-
-    /// `silu(x + bias)` with its tangent.
-    ///
-    /// # Shapes
-    /// `x`: `[rows, width]`, `bias`: `[width]` → `[rows, width]`
-    fn bias_silu(x: Stacked<Self>, bias: Tensor<Self, 1>) -> Stacked<Self> {
-        match Self::kernels() {
-            Some(kernels) => {
-                x.map_tensor(|x, pair| wrap(kernels.bias_silu(pair, unwrap(x), unwrap(bias))))
-            }
-            None => Stacked::from_dual(reference_bias(x, bias).silu()),
-        }
-    }
-
     /// A whole network.
     ///
     /// # Shapes
-    /// `x`: `[rows, inputs]`, `parameters`: for each layer `[in, out]` and `[out]`
-    /// → `[rows, outputs]`
+    /// `x`: `[n · sites, inputs]`, `parameters`: for each layer `[taps · in, out]` and `[out]`
+    /// → `[n · sites, outputs]` with the sites of the last layer
     fn network(
         network: &Network,
         x: Stacked<Self>,
@@ -113,27 +84,6 @@ pub trait FlowBackend: Backend {
             None => reference::rqs(shape, direction, x, parameters),
         }
     }
-
-    /// A convolution without bias over the sites of a grid, channels last.
-    ///
-    /// Row `i · outputs + o` of the result is the product of what output `o` sees of field `i`,
-    /// tap by tap and channel by channel, with the weights.
-    ///
-    /// # Shapes
-    /// `x`: `[fields · inputs, channels]`, `weight`: `[taps · channels, width]`
-    /// → `[fields · outputs, width]`
-    fn convolve(
-        patches: &Arc<Patches>,
-        x: Stacked<Self>,
-        weight: Tensor<Self, 2>,
-    ) -> Stacked<Self> {
-        match Self::kernels() {
-            Some(kernels) => {
-                x.map_tensor(|x, _| wrap(kernels.convolve(patches, unwrap(x), unwrap(weight))))
-            }
-            None => reference_convolve(patches, x, weight),
-        }
-    }
 }
 
 /// The network in plain tensor operations: what backends without kernels of their own run, and
@@ -150,7 +100,15 @@ pub fn reference_network<B: FlowBackend>(
         if layer.activated {
             h = Stacked::from_dual(h.into_dual().silu());
         }
-        let mut z = Stacked::from_dual(reference_bias(h.matmul(weight), bias));
+        let product = match &layer.patches {
+            Some(patches) => reference_convolve(patches, h, weight),
+            None => h.matmul(weight),
+        };
+        let product = product.into_dual();
+        let mut z = Stacked::from_dual(Dual {
+            value: product.value + bias.unsqueeze_dim::<2>(0),
+            tangent: product.tangent,
+        });
         if let Some(skip) = layer.skip {
             let skip = results[skip].clone().into_tensor();
             z = z.map_tensor(|z, _| z + skip);
@@ -160,10 +118,15 @@ pub fn reference_network<B: FlowBackend>(
     results.swap_remove(network.layers.len())
 }
 
-/// The convolution in plain tensor operations: what backends without kernels of their own run, and
-/// what kernels are tested against.
-#[doc(hidden)]
-pub fn reference_convolve<B: Backend>(
+/// A convolution without bias over the sites of a grid, channels last.
+///
+/// Row `i · outputs + o` of the result is the product of what output `o` sees of field `i`, tap by
+/// tap and channel by channel, with the weights.
+///
+/// # Shapes
+/// `x`: `[fields · inputs, channels]`, `weight`: `[taps · channels, width]`
+/// → `[fields · outputs, width]`
+fn reference_convolve<B: Backend>(
     patches: &Patches,
     x: Stacked<B>,
     weight: Tensor<B, 2>,
@@ -187,14 +150,6 @@ pub fn reference_convolve<B: Backend>(
             .reshape([fields * patches.outputs(), patches.taps() * channels])
             .matmul(weight)
     })
-}
-
-fn reference_bias<B: Backend>(x: Stacked<B>, bias: Tensor<B, 1>) -> trade_core::Dual<B, 2> {
-    let x = x.into_dual();
-    trade_core::Dual {
-        value: x.value + bias.unsqueeze_dim::<2>(0),
-        tangent: x.tangent,
-    }
 }
 
 pub(crate) fn unwrap<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> FloatTensor<B> {

@@ -1,10 +1,11 @@
-//! Fused kernels of the CPU: the rational-quadratic spline and `SiLU`, forward, with tangents, and
-//! backward.
+//! Fused kernels of the CPU: the rational-quadratic spline and whole networks, forward, with
+//! tangents, and backward.
 //!
 //! Each formula is written once over `real::Real`. Run on plain lanes it gives values and their
 //! gradient; run on `dual::Dual` it gives the directional derivative and, by the rule of METHOD
 //! §3, the gradient of value and tangent together. Lanes are consecutive entries of the batch, so
-//! results depend neither on the number of threads nor, in `f32`, on the instruction set.
+//! results do not depend on the number of threads, nor, in `f32` and apart from matrix products, on
+//! the instruction set.
 
 #![expect(clippy::inline_always, reason = "see `dispatch::Job`")]
 #![allow(clippy::needless_range_loop)] // lanes and planes are walked by index in lockstep
@@ -19,12 +20,10 @@ mod network;
 mod product;
 mod real;
 mod rqs;
-mod silu;
 
 pub(crate) use batch::{rqs, rqs_backward, rqs_pair, rqs_pair_backward};
 pub(crate) use lanes::Element;
 pub(crate) use network::{Gradients, Tape, network, network_backward};
-pub(crate) use silu::{silu, silu_backward, silu_pair, silu_pair_backward};
 
 #[cfg(test)]
 mod noise {

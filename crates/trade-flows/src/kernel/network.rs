@@ -2,8 +2,9 @@
 //! what is between them stays in the cache.
 //!
 //! Rows lie across the lanes of a vector. A *field* holds the numbers of some rows, values and
-//! then tangents, in blocks of as many rows as a vector has lanes: block by block, feature by
-//! feature, lane by lane. A block of a result then is what the next layer's products stream.
+//! then tangents, in blocks of as many rows as a vector has lanes: block by block, site by site,
+//! feature by feature, lane by lane. A block of a result then is what the next layer's products
+//! stream, and a convolution reads its neighbours where they are.
 
 mod backward;
 mod forward;
@@ -19,13 +20,33 @@ use crate::network::Network;
 pub(crate) use backward::Gradients;
 use packed::Packed;
 
-/// Rows that pass through the layers together.
-const TILE_ROWS: usize = 64;
-/// Tiles that add to one sum of weight gradients; fixed, so that the order of additions is the
-/// same with any number of threads.
-const SHARD_TILES: usize = 2;
+/// Rows that share one sum of weight gradients; fixed, so that the order of additions is the same
+/// with any number of threads.
+const SHARD_ROWS: usize = 128;
+/// Numbers in the largest field of a tile, about: a quarter of a mebibyte in single precision.
+const TILE_NUMBERS: usize = 65_536;
+/// Multiply-adds below which a second thread costs more than it saves.
+const PARALLEL_FROM: usize = 2_000_000;
 
-/// How the numbers of up to [`TILE_ROWS`] rows lie in a field.
+/// What lies at each row: sites, and numbers at each site.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Shape {
+    sites: usize,
+    width: usize,
+}
+
+impl Shape {
+    fn numbers(self) -> usize {
+        self.sites * self.width
+    }
+
+    /// The length of a block of a field.
+    fn block<T: Element>(self) -> usize {
+        self.sites * padded(self.width) * lanes::<T>()
+    }
+}
+
+/// Some rows that pass through the layers together.
 #[derive(Clone, Copy, Debug)]
 struct Tile {
     /// Vectors the rows fill, in one plane.
@@ -42,20 +63,23 @@ impl Tile {
         }
     }
 
-    /// The length of a field of some width.
-    fn field<T: Element>(self, width: usize) -> usize {
-        self.planes * self.blocks * padded(width) * lanes::<T>()
+    /// Blocks of values and tangents.
+    fn all(self) -> usize {
+        self.planes * self.blocks
     }
 
-    /// Reads rows, which lie one after the other, into a field.
-    fn load<T: Element, const M: usize>(self, rows: [&[T]; M], width: usize, field: &mut [T]) {
+    /// Reads rows, which lie one after the other, into a field of zeros.
+    fn load<T: Element, const M: usize>(self, rows: [&[T]; M], shape: Shape, field: &mut [T]) {
         let lanes = lanes::<T>();
-        let block = padded(width) * lanes;
         for (plane, rows) in rows.iter().enumerate() {
-            for (row, numbers) in rows.chunks_exact(width.max(1)).enumerate() {
-                let at = (plane * self.blocks + row / lanes) * block + row % lanes;
-                for (feature, number) in numbers.iter().enumerate() {
-                    field[at + feature * lanes] = *number;
+            for (row, numbers) in rows.chunks_exact(shape.numbers().max(1)).enumerate() {
+                let block = plane * self.blocks + row / lanes;
+                let at = block * shape.block::<T>() + row % lanes;
+                let field = field[at..].chunks_mut(padded(shape.width) * lanes);
+                for (field, numbers) in field.zip(numbers.chunks_exact(shape.width.max(1))) {
+                    for (to, from) in field.iter_mut().step_by(lanes).zip(numbers) {
+                        *to = *from;
+                    }
                 }
             }
         }
@@ -65,16 +89,19 @@ impl Tile {
     fn store<T: Element, const M: usize>(
         self,
         field: &[T],
-        width: usize,
+        shape: Shape,
         rows: &mut [&mut [T]; M],
     ) {
         let lanes = lanes::<T>();
-        let block = padded(width) * lanes;
         for (plane, rows) in rows.iter_mut().enumerate() {
-            for (row, numbers) in rows.chunks_exact_mut(width.max(1)).enumerate() {
-                let at = (plane * self.blocks + row / lanes) * block + row % lanes;
-                for (feature, number) in numbers.iter_mut().enumerate() {
-                    *number = field[at + feature * lanes];
+            for (row, numbers) in rows.chunks_exact_mut(shape.numbers().max(1)).enumerate() {
+                let block = plane * self.blocks + row / lanes;
+                let at = block * shape.block::<T>() + row % lanes;
+                let field = field[at..].chunks(padded(shape.width) * lanes);
+                for (field, numbers) in field.zip(numbers.chunks_exact_mut(shape.width.max(1))) {
+                    for (from, to) in field.iter().step_by(lanes).zip(numbers) {
+                        *to = *from;
+                    }
                 }
             }
         }
@@ -91,9 +118,9 @@ pub(crate) type Tape<T> = Vec<Vec<Vec<T>>>;
 /// Runs a network on a batch, and records the results of its layers but the last if asked to.
 ///
 /// # Shapes
-/// - `x`: `[n, inputs]`, or with `pair` `[2n, inputs]`, tangents below values
-/// - `weights[i]`: `[in, out]`, `biases[i]`: `[out]`
-/// - result: `[n, outputs]` or `[2n, outputs]`
+/// - `x`: `[n · sites, inputs]`, or with `pair` twice as many rows, tangents below values
+/// - `weights[i]`: `[taps · in, out]`, `biases[i]`: `[out]`
+/// - result: like `x` with the sites and the width of the last layer
 ///
 /// # Panics
 /// If a length does not fit the network.
@@ -106,13 +133,13 @@ pub(crate) fn network<T: Element>(
     record: bool,
 ) -> (Vec<T>, Tape<T>) {
     let planes = 1 + usize::from(pair);
-    let rows = batch(network, planes, x, weights, biases);
-    let packed = Packed::forward(network, weights, biases);
-    let outputs = packed.outputs();
-    let mut out = vec![T::default(); planes * rows * outputs];
+    let packed = Packed::forward(network, planes, weights, biases);
+    let rows = packed.rows(x.len());
+    let mut out = vec![T::default(); planes * rows * packed.output().numbers()];
     let tape = if pair {
         let x = x.split_at(x.len() / 2).into();
-        let out = out.split_at_mut(rows * outputs).into();
+        let half = out.len() / 2;
+        let out = out.split_at_mut(half).into();
         forward::run::<T, Dual<T::Lanes>, 2>(&packed, rows, x, out, record)
     } else {
         forward::run::<T, T::Lanes, 1>(&packed, rows, [x], [&mut out], record)
@@ -137,10 +164,11 @@ pub(crate) fn network_backward<T: Element>(
     grad: &[T],
 ) -> Gradients<T> {
     let planes = 1 + usize::from(pair);
-    let rows = batch(network, planes, x, weights, biases);
-    assert_eq!(tape.len(), rows.div_ceil(TILE_ROWS), "record");
-    let packed = Packed::backward(network, weights, biases);
-    assert_eq!(grad.len(), planes * rows * packed.outputs(), "gradient");
+    let packed = Packed::backward(network, planes, weights, biases);
+    let rows = packed.rows(x.len());
+    assert_eq!(tape.len(), rows.div_ceil(packed.tile_rows), "record");
+    let numbers = planes * rows * packed.output().numbers();
+    assert_eq!(grad.len(), numbers, "gradient");
     if pair {
         let x = x.split_at(x.len() / 2).into();
         let grad = grad.split_at(grad.len() / 2).into();
@@ -149,33 +177,6 @@ pub(crate) fn network_backward<T: Element>(
         backward::run::<T, T::Lanes, 1>(&packed, rows, [x], tape, [grad])
     }
 }
-
-/// The number of rows, after all lengths have been checked.
-fn batch<T>(network: &Network, planes: usize, x: &[T], weights: &[&[T]], biases: &[&[T]]) -> usize {
-    let inputs = network.inputs.max(1);
-    assert_eq!(x.len() % (planes * inputs), 0, "length of the argument");
-    assert_eq!(weights.len(), network.layers.len(), "weights");
-    assert_eq!(biases.len(), network.layers.len(), "biases");
-    let widths: Vec<usize> = network.widths().collect();
-    for (i, layer) in network.layers.iter().enumerate() {
-        assert_eq!(
-            weights[i].len(),
-            widths[i] * layer.outputs,
-            "weights of layer {i}"
-        );
-        assert_eq!(biases[i].len(), layer.outputs, "bias of layer {i}");
-        if let Some(skip) = layer.skip {
-            assert!(
-                skip <= i && widths[skip] == layer.outputs,
-                "skip of layer {i}"
-            );
-        }
-    }
-    x.len() / (planes * inputs)
-}
-
-/// Multiply-adds below which a second thread costs more than it saves.
-const PARALLEL_FROM: usize = 2_000_000;
 
 /// Runs tasks, on all threads where the work is worth it, with room that they reuse.
 fn each<I: Send, S: Default + Send>(

@@ -37,35 +37,34 @@ impl Instructions {
     }
 }
 
-/// The sum that a product runs over: an outer and an inner loop.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Walk {
-    /// How many times the inner loop is run.
-    pub(super) outer: usize,
-    /// Length of the inner loop.
-    pub(super) inner: usize,
-    /// Step of the left factor from one outer index to the next.
-    pub(super) left_outer: usize,
-    /// Step of the right factor from one outer index to the next.
-    pub(super) right_outer: usize,
+/// Where a part of the sum begins, in the left and the right factor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Start {
+    /// In the left factor, counted in steps of the inner loop.
+    pub(super) left: usize,
+    pub(super) right: usize,
 }
 
 /// Checks once what the kernels below rely on for every access.
 fn check<const ROWS: usize, const I: usize, const M: usize>(
-    walk: Walk,
+    (starts, inner): (&[Start], usize),
     lanes: usize,
     left: usize,
     right: usize,
     out: usize,
     out_step: usize,
 ) -> bool {
-    let Walk { outer, inner, .. } = walk;
-    if outer == 0 || inner == 0 {
+    if starts.is_empty() || inner == 0 {
         return false;
     }
-    assert!((outer - 1) * walk.left_outer + (inner - 1) * I + (ROWS - 1) * M < left);
-    assert!((outer - 1) * walk.right_outer + inner * lanes <= right);
-    assert!((ROWS - 1) * out_step + lanes <= out);
+    for start in starts {
+        assert!(
+            (start.left + inner - 1) * I + (ROWS - 1) * M < left,
+            "left factor"
+        );
+        assert!(start.right + inner * lanes <= right, "right factor");
+    }
+    assert!((ROWS - 1) * out_step + lanes <= out, "result");
     true
 }
 
@@ -74,27 +73,27 @@ fn check<const ROWS: usize, const I: usize, const M: usize>(
 /// Fused multiply-adds are used where the instructions have them, so that results differ in
 /// rounding between instruction sets.
 pub(super) trait Product: Copy {
-    /// `out[m · out_step + lane] += Σ left[…, m] · right[o · right_outer + i · WIDTH + lane]`,
-    /// where the left factor's rows lie side by side: `left[o · left_outer + i · ROWS + m]`.
+    /// `out[m · out_step + lane] += Σ left[(start.left + i) · ROWS + m] · right[start.right + i · WIDTH
+    /// + lane]`, summed over `starts` and `i < inner`: the left factor's rows lie side by side.
     ///
     /// # Panics
-    /// If the walk leaves a slice.
+    /// If a start and what follows it leave a slice.
     fn accumulate<const ROWS: usize>(
         instructions: Instructions,
-        walk: Walk,
+        sum: (&[Start], usize),
         left: &[Self],
         right: &[Self],
         out: &mut [Self],
         out_step: usize,
     );
 
-    /// The same with the left factor's rows a vector apart: `left[o · left_outer + i + m · WIDTH]`.
+    /// The same with the left factor's rows a vector apart: `left[start.left + i + m · WIDTH]`.
     ///
     /// # Panics
     /// As [`accumulate`](Self::accumulate).
     fn accumulate_apart<const ROWS: usize>(
         instructions: Instructions,
-        walk: Walk,
+        sum: (&[Start], usize),
         left: &[Self],
         right: &[Self],
         out: &mut [Self],
@@ -109,7 +108,7 @@ macro_rules! x86_tile {
         #[cfg(target_arch = "x86_64")]
         #[target_feature(enable = $features)]
         fn $name<const ROWS: usize, const I: usize, const M: usize>(
-            walk: Walk,
+            (starts, inner): (&[Start], usize),
             left: &[$t],
             right: &[$t],
             out: &mut [$t],
@@ -117,17 +116,24 @@ macro_rules! x86_tile {
         ) {
             use std::arch::x86_64::{$fma, $load, $set, $store, $zero};
             const LANES: usize = $width / $per;
-            if !check::<ROWS, I, M>(walk, $width, left.len(), right.len(), out.len(), out_step) {
+            if !check::<ROWS, I, M>(
+                (starts, inner),
+                $width,
+                left.len(),
+                right.len(),
+                out.len(),
+                out_step,
+            ) {
                 return;
             }
             for part in 0..$per {
                 let mut sums = [$zero(); ROWS];
-                for o in 0..walk.outer {
+                for start in starts {
                     // SAFETY: `check` has bounded the last access of every loop.
                     unsafe {
-                        let mut left = left.as_ptr().add(o * walk.left_outer);
-                        let mut right = right.as_ptr().add(o * walk.right_outer + part * LANES);
-                        for _ in 0..walk.inner {
+                        let mut left = left.as_ptr().add(start.left * I);
+                        let mut right = right.as_ptr().add(start.right + part * LANES);
+                        for _ in 0..inner {
                             let vector = $load(right);
                             for m in 0..ROWS {
                                 sums[m] = $fma($set(*left.add(m * M)), vector, sums[m]);
@@ -202,7 +208,7 @@ x86_tile!(
 
 /// The same with whatever instructions the build has.
 fn portable<T, const N: usize, const ROWS: usize, const I: usize, const M: usize>(
-    walk: Walk,
+    (starts, inner): (&[Start], usize),
     left: &[T],
     right: &[T],
     out: &mut [T],
@@ -211,16 +217,23 @@ fn portable<T, const N: usize, const ROWS: usize, const I: usize, const M: usize
     T: Copy + Default + Send + Sync,
     Lanes<T, N>: Real + Vector<Scalar = T>,
 {
-    if !check::<ROWS, I, M>(walk, N, left.len(), right.len(), out.len(), out_step) {
+    if !check::<ROWS, I, M>(
+        (starts, inner),
+        N,
+        left.len(),
+        right.len(),
+        out.len(),
+        out_step,
+    ) {
         return;
     }
     for m in 0..ROWS {
         let row = &mut out[m * out_step..][..N];
         let mut sum = Lanes([T::default(); N]);
-        for o in 0..walk.outer {
-            for i in 0..walk.inner {
-                let factor = left[o * walk.left_outer + i * I + m * M];
-                let vector = Lanes::load(&right[o * walk.right_outer + i * N..][..N]);
+        for start in starts {
+            for i in 0..inner {
+                let factor = left[(start.left + i) * I + m * M];
+                let vector = Lanes::load(&right[start.right + i * N..][..N]);
                 sum = sum + Lanes(from_fn(|_| factor)) * vector;
             }
         }
@@ -233,7 +246,7 @@ macro_rules! product {
         /// Runs a tile with the instructions asked for.
         fn $tile<const ROWS: usize, const I: usize, const M: usize>(
             instructions: Instructions,
-            walk: Walk,
+            sum: (&[Start], usize),
             left: &[$t],
             right: &[$t],
             out: &mut [$t],
@@ -243,7 +256,7 @@ macro_rules! product {
                 #[cfg(target_arch = "x86_64")]
                 Instructions::Avx512 => {
                     // SAFETY: `Instructions::widest` has found the feature.
-                    unsafe { $avx512::<ROWS, I, M>(walk, left, right, out, out_step) }
+                    unsafe { $avx512::<ROWS, I, M>(sum, left, right, out, out_step) }
                 }
                 #[cfg(target_arch = "x86_64")]
                 Instructions::Avx2 => {
@@ -251,11 +264,11 @@ macro_rules! product {
                     for start in (0..ROWS).step_by(STEP) {
                         let (left, out) = (&left[start * M..], &mut out[start * out_step..]);
                         // SAFETY: as above.
-                        unsafe { $avx2::<STEP, I, M>(walk, left, right, out, out_step) }
+                        unsafe { $avx2::<STEP, I, M>(sum, left, right, out, out_step) }
                     }
                 }
                 Instructions::Portable => {
-                    portable::<$t, $width, ROWS, I, M>(walk, left, right, out, out_step);
+                    portable::<$t, $width, ROWS, I, M>(sum, left, right, out, out_step);
                 }
             }
         }
@@ -263,24 +276,24 @@ macro_rules! product {
         impl Product for $t {
             fn accumulate<const ROWS: usize>(
                 instructions: Instructions,
-                walk: Walk,
+                sum: (&[Start], usize),
                 left: &[Self],
                 right: &[Self],
                 out: &mut [Self],
                 out_step: usize,
             ) {
-                $tile::<ROWS, ROWS, 1>(instructions, walk, left, right, out, out_step);
+                $tile::<ROWS, ROWS, 1>(instructions, sum, left, right, out, out_step);
             }
 
             fn accumulate_apart<const ROWS: usize>(
                 instructions: Instructions,
-                walk: Walk,
+                sum: (&[Start], usize),
                 left: &[Self],
                 right: &[Self],
                 out: &mut [Self],
                 out_step: usize,
             ) {
-                $tile::<ROWS, 1, $width>(instructions, walk, left, right, out, out_step);
+                $tile::<ROWS, 1, $width>(instructions, sum, left, right, out, out_step);
             }
         }
     };
@@ -344,27 +357,23 @@ mod tests {
     }
 
     fn compare<const ROWS: usize>() {
-        let walk = Walk {
-            outer: 3,
-            inner: 8,
-            left_outer: 8 * ROWS + 5,
-            right_outer: 70,
-        };
-        let (left, right) = (uniform(3 * (8 * ROWS + 5), 1, 2.0), uniform(210, 2, 2.0));
-        let start = uniform(ROWS * 9, 3, 2.0);
+        let starts = [(0, 3), (9, 70), (4, 0)].map(|(left, right)| Start { left, right });
+        let sum = (&starts[..], 8);
+        let (left, right) = (uniform(17 * ROWS + 130, 1, 2.0), uniform(140, 2, 2.0));
+        let begin = uniform(ROWS * 9, 3, 2.0);
         for instructions in available() {
-            // Both ways a factor is laid out: rows side by side, and rows `inner` apart.
-            let (mut aside, mut apart) = (start.clone(), start.clone());
-            f64::accumulate::<ROWS>(instructions, walk, &left, &right, &mut aside, 9);
-            f64::accumulate_apart::<ROWS>(instructions, walk, &left, &right, &mut apart, 9);
+            // Both ways a factor is laid out.
+            let (mut aside, mut apart) = (begin.clone(), begin.clone());
+            f64::accumulate::<ROWS>(instructions, sum, &left, &right, &mut aside, 9);
+            f64::accumulate_apart::<ROWS>(instructions, sum, &left, &right, &mut apart, 9);
             for m in 0..ROWS {
                 for lane in 0..8 {
-                    let (mut one, mut other) = (start[m * 9 + lane], start[m * 9 + lane]);
-                    for o in 0..3 {
+                    let (mut one, mut other) = (begin[m * 9 + lane], begin[m * 9 + lane]);
+                    for start in starts {
                         for i in 0..8 {
-                            let right = right[o * 70 + i * 8 + lane];
-                            one += left[o * walk.left_outer + i * ROWS + m] * right;
-                            other += left[o * walk.left_outer + i + m * 8] * right;
+                            let right = right[start.right + i * 8 + lane];
+                            one += left[(start.left + i) * ROWS + m] * right;
+                            other += left[start.left + i + m * 8] * right;
                         }
                     }
                     assert!(
@@ -390,24 +399,14 @@ mod tests {
 
     #[test]
     fn single_precision_agrees_with_double() {
-        let walk = Walk {
-            outer: 1,
-            inner: 50,
-            left_outer: 0,
-            right_outer: 0,
-        };
+        let starts = [Start { left: 0, right: 0 }];
         let (left, right) = (uniform(800, 1, 2.0), uniform(800, 2, 2.0));
         let single = |v: &[f64]| v.iter().map(|v| *v as f32).collect::<Vec<_>>();
+        let (left32, right32) = (single(&left), single(&right));
         for instructions in available() {
             let mut out = vec![0.0_f32; 256];
-            f32::accumulate::<16>(
-                instructions,
-                walk,
-                &single(&left),
-                &single(&right),
-                &mut out,
-                16,
-            );
+            let sum = (&starts[..], 50);
+            f32::accumulate::<16>(instructions, sum, &left32, &right32, &mut out, 16);
             for (at, value) in out.iter().enumerate() {
                 let exact: f64 = (0..50)
                     .map(|i| left[i * 16 + at / 16] * right[i * 16 + at % 16])

@@ -4,10 +4,10 @@ use std::marker::PhantomData;
 
 use super::super::dispatch::{Job, widest};
 use super::super::lanes::{Element, Jet, Vector};
-use super::super::product::{Walk, each_tile, padded};
+use super::super::product::{each_tile, padded};
 use super::{
-    Packed, SHARD_TILES, TILE_ROWS, Tape, Tile, clear, each, forward::activate, lanes,
-    packed::Layer, pieces,
+    Packed, SHARD_ROWS, Tape, Tile, clear, each, forward::activate, lanes, packed::Layer, pieces,
+    room,
 };
 
 /// The gradients of a network.
@@ -19,19 +19,23 @@ pub(crate) struct Gradients<T> {
     pub(crate) layers: Vec<(Vec<T>, Vec<T>)>,
 }
 
-/// Sums for one layer: rows for the inputs, the last for the bias; columns filled up to whole
-/// vectors.
+/// Sums for one layer: rows for the inputs of each tap, the last for the bias; columns filled up
+/// to whole vectors.
 #[derive(Clone, Copy)]
 struct Sums {
+    /// Rows of one tap.
+    tap: usize,
     rows: usize,
     columns: usize,
 }
 
 impl Sums {
     fn of<T: Element>(layer: &Layer<T>) -> Self {
+        let tap = padded(layer.input.width);
         Self {
-            rows: padded(layer.inputs),
-            columns: layer.shape.outputs.next_multiple_of(lanes::<T>()),
+            tap,
+            rows: layer.taps * tap,
+            columns: layer.output.width.next_multiple_of(lanes::<T>()),
         }
     }
 
@@ -70,19 +74,18 @@ pub(super) fn run<T: Element, R: Jet<T::Lanes, M>, const M: usize>(
     tape: &Tape<T>,
     grad: [&[T]; M],
 ) -> Gradients<T> {
-    let (inputs, outputs) = (packed.widths[0], packed.outputs());
-    let shard = SHARD_TILES * TILE_ROWS;
+    let (inputs, outputs) = (packed.input().numbers(), packed.output().numbers());
     let length: usize = packed.layers.iter().map(|l| Sums::of(l).length()).sum();
-    let mut sums = vec![T::default(); rows.div_ceil(shard) * length];
+    let mut sums = vec![T::default(); rows.div_ceil(SHARD_ROWS) * length];
     let mut grad_x = vec![T::default(); M * rows * inputs];
     let mut planes = grad_x.chunks_mut((rows * inputs).max(1));
     let mut planes: [_; M] = std::array::from_fn(|_| {
         let plane = planes.next().unwrap_or_default();
-        plane.chunks_mut((shard * inputs).max(1))
+        plane.chunks_mut((SHARD_ROWS * inputs).max(1))
     });
-    let tasks = pieces(x, shard * inputs)
-        .zip(pieces(grad, shard * outputs))
-        .zip(tape.chunks(SHARD_TILES))
+    let tasks = pieces(x, SHARD_ROWS * inputs)
+        .zip(pieces(grad, SHARD_ROWS * outputs))
+        .zip(tape.chunks(SHARD_ROWS / packed.tile_rows))
         .zip(sums.chunks_mut(length))
         .map(|(((x, grad), tape), sums)| Task {
             x,
@@ -93,9 +96,9 @@ pub(super) fn run<T: Element, R: Jet<T::Lanes, M>, const M: usize>(
                 .map(|plane| plane.next().unwrap_or_default()),
             sums,
         });
-    let work = 2 * packed.work(rows * M);
+    let work = 2 * packed.work(rows);
     each(work, tasks.collect(), |room: &mut Room<T>, task| {
-        shard_of::<T, R, M>(packed, room, task);
+        shard::<T, R, M>(packed, room, task);
     });
     Gradients {
         x: grad_x,
@@ -107,20 +110,21 @@ pub(super) fn run<T: Element, R: Jet<T::Lanes, M>, const M: usize>(
 fn total<T: Element>(packed: &Packed<T>, sums: &[T], length: usize) -> Vec<(Vec<T>, Vec<T>)> {
     let mut at = 0;
     let layer = |layer: &Layer<T>| {
-        let outputs = layer.shape.outputs;
+        let (inputs, outputs) = (layer.input.width, layer.output.width);
         let shape = Sums::of(layer);
-        let mut weight = vec![T::default(); layer.inputs * outputs];
+        let mut weight = vec![T::default(); layer.taps * inputs * outputs];
         let mut bias = vec![T::default(); outputs];
         for sums in sums.chunks_exact(length.max(1)) {
             let sums = &sums[at..][..shape.length()];
             let (weights, biases) = sums.split_at(shape.rows * shape.columns);
-            let rows = weight.chunks_exact_mut(outputs.max(1));
-            for (to, from) in rows.zip(weights.chunks_exact(shape.columns)) {
-                to.iter_mut().zip(from).for_each(|(to, from)| *to += *from);
+            let taps = weights.chunks_exact(shape.tap * shape.columns);
+            for (to, from) in weight.chunks_exact_mut((inputs * outputs).max(1)).zip(taps) {
+                let rows = to.chunks_exact_mut(outputs.max(1));
+                for (to, from) in rows.zip(from.chunks_exact(shape.columns)) {
+                    add(to, from);
+                }
             }
-            bias.iter_mut()
-                .zip(biases)
-                .for_each(|(to, from)| *to += *from);
+            add(&mut bias, biases);
         }
         at += shape.length();
         (weight, bias)
@@ -128,16 +132,18 @@ fn total<T: Element>(packed: &Packed<T>, sums: &[T], length: usize) -> Vec<(Vec<
     packed.layers.iter().map(layer).collect()
 }
 
-fn shard_of<T: Element, R: Jet<T::Lanes, M>, const M: usize>(
+fn shard<T: Element, R: Jet<T::Lanes, M>, const M: usize>(
     packed: &Packed<T>,
     room: &mut Room<T>,
     task: Task<T, M>,
 ) {
-    let (inputs, outputs) = (packed.widths[0], packed.outputs());
-    let mut grad_x = task
-        .grad_x
-        .map(|plane| plane.chunks_mut((TILE_ROWS * inputs).max(1)));
-    let tiles = pieces(task.x, TILE_ROWS * inputs).zip(pieces(task.grad, TILE_ROWS * outputs));
+    let rows = packed.tile_rows;
+    let (inputs, outputs) = (
+        rows * packed.input().numbers(),
+        rows * packed.output().numbers(),
+    );
+    let mut grad_x = task.grad_x.map(|plane| plane.chunks_mut(inputs.max(1)));
+    let tiles = pieces(task.x, inputs).zip(pieces(task.grad, outputs));
     for ((x, grad), record) in tiles.zip(task.tape) {
         let grad_x = grad_x
             .each_mut()
@@ -148,71 +154,75 @@ fn shard_of<T: Element, R: Jet<T::Lanes, M>, const M: usize>(
 
 fn tile<T: Element, R: Jet<T::Lanes, M>, const M: usize>(
     packed: &Packed<T>,
-    room: &mut Room<T>,
+    scratch: &mut Room<T>,
     x: [&[T]; M],
     record: &[Vec<T>],
     grad: [&[T]; M],
     mut grad_x: [&mut [T]; M],
     sums: &mut [T],
 ) {
-    let tile = Tile::new::<T>(x[0].len() / packed.widths[0], M);
+    let tile = Tile::new::<T>(x[0].len() / packed.input().numbers(), M);
     let count = packed.layers.len();
-    room.bars.resize_with(count + 1, Vec::new);
-    for (bar, width) in room.bars.iter_mut().zip(&packed.widths) {
-        clear(bar, tile.field::<T>(*width));
+    scratch.bars.resize_with(count + 1, Vec::new);
+    for (bar, shape) in scratch.bars.iter_mut().zip(&packed.shapes) {
+        clear(bar, tile.all() * shape.block::<T>());
     }
-    clear(&mut room.input, tile.field::<T>(packed.widths[0]));
-    tile.load(x, packed.widths[0], &mut room.input);
-    tile.load(grad, packed.outputs(), &mut room.bars[count]);
+    clear(&mut scratch.input, tile.all() * packed.input().block::<T>());
+    tile.load(x, packed.input(), &mut scratch.input);
+    tile.load(grad, packed.output(), &mut scratch.bars[count]);
     let mut end = sums.len();
     for (i, layer) in packed.layers.iter().enumerate().rev() {
         let start = end - Sums::of(layer).length();
         let sums = &mut sums[start..end];
         end = start;
-        let (before, after) = room.bars.split_at_mut(i + 1);
+        let (before, after) = scratch.bars.split_at_mut(i + 1);
         let bar: &[T] = &after[0];
-        if let Some(skip) = layer.shape.skip {
+        if let Some(skip) = layer.skip {
             add(&mut before[skip], bar);
         }
-        let field: &[T] = if i == 0 { &room.input } else { &record[i - 1] };
+        let field: &[T] = if i == 0 {
+            &scratch.input
+        } else {
+            &record[i - 1]
+        };
         let mut source = field;
-        if layer.shape.activated {
-            super::room(&mut room.active, field.len());
-            activate::<T, R, M>(field, &mut room.active);
-            source = &room.active;
+        if layer.activated {
+            room(&mut scratch.active, field.len());
+            activate::<T, R, M>(field, &mut scratch.active);
+            source = &scratch.active;
         }
-        cross(layer, tile, bar, &mut room.across);
-        weights(packed, layer, tile, source, &room.across, sums);
-        if layer.shape.activated {
-            clear(&mut room.pulled, field.len());
-            argument(packed, layer, bar, &mut room.pulled);
-            pull::<T, R, M>(field, &room.pulled, &mut before[i]);
+        cross(layer, tile, bar, &mut scratch.across);
+        weights(packed, layer, tile, source, &scratch.across, sums);
+        if layer.activated {
+            clear(&mut scratch.pulled, field.len());
+            argument(packed, layer, bar, &mut scratch.pulled);
+            pull::<T, R, M>(field, &scratch.pulled, &mut before[i]);
         } else {
             argument(packed, layer, bar, &mut before[i]);
         }
     }
-    tile.store(&room.bars[0], packed.widths[0], &mut grad_x);
+    tile.store(&scratch.bars[0], packed.input(), &mut grad_x);
 }
 
 fn add<T: Element>(to: &mut [T], from: &[T]) {
     to.iter_mut().zip(from).for_each(|(to, from)| *to += *from);
 }
 
-/// The gradient with outputs across the lanes: vector by vector of outputs, row by row.
+/// The gradient with outputs across the lanes: vector by vector of outputs, block by block and
+/// site by site, row by row.
 fn cross<T: Element>(layer: &Layer<T>, tile: Tile, bar: &[T], across: &mut Vec<T>) {
-    let (lanes, outputs) = (lanes::<T>(), layer.shape.outputs);
-    let blocks = tile.planes * tile.blocks;
-    super::room(across, outputs.next_multiple_of(lanes) * blocks * lanes);
-    for (start, across) in (0..outputs)
-        .step_by(lanes)
-        .zip(across.chunks_exact_mut(blocks * lanes * lanes))
-    {
+    let (lanes, outputs) = (lanes::<T>(), layer.output.width);
+    let places = tile.all() * layer.output.sites;
+    room(across, outputs.next_multiple_of(lanes) * places * lanes);
+    let vectors = across.chunks_exact_mut(places * lanes * lanes);
+    for (start, across) in (0..outputs).step_by(lanes).zip(vectors) {
         let filled = lanes.min(outputs - start);
         if filled < lanes {
             across.fill(T::default());
         }
-        for (block, across) in across.chunks_exact_mut(lanes * lanes).enumerate() {
-            let bar = &bar[(block * padded(outputs) + start) * lanes..][..filled * lanes];
+        let sites = bar.chunks_exact(padded(outputs) * lanes);
+        for (bar, across) in sites.zip(across.chunks_exact_mut(lanes * lanes)) {
+            let bar = &bar[start * lanes..][..filled * lanes];
             for (row, across) in across.chunks_exact_mut(lanes).enumerate() {
                 for (column, number) in across[..filled].iter_mut().enumerate() {
                     *number = bar[column * lanes + row];
@@ -233,25 +243,25 @@ fn weights<T: Element>(
 ) {
     let shape = Sums::of(layer);
     let lanes = lanes::<T>();
-    let blocks = tile.planes * tile.blocks;
-    let walk = Walk {
-        outer: blocks,
-        inner: lanes,
-        left_outer: padded(layer.inputs) * lanes,
-        right_outer: lanes * lanes,
-    };
+    let places = layer.output.sites * lanes;
+    // A tile with fewer blocks has the first of the pairs.
+    let whole = Tile::new::<T>(packed.tile_rows, packed.planes).all();
     let columns = (0..shape.columns)
         .step_by(lanes)
-        .zip(across.chunks_exact(blocks * lanes * lanes));
+        .zip(across.chunks_exact(tile.all() * places * lanes));
     for (column, across) in columns {
-        each_tile!(layer.inputs, start, ROWS => {
-            let sums = &mut sums[start * shape.columns + column..];
-            T::accumulate_apart::<ROWS>(
-                packed.instructions, walk, &source[start * lanes..], across, sums, shape.columns,
-            );
-        });
+        for (tap, pairs) in layer.pairs.iter().enumerate() {
+            let pairs = &pairs[..pairs.len() / whole * tile.all()];
+            each_tile!(layer.input.width, start, ROWS => {
+                let sums = &mut sums[(tap * shape.tap + start) * shape.columns + column..];
+                let source = &source[start * lanes..];
+                T::accumulate_apart::<ROWS>(
+                    packed.instructions, (pairs, lanes), source, across, sums, shape.columns,
+                );
+            });
+        }
         let bias = &mut sums[shape.rows * shape.columns + column..][..lanes];
-        for row in across.chunks_exact(lanes).take(tile.blocks * lanes) {
+        for row in across.chunks_exact(lanes).take(tile.blocks * places) {
             add(bias, row);
         }
     }
@@ -260,21 +270,18 @@ fn weights<T: Element>(
 /// Adds the gradient for the layer's argument.
 fn argument<T: Element>(packed: &Packed<T>, layer: &Layer<T>, bar: &[T], pulled: &mut [T]) {
     let lanes = lanes::<T>();
-    let outputs = layer.shape.outputs;
-    let walk = Walk {
-        outer: 1,
-        inner: outputs,
-        left_outer: 0,
-        right_outer: 0,
-    };
-    each_tile!(layer.inputs, start, ROWS => {
-        let weights = &layer.tiles[start * outputs..][..ROWS * outputs];
+    let inner = layer.output.width;
+    let site = padded(layer.input.width) * lanes;
+    each_tile!(layer.input.width, start, ROWS => {
+        let weights = &layer.tiles[start * layer.taps * inner..][..ROWS * layer.taps * inner];
         let blocks = bar
-            .chunks_exact(padded(outputs) * lanes)
-            .zip(pulled.chunks_exact_mut(padded(layer.inputs) * lanes));
+            .chunks_exact(layer.output.block::<T>())
+            .zip(pulled.chunks_exact_mut(layer.input.block::<T>()));
         for (bar, pulled) in blocks {
-            let pulled = &mut pulled[start * lanes..];
-            T::accumulate::<ROWS>(packed.instructions, walk, weights, bar, pulled, lanes);
+            for (sees, pulled) in layer.sees.iter().zip(pulled.chunks_exact_mut(site)) {
+                let pulled = &mut pulled[start * lanes..];
+                T::accumulate::<ROWS>(packed.instructions, (sees, inner), weights, bar, pulled, lanes);
+            }
         }
     });
 }

@@ -4,8 +4,8 @@ use std::marker::PhantomData;
 
 use super::super::dispatch::{Job, widest};
 use super::super::lanes::{Element, Jet, Vector};
-use super::super::product::{Walk, each_tile, padded};
-use super::{Packed, TILE_ROWS, Tape, Tile, clear, each, lanes, packed::Layer, pieces, room};
+use super::super::product::{each_tile, padded};
+use super::{Packed, Tape, Tile, clear, each, lanes, packed::Layer, pieces, room};
 
 /// A tile's task: its rows, where its result goes, and where it is recorded.
 struct Task<'a, T, const M: usize> {
@@ -28,19 +28,24 @@ pub(super) fn run<T: Element, R: Jet<T::Lanes, M>, const M: usize>(
     out: [&mut [T]; M],
     record: bool,
 ) -> Tape<T> {
-    let tiles = if record { rows.div_ceil(TILE_ROWS) } else { 0 };
+    let tile_rows = packed.tile_rows;
+    let tiles = if record { rows.div_ceil(tile_rows) } else { 0 };
     let mut tape: Tape<T> = (0..tiles).map(|_| Vec::new()).collect();
     let mut records = tape.iter_mut();
-    let mut out = out.map(|plane| plane.chunks_mut((TILE_ROWS * packed.outputs()).max(1)));
-    let tasks = pieces(x, TILE_ROWS * packed.widths[0]).map(|x| Task {
+    let piece = (tile_rows * packed.output().numbers()).max(1);
+    let mut out = out.map(|plane| plane.chunks_mut(piece));
+    let tasks = pieces(x, tile_rows * packed.input().numbers()).map(|x| Task {
         x,
         out: out.each_mut().map(|plane| plane.next().unwrap_or_default()),
         record: records.next(),
     });
-    let work = packed.work(rows * M);
-    each(work, tasks.collect(), |room: &mut Room<T>, task| {
-        tile::<T, R, M>(packed, room, task);
-    });
+    each(
+        packed.work(rows),
+        tasks.collect(),
+        |room: &mut Room<T>, task| {
+            tile::<T, R, M>(packed, room, task);
+        },
+    );
     tape
 }
 
@@ -49,23 +54,23 @@ fn tile<T: Element, R: Jet<T::Lanes, M>, const M: usize>(
     Room { fields, active }: &mut Room<T>,
     mut task: Task<T, M>,
 ) {
-    let tile = Tile::new::<T>(task.x[0].len() / packed.widths[0], M);
+    let tile = Tile::new::<T>(task.x[0].len() / packed.input().numbers(), M);
     let count = packed.layers.len();
     fields.resize_with(count + 1, Vec::new);
-    clear(&mut fields[0], tile.field::<T>(packed.widths[0]));
-    tile.load(task.x, packed.widths[0], &mut fields[0]);
+    clear(&mut fields[0], tile.all() * packed.input().block::<T>());
+    tile.load(task.x, packed.input(), &mut fields[0]);
     for (i, layer) in packed.layers.iter().enumerate() {
         let (before, after) = fields.split_at_mut(i + 1);
         let mut source: &[T] = &before[i];
-        if layer.shape.activated {
+        if layer.activated {
             room(active, source.len());
             activate::<T, R, M>(source, active);
             source = active;
         }
-        let skip = layer.shape.skip.map(|skip| &before[skip]);
+        let skip = layer.skip.map(|skip| &before[skip]);
         apply(packed, layer, tile, source, skip, &mut after[0]);
     }
-    tile.store(&fields[count], packed.outputs(), &mut task.out);
+    tile.store(&fields[count], packed.output(), &mut task.out);
     if let Some(record) = task.record {
         record.extend(fields[1..count].iter_mut().map(std::mem::take));
     }
@@ -81,31 +86,26 @@ fn apply<T: Element>(
     z: &mut Vec<T>,
 ) {
     let lanes = lanes::<T>();
-    let (inputs, outputs) = (
-        padded(layer.inputs) * lanes,
-        padded(layer.shape.outputs) * lanes,
-    );
+    let (input, output) = (layer.input.block::<T>(), layer.output.block::<T>());
     if let Some(skip) = skip {
         z.clone_from(skip);
     } else {
-        clear(z, tile.field::<T>(layer.shape.outputs));
+        clear(z, tile.all() * output);
     }
-    for z in z.chunks_exact_mut(outputs).take(tile.blocks) {
+    let site = padded(layer.output.width) * lanes;
+    for z in z[..tile.blocks * output].chunks_exact_mut(site) {
         for (z, bias) in z.chunks_exact_mut(lanes).zip(layer.bias) {
             z.iter_mut().for_each(|z| *z += *bias);
         }
     }
-    let walk = Walk {
-        outer: 1,
-        inner: layer.inputs,
-        left_outer: 0,
-        right_outer: 0,
-    };
-    each_tile!(layer.shape.outputs, start, ROWS => {
-        let weights = &layer.tiles[start * layer.inputs..][..ROWS * layer.inputs];
-        for (h, z) in source.chunks_exact(inputs).zip(z.chunks_exact_mut(outputs)) {
-            let z = &mut z[start * lanes..];
-            T::accumulate::<ROWS>(packed.instructions, walk, weights, h, z, lanes);
+    let inner = layer.input.width;
+    each_tile!(layer.output.width, start, ROWS => {
+        let weights = &layer.tiles[start * layer.taps * inner..][..ROWS * layer.taps * inner];
+        for (h, z) in source.chunks_exact(input).zip(z.chunks_exact_mut(output)) {
+            for (sees, z) in layer.sees.iter().zip(z.chunks_exact_mut(site)) {
+                let z = &mut z[start * lanes..];
+                T::accumulate::<ROWS>(packed.instructions, (sees, inner), weights, h, z, lanes);
+            }
         }
     });
 }
