@@ -122,7 +122,7 @@ pub fn named(name: &str) -> Option<RunConfig> {
                     from: DataSource::Exact(10_000),
                 })
                 .into();
-            config.flow = physical_lattice_flow(8, 1, LatticePieces::default());
+            config.flow = physical_lattice_flow(8, 1, 0.02, LatticePieces::default());
             config.flow.preprocess = PreprocessConfig::Standardise {
                 centre: vec![0.27],
                 scale: vec![0.03],

@@ -8,7 +8,7 @@ use numeric::{Noise, assert_close, numbers, rows};
 use trade_core::{Condition, Density, parameters::parameters, random::Stream};
 use trade_flows::{
     Flow, FlowConfig, Tails,
-    lattice::{LatticePieces, physical_lattice_flow, published_lattice_flow},
+    lattice::{LatticePieces, ZeroMode, physical_lattice_flow, published_lattice_flow},
     layer::LayerConfig,
 };
 
@@ -99,19 +99,24 @@ fn a_whitening_alone_is_the_free_field() {
 /// Every combination of pieces.
 fn all_pieces() -> Vec<LatticePieces> {
     let mut all = Vec::new();
-    for bits in 0..32_usize {
+    for (bits, zero_mode) in (0..48_usize).map(|i| {
+        let modes = [ZeroMode::Plain, ZeroMode::Spline, ZeroMode::Potential];
+        (i % 16, modes[i / 16])
+    }) {
         let has = |bit: usize| bits >> bit & 1 == 1;
         all.push(LatticePieces {
             whitening: has(0),
             mass_of_magnetisation: has(1),
             checkerboards: usize::from(has(2)),
             mode_couplings: usize::from(has(3)),
-            zero_mode: has(4),
+            zero_mode,
             sign_symmetric: true,
         });
     }
     // A flow needs a layer.
-    all.retain(|p| p.whitening || p.checkerboards + p.mode_couplings > 0 || p.zero_mode);
+    all.retain(|p| {
+        p.whitening || p.checkerboards + p.mode_couplings > 0 || p.zero_mode != ZeroMode::Plain
+    });
     all
 }
 
@@ -123,7 +128,7 @@ fn the_sign_is_an_exact_symmetry() {
     let there: Vec<f64> = here.iter().map(|x| -x).collect();
     for pieces in all_pieces() {
         for controls in [1, 2] {
-            let config = physical_lattice_flow(side, controls, pieces);
+            let config = physical_lattice_flow(side, controls, 0.02, pieces);
             // Steep splines amplify the rounding of single precision; its weights are smaller.
             for (dtype, weights, tolerance) in [(F64, 0.2, 1e-11), (DType::F32, 0.05, 1e-5)] {
                 let noise = Noise {
@@ -144,7 +149,7 @@ fn the_sign_is_an_exact_symmetry() {
         ..LatticePieces::default()
     };
     let flow = flow(
-        &physical_lattice_flow(side, 1, pieces),
+        &physical_lattice_flow(side, 1, 0.02, pieces),
         Noise::moderate(F64),
     );
     let found = log_prob(&flow, &here, sites, 1, F64);
@@ -176,7 +181,7 @@ fn checkerboards_commute_with_translations_that_keep_the_colours() {
             ..LatticePieces::default()
         };
         let flow = flow(
-            &physical_lattice_flow(side, 1, pieces),
+            &physical_lattice_flow(side, 1, 0.02, pieces),
             Noise::moderate(F64),
         );
         let found = log_prob(&flow, &here, sites, 1, F64);
@@ -238,8 +243,8 @@ fn published_and_physical_flows_start_and_are_saved() {
     let configs = [
         published_lattice_flow(8, 1, true),
         published_lattice_flow(4, 2, false),
-        physical_lattice_flow(8, 1, LatticePieces::default()),
-        physical_lattice_flow(4, 2, LatticePieces::default()),
+        physical_lattice_flow(8, 1, 0.02, LatticePieces::default()),
+        physical_lattice_flow(4, 2, 0.02, LatticePieces::default()),
     ];
     for config in configs {
         let json = serde_json::to_string(&config).unwrap();

@@ -28,7 +28,7 @@ use trade_core::{
 };
 use trade_flows::{
     FlowConfig, PreprocessConfig,
-    lattice::{LatticePieces, physical_lattice_flow, published_lattice_flow},
+    lattice::{LatticePieces, ZeroMode, physical_lattice_flow, published_lattice_flow},
 };
 use trade_targets::{TargetConfig, lattice::Phi4Config};
 
@@ -294,7 +294,7 @@ fn physical(controls: usize, pieces: LatticePieces) -> FlowConfig {
             centre: centre[..controls].to_vec(),
             scale: scale[..controls].to_vec(),
         },
-        ..physical_lattice_flow(SIDE, controls, pieces)
+        ..physical_lattice_flow(SIDE, controls, LAMBDA, pieces)
     }
 }
 
@@ -360,7 +360,7 @@ pub(super) fn experiment(preset: Preset) -> Experiment {
             physical(
                 1,
                 LatticePieces {
-                    zero_mode: false,
+                    zero_mode: ZeroMode::Plain,
                     ..whole
                 },
             ),
