@@ -88,17 +88,17 @@ impl Sizes {
             },
             Preset::Desktop => Self {
                 preset,
-                steps: 2500,
+                steps: 700,
                 samples: 40_000,
                 batch: 128,
                 trade_batch: 128,
                 grid_points: 41,
                 expectation_samples: 256,
                 expectation_every: 200,
-                evaluation: 10_000,
-                kappas: 21,
+                evaluation: 2000,
+                kappas: 11,
                 reference_samples: 50_000,
-                flow_samples: 20_000,
+                flow_samples: 10_000,
             },
             // 400 epochs of 1024 fields a step.
             Preset::Paper => Self {
