@@ -96,6 +96,53 @@ fn a_whitening_alone_is_the_free_field() {
     }
 }
 
+/// With a zero network the first entry has the density `exp(4κφ² − aφ² − bφ⁴/V)`, normalised here by
+/// the trapezoidal rule, and the others are standard normal.
+#[test]
+fn a_potential_is_the_density_of_the_magnetisation() {
+    let (side, unit, a, b) = (3, 0.5, 1.1, 0.3);
+    let config: FlowConfig = serde_json::from_str(&format!(
+        r#"{{ "dim": 9, "layers": [ {{ "of": [ {{ "zero_mode_potential": {{ "side": {side},
+            "unit": {unit}, "quadratic": {a}, "quartic": {b}, "reach": 4.0, "nodes": 1001 }} }} ] }} ] }}"#
+    ))
+    .unwrap();
+    let flow = flow(
+        &config,
+        Noise {
+            weights: 0.0,
+            biases: 0.0,
+            dtype: F64,
+        },
+    );
+    let n = 40;
+    let x: Vec<f64> = fields(n, 9).iter().map(|x| 0.6 * x).collect();
+    let kappa = numbers(conditions(n, 1, F64).control.value, F64);
+    let log_q = |z: f64, kappa: f64| {
+        let square = (z / unit).powi(2);
+        (4.0 * kappa - a) * square - b * square * square / 9.0
+    };
+    let expected: Vec<f64> = (0..n)
+        .map(|i| {
+            let field = &x[9 * i..9 * i + 9];
+            let step = 8e-4;
+            let nodes = -5_000..=5_000;
+            let integral: f64 = nodes
+                .map(|j| step * log_q(f64::from(j) * step, kappa[i]).exp())
+                .sum();
+            let normal = |z: &f64| -0.5 * z * z - 0.5 * std::f64::consts::TAU.ln();
+            log_q(field[0], kappa[i]) - integral.ln() + field[1..].iter().map(normal).sum::<f64>()
+        })
+        .collect();
+    // A logarithm linear between nodes 0.004 apart, with curvatures up to 20; and the table of the
+    // normal distribution, with nodes 1/32 apart: 1/32²/8.
+    assert_close(
+        "potential",
+        &log_prob(&flow, &x, 9, 1, F64),
+        &expected,
+        2e-4,
+    );
+}
+
 /// Every combination of pieces.
 fn all_pieces() -> Vec<LatticePieces> {
     let mut all = Vec::new();

@@ -46,11 +46,12 @@ const RANGE: [f64; 2] = [0.22, 0.32];
 /// Where there are data.
 const BASES: [f64; 2] = [0.25, 0.29];
 
-/// The weight of the TRADE term on `desktop`: with residuals in units of the whole range of κ, which
-/// is 0.1, it is 0.3.
-const TRADE_WEIGHT: f64 = 3e-3;
-/// The weight of the log variance at the bases.
-const BOUNDARY_WEIGHT: f64 = 0.5;
+/// The weight of the TRADE term on `desktop`, from the start of training to its end. With residuals in
+/// units of the whole range of κ, which is 0.1, they are 0.01 and 0.3. At its full weight from the
+/// start the term holds the flow where it is.
+const TRADE_WEIGHT: (f64, f64) = (1e-4, 3e-3);
+/// The weight of the log variance at the bases, likewise.
+const BOUNDARY_WEIGHT: (f64, f64) = (0.05, 0.5);
 
 /// The sizes that a preset chooses.
 struct Sizes {
@@ -236,11 +237,6 @@ impl Sizes {
 
     /// The likelihood with a TRADE term.
     fn trade(&self, loss: LossConfig) -> RunConfig {
-        let begin = |at: f64, weight: f64| Ramp {
-            before: Some(0.0),
-            pct_start: at,
-            ..Ramp::constant(weight)
-        };
         if self.preset == Preset::Paper {
             // Its weight follows the gradients of both. It begins at epoch 20 of 400.
             let adaptive = AdaptiveConfig {
@@ -250,14 +246,14 @@ impl Sizes {
             };
             let term = ObjectiveConfig {
                 loss,
-                weight: begin(0.05, 1.0),
+                weight: from_one_twentieth((1.0, 1.0)),
                 adaptive: Some(adaptive),
             };
             return self.run(vec![self.nll(), term]);
         }
         let term = ObjectiveConfig {
             loss,
-            weight: begin(0.05, TRADE_WEIGHT),
+            weight: from_one_twentieth(TRADE_WEIGHT),
             adaptive: None,
         };
         self.run(vec![self.nll(), term, self.boundary()])
@@ -278,7 +274,7 @@ impl Sizes {
             ..LogVarianceConfig::default()
         });
         ObjectiveConfig {
-            weight: Ramp::constant(BOUNDARY_WEIGHT),
+            weight: from_one_twentieth(BOUNDARY_WEIGHT),
             ..plain(loss)
         }
     }
@@ -323,6 +319,17 @@ impl Sizes {
             reference_samples: self.reference_samples,
             flow_samples: self.flow_samples,
         }
+    }
+}
+
+/// A weight that is zero in the first twentieth of training, and then goes from one value to another.
+fn from_one_twentieth((start, end): (f64, f64)) -> Ramp {
+    Ramp {
+        start,
+        end,
+        before: Some(0.0),
+        pct_start: 0.05,
+        ..Ramp::constant(end)
     }
 }
 
