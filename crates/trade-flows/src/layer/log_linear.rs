@@ -101,6 +101,7 @@ impl<B: FlowBackend> LogLinear<B> {
     /// The points that leave these shares before and beyond them.
     pub(super) fn points(&self, shares: Shares<B>) -> Dual<B, 2> {
         let bins = self.nodes() - 1;
+        let last = i32::try_from(bins - 1).unwrap_or(i32::MAX);
         let Shares { before, beyond } = shares;
         let early = before.value.clone().lower_elem(0.5);
         let count = |nodes: &Dual<B, 2>, share: &Dual<B, 2>| {
@@ -109,9 +110,7 @@ impl<B: FlowBackend> LogLinear<B> {
             passed.int().sum_dim(1)
         };
         let from_start = count(&self.before, &before);
-        let from_end = count(&self.beyond, &beyond)
-            .neg()
-            .add_scalar(bins as i32 - 1);
+        let from_end = count(&self.beyond, &beyond).neg().add_scalar(last);
         let bin = from_end.mask_where(early.clone(), from_start);
         let (low, rise) = self.bin(&bin);
         let inverse = |log: Dual<B, 2>| (log.exp().mul_scalar(self.step) * self.scale()).recip();
