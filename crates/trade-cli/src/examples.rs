@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use trade_core::{
     learning_rate::{LearningRate, OneCycle},
     objective::{
-        NllConfig, Robust,
-        trade::{TradeConfig, TradeContinuousConfig, TradeGridConfig},
+        Clip, LogVarianceConfig, NllConfig, Robust,
+        trade::{Centre, SampleOrigin, TradeConfig, TradeContinuousConfig, TradeGridConfig},
     },
     ramp::Ramp,
-    train::{AdaptiveConfig, AdaptiveRule, TrainConfig},
+    schedule::Schedule,
+    train::TrainConfig,
 };
 use trade_flows::{
     BaseVariance, ConditionerConfig, FlowConfig, LastLayer, PreprocessConfig, Stage,
@@ -102,7 +103,7 @@ pub fn named(name: &str) -> Option<RunConfig> {
             };
             if let LossConfig::TradeContinuous(trade) = &mut config.objectives[1].loss {
                 // The tilt has no logarithm.
-                trade.schedule = trade_core::schedule::Schedule::GrowingInterval {
+                trade.schedule = Schedule::GrowingInterval {
                     spacing: trade_core::grid::Spacing::Linear,
                 };
             }
@@ -122,7 +123,7 @@ pub fn named(name: &str) -> Option<RunConfig> {
                     from: DataSource::Exact(10_000),
                 })
                 .into();
-            config.flow = physical_lattice_flow(8, 1, LatticePieces::default());
+            config.flow = physical_lattice_flow(8, 1, 0.02, LatticePieces::default());
             config.flow.preprocess = PreprocessConfig::Standardise {
                 centre: vec![0.27],
                 scale: vec![0.03],
@@ -135,24 +136,47 @@ pub fn named(name: &str) -> Option<RunConfig> {
             }
             if let LossConfig::TradeGrid(grid) = &mut trade.loss {
                 grid.batch = 128;
-                grid.expectation_samples = 256;
-                grid.expectation_every = 200;
+                grid.points_per_condition = 16;
                 grid.causality.enabled = false;
                 grid.trade.symmetrise = true;
                 grid.trade.blur.width = 0.1;
-                grid.trade.penalty = Robust::Huber(6.87);
+                grid.trade.centre = Centre::Points;
+                grid.trade.penalty = Robust::Squared;
             }
-            // Scores of fields are large: the weight follows the gradients.
-            trade.weight = Ramp::constant(1.0);
-            trade.adaptive = Some(AdaptiveConfig {
-                rule: AdaptiveRule::Relative(0.355),
-                ..AdaptiveConfig::default()
+            // Scores of fields are large.
+            trade.weight = rising(1e-4, 3e-3);
+            trade.adaptive = None;
+            // The energy says what no data say: how likely at κ = 0.29 is what is typical at 0.32.
+            config.objectives.push(ObjectiveConfig {
+                loss: LossConfig::LogVariance(LogVarianceConfig {
+                    batch: 128,
+                    conditions: Schedule::Bases,
+                    points: SampleOrigin::FlowOverRange,
+                    clip: Clip {
+                        log_clip: Some(4.0),
+                        ..Clip::default()
+                    },
+                    ..LogVarianceConfig::default()
+                }),
+                weight: rising(0.05, 0.5),
+                adaptive: None,
             });
             config.train.adam.clip_norm = Some(3.0);
             config
         }
         _ => return None,
     })
+}
+
+/// A weight that grows over training.
+fn rising(start: f64, end: f64) -> Ramp {
+    Ramp {
+        start,
+        end,
+        before: Some(0.0),
+        pct_start: 0.05,
+        ..Ramp::constant(end)
+    }
 }
 
 /// A small flow and a short training: some minutes on two cores.

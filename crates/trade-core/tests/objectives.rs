@@ -15,8 +15,8 @@ use trade_core::{
         Clip, LogVariance, LogVarianceConfig, Nll, NllConfig, Objective, Problem, ReverseKl,
         ReverseKlConfig, ReweightedNll, ReweightedNllConfig, Robust, StepContext, Term,
         trade::{
-            Blur, EnergyOrigin, SampleOrigin, TradeConfig, TradeContinuous, TradeContinuousConfig,
-            TradeGrid, TradeGridConfig,
+            Blur, Centre, EnergyOrigin, SampleOrigin, TradeConfig, TradeContinuous,
+            TradeContinuousConfig, TradeGrid, TradeGridConfig,
         },
     },
     random::{Purpose, Stream, Streams},
@@ -459,12 +459,22 @@ fn trade_is_what_the_formula_says_and_leaves_out_what_has_no_density() {
     // Points and samples from N(0, 1): everything can be done again on the host.
     let n = 600;
     let wall = 0.8;
-    for wall in [None, Some(wall)] {
+    let cases = [
+        (None, Centre::Expectation, Robust::Squared),
+        (Some(wall), Centre::Expectation, Robust::Squared),
+        (None, Centre::Points, Robust::Squared),
+        (Some(wall), Centre::Points, Robust::Squared),
+        (None, Centre::Points, Robust::Absolute),
+        (Some(wall), Centre::Points, Robust::Absolute),
+    ];
+    for (wall, centre, penalty) in cases {
         let config = TradeContinuousConfig {
             expectation_from: SampleOrigin::Normal,
             ..fresh(
                 TradeConfig {
                     points: SampleOrigin::Normal,
+                    centre,
+                    penalty,
                     ..squared()
                 },
                 n,
@@ -491,7 +501,19 @@ fn trade_is_what_the_formula_says_and_leaves_out_what_has_no_density() {
         let squares: f64 = points.iter().map(|x| weight(x).powi(2)).sum();
         let host = Host::wrong();
         let residual = |x: &&[f64]| host.score(x, t) - (g(x) - mean);
-        let loss = points.iter().map(|x| residual(x).powi(2)).sum::<f64>() / points.len() as f64;
+        let mut residuals: Vec<f64> = points.iter().map(residual).collect();
+        residuals.sort_by(f64::total_cmp);
+        let n_points = points.len();
+        let about = match (centre, penalty) {
+            (Centre::Expectation, _) => 0.0,
+            (_, Robust::Squared) => residuals.iter().sum::<f64>() / n_points as f64,
+            _ => f64::midpoint(residuals[(n_points - 1) / 2], residuals[n_points / 2]),
+        };
+        let each = |r: &f64| match penalty {
+            Robust::Squared => (r - about).powi(2),
+            _ => (r - about).abs(),
+        };
+        let loss = residuals.iter().map(each).sum::<f64>() / n_points as f64;
         assert!(
             (number(&term) / loss - 1.0).abs() < 1e-4,
             "{} {loss}",
@@ -503,6 +525,107 @@ fn trade_is_what_the_formula_says_and_leaves_out_what_has_no_density() {
         assert_eq!(wall.is_some(), points.len() < n);
         assert!(gradient(term.loss, &model).iter().all(|g| g.is_finite()));
     }
+}
+
+/// Sixteen points a condition: enough for a centre, far too few for an expectation.
+fn centred(penalty: Robust) -> [Boxed; 2] {
+    let trade = TradeConfig {
+        centre: Centre::Points,
+        penalty,
+        ..squared()
+    };
+    let config = TradeContinuousConfig {
+        conditions: 4,
+        ..fresh(trade.clone(), 16)
+    };
+    let grid = TradeGridConfig {
+        trade,
+        points: 6,
+        batch: 64,
+        points_per_condition: 16,
+        ..TradeGridConfig::default()
+    };
+    let grid = TradeGrid::new(grid, problem(Bath::default())).unwrap();
+    [continuous(config, Bath::default()), Box::new(grid)]
+}
+
+#[test]
+fn a_residual_centred_over_its_points_vanishes_at_the_solution_with_few_of_them() {
+    let solution = Bath::default().solution();
+    for penalty in [Robust::Squared, Robust::Absolute] {
+        for objective in centred(penalty) {
+            let loss = number(&first(objective, &solution));
+            assert!((0.0..1e-5).contains(&loss), "{penalty:?} {loss}");
+        }
+    }
+    // The variance of the score's error, (b − 1)²/T² with b = 0.6, over T from 0.5 to 1.5: between
+    // 0.07 and 0.64, and a few of 16 points make of it.
+    let wrong = Model::new(false, [0.0; DIM], [0.6; DIM], [0.0; DIM], [1.0; DIM]);
+    for objective in centred(Robust::Squared) {
+        let loss = number(&first(objective, &wrong));
+        assert!((0.02..2.0).contains(&loss), "{loss}");
+    }
+}
+
+#[test]
+fn the_gradient_of_a_centred_residual_is_that_of_differences() {
+    for penalty in [Robust::Squared] {
+        let term = |model: &Model| {
+            let trade = TradeConfig {
+                centre: Centre::Points,
+                points: SampleOrigin::Normal,
+                penalty,
+                ..squared()
+            };
+            let config = TradeContinuousConfig {
+                conditions: 3,
+                expectation_from: SampleOrigin::Normal,
+                ..fresh(trade, 15)
+            };
+            first(continuous(config, Bath::default()), model)
+        };
+        let model = Model::wrong();
+        let found = gradient(term(&model).loss, &model);
+        let step = 2e-3;
+        for (which, found) in found.into_iter().enumerate() {
+            let at = |step| number(&term(&moved(model.clone(), which, step)));
+            let expected = (at(step) - at(-step)) / (2.0 * step);
+            // The median is a constant to the gradient, but one of the residuals in a difference.
+            let tolerance = if penalty == Robust::Squared {
+                0.02
+            } else {
+                0.5
+            };
+            assert!(
+                (found - expected).abs() < tolerance * expected.abs().max(0.05),
+                "{penalty:?} {which}: {found} {expected}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_centre_needs_two_points() {
+    let trade = TradeConfig {
+        centre: Centre::Points,
+        ..squared()
+    };
+    let grid = TradeGridConfig {
+        trade: trade.clone(),
+        ..TradeGridConfig::default()
+    };
+    let error = TradeGrid::new(grid, problem(Bath::default()))
+        .err()
+        .unwrap();
+    assert!(error.to_string().contains("points_per_condition"));
+    let config = TradeContinuousConfig {
+        evaluation_points: Some(1),
+        ..fresh(trade, 16)
+    };
+    let error = TradeContinuous::new(config, problem(Bath::default()))
+        .err()
+        .unwrap();
+    assert!(error.to_string().contains("evaluation_points"));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::{
     layer::{
         ConditionalAffineConfig, ConvCouplingConfig, FourierWhiteningConfig, GivenZeroModeConfig,
         Grid, LayerConfig, Mask, ModeLayerConfig, PermutationKind, RqsCouplingConfig, SoftClamp,
-        ZeroModeSplineConfig,
+        ZeroModePotentialConfig, ZeroModeSplineConfig,
     },
 };
 
@@ -97,6 +97,18 @@ pub fn published_lattice_flow(side: usize, controls: usize, circular: bool) -> F
     config(side, controls, layers)
 }
 
+/// What a [`physical_lattice_flow`] makes of the magnetisation, which carries the two peaks of the
+/// broken phase.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ZeroMode {
+    /// Nothing of its own.
+    Plain,
+    /// A spline with learned knots ([`ZeroModeSpline`](crate::layer::ZeroModeSpline)).
+    Spline,
+    /// Its effective potential ([`ZeroModePotential`](crate::layer::ZeroModePotential)).
+    Potential,
+}
+
 /// What a [`physical_lattice_flow`] is built of. Every piece can be left out, to see what it
 /// brings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,8 +125,8 @@ pub struct LatticePieces {
     /// The number of couplings between modes, given the zero mode
     /// ([`GivenZeroMode`](crate::layer::GivenZeroMode)).
     pub mode_couplings: usize,
-    /// A spline for the magnetisation ([`ZeroModeSpline`](crate::layer::ZeroModeSpline)).
-    pub zero_mode: bool,
+    /// What is made of the magnetisation.
+    pub zero_mode: ZeroMode,
     /// A density that is exactly the same for φ and −φ.
     pub sign_symmetric: bool,
 }
@@ -126,7 +138,7 @@ impl Default for LatticePieces {
             mass_of_magnetisation: true,
             checkerboards: 2,
             mode_couplings: 2,
-            zero_mode: true,
+            zero_mode: ZeroMode::Potential,
             sign_symmetric: true,
         }
     }
@@ -142,10 +154,18 @@ impl Default for LatticePieces {
 ///    the other colour in one layer, relative to the site, so that they commute with translations
 ///    and need no deep stack to see far;
 /// 3. couplings of the other Fourier modes given the magnetisation, whose widths follow it;
-/// 4. a spline for the magnetisation alone, which carries the two peaks of the broken phase.
+/// 4. the effective potential of the magnetisation alone, which carries the two peaks of the broken
+///    phase. It starts from that of a constant field at the quartic coupling `lambda`, with the
+///    mass that the fluctuations of a site add at first order, `6λ⟨φ²⟩` with `⟨φ²⟩ = ½`.
 ///
 /// `side` must be even if there are checkerboard couplings.
-pub fn physical_lattice_flow(side: usize, controls: usize, pieces: LatticePieces) -> FlowConfig {
+pub fn physical_lattice_flow(
+    side: usize,
+    controls: usize,
+    lambda: f64,
+    pieces: LatticePieces,
+) -> FlowConfig {
+    let potential = pieces.zero_mode == ZeroMode::Potential;
     let grid = Grid::of(side);
     let identity = Tails::Identity { bound: 5.0 };
     let mut layers = Vec::new();
@@ -154,6 +174,7 @@ pub fn physical_lattice_flow(side: usize, controls: usize, pieces: LatticePieces
         let whitening = FourierWhiteningConfig {
             side,
             hopping: 0,
+            zero_mode_unit: potential.then_some(ZERO_MODE_UNIT),
             given_zero_mode: pieces.mass_of_magnetisation,
             back: fields,
             conditioner: mlp(&[32, 32]),
@@ -181,7 +202,7 @@ pub fn physical_lattice_flow(side: usize, controls: usize, pieces: LatticePieces
             vec![LayerConfig::ConvCoupling(coupling)],
         ));
     }
-    let modes = pieces.mode_couplings > 0 || pieces.zero_mode;
+    let modes = pieces.mode_couplings > 0 || pieces.zero_mode != ZeroMode::Plain;
     if modes && (fields || !pieces.whitening) {
         layers.push(stage(1, vec![LayerConfig::FourierModes(grid)]));
     }
@@ -210,12 +231,40 @@ pub fn physical_lattice_flow(side: usize, controls: usize, pieces: LatticePieces
             })],
         ));
     }
-    if pieces.zero_mode {
-        let spline = ZeroModeSplineConfig {
-            odd: pieces.sign_symmetric,
-            ..ZeroModeSplineConfig::default()
-        };
-        layers.push(stage(1, vec![LayerConfig::ZeroModeSpline(spline)]));
+    match pieces.zero_mode {
+        ZeroMode::Plain => {}
+        ZeroMode::Spline => {
+            let spline = ZeroModeSplineConfig {
+                odd: pieces.sign_symmetric,
+                ..ZeroModeSplineConfig::default()
+            };
+            layers.push(stage(1, vec![LayerConfig::ZeroModeSpline(spline)]));
+        }
+        ZeroMode::Potential => {
+            let unit = if pieces.whitening {
+                ZERO_MODE_UNIT
+            } else {
+                1.0
+            };
+            // A magnetisation of 3.5 a site.
+            let reach = 3.5 * unit * side as f64;
+            let potential = ZeroModePotentialConfig {
+                side,
+                hopping: 0,
+                unit,
+                quadratic: 1.0 - 2.0 * lambda + 3.0 * lambda,
+                quartic: lambda,
+                reach,
+                nodes: 129,
+                waves: 12,
+                conditioner: mlp(&[32, 32]),
+            };
+            layers.push(stage(1, vec![LayerConfig::ZeroModePotential(potential)]));
+        }
     }
     config(side, controls, layers)
 }
+
+/// What the whitening multiplies the zero mode by where its potential follows, so that the networks
+/// see numbers of order one.
+const ZERO_MODE_UNIT: f64 = 0.25;

@@ -8,7 +8,7 @@ use numeric::{Noise, assert_close, numbers, rows};
 use trade_core::{Condition, Density, parameters::parameters, random::Stream};
 use trade_flows::{
     Flow, FlowConfig, Tails,
-    lattice::{LatticePieces, physical_lattice_flow, published_lattice_flow},
+    lattice::{LatticePieces, ZeroMode, physical_lattice_flow, published_lattice_flow},
     layer::LayerConfig,
 };
 
@@ -96,22 +96,74 @@ fn a_whitening_alone_is_the_free_field() {
     }
 }
 
+/// With a zero network the first entry has the density `exp(4κφ² − aφ² − bφ⁴/V)`, normalised here by
+/// the trapezoidal rule, and the others are standard normal.
+#[test]
+fn a_potential_is_the_density_of_the_magnetisation() {
+    let (side, unit, a, b) = (3, 0.5, 1.1, 0.3);
+    let config: FlowConfig = serde_json::from_str(&format!(
+        r#"{{ "dim": 9, "layers": [ {{ "of": [ {{ "zero_mode_potential": {{ "side": {side},
+            "unit": {unit}, "quadratic": {a}, "quartic": {b}, "reach": 4.0, "nodes": 1001 }} }} ] }} ] }}"#
+    ))
+    .unwrap();
+    let flow = flow(
+        &config,
+        Noise {
+            weights: 0.0,
+            biases: 0.0,
+            dtype: F64,
+        },
+    );
+    let n = 40;
+    let x: Vec<f64> = fields(n, 9).iter().map(|x| 0.6 * x).collect();
+    let kappa = numbers(conditions(n, 1, F64).control.value, F64);
+    let log_q = |z: f64, kappa: f64| {
+        let square = (z / unit).powi(2);
+        (4.0 * kappa - a) * square - b * square * square / 9.0
+    };
+    let expected: Vec<f64> = (0..n)
+        .map(|i| {
+            let field = &x[9 * i..9 * i + 9];
+            let step = 8e-4;
+            let nodes = -5_000..=5_000;
+            let integral: f64 = nodes
+                .map(|j| step * log_q(f64::from(j) * step, kappa[i]).exp())
+                .sum();
+            let normal = |z: &f64| -0.5 * z * z - 0.5 * std::f64::consts::TAU.ln();
+            log_q(field[0], kappa[i]) - integral.ln() + field[1..].iter().map(normal).sum::<f64>()
+        })
+        .collect();
+    // A logarithm linear between nodes 0.004 apart, with curvatures up to 20; and the table of the
+    // normal distribution, with nodes 1/32 apart: 1/32²/8.
+    assert_close(
+        "potential",
+        &log_prob(&flow, &x, 9, 1, F64),
+        &expected,
+        2e-4,
+    );
+}
+
 /// Every combination of pieces.
 fn all_pieces() -> Vec<LatticePieces> {
     let mut all = Vec::new();
-    for bits in 0..32_usize {
+    for (bits, zero_mode) in (0..48_usize).map(|i| {
+        let modes = [ZeroMode::Plain, ZeroMode::Spline, ZeroMode::Potential];
+        (i % 16, modes[i / 16])
+    }) {
         let has = |bit: usize| bits >> bit & 1 == 1;
         all.push(LatticePieces {
             whitening: has(0),
             mass_of_magnetisation: has(1),
             checkerboards: usize::from(has(2)),
             mode_couplings: usize::from(has(3)),
-            zero_mode: has(4),
+            zero_mode,
             sign_symmetric: true,
         });
     }
     // A flow needs a layer.
-    all.retain(|p| p.whitening || p.checkerboards + p.mode_couplings > 0 || p.zero_mode);
+    all.retain(|p| {
+        p.whitening || p.checkerboards + p.mode_couplings > 0 || p.zero_mode != ZeroMode::Plain
+    });
     all
 }
 
@@ -123,7 +175,7 @@ fn the_sign_is_an_exact_symmetry() {
     let there: Vec<f64> = here.iter().map(|x| -x).collect();
     for pieces in all_pieces() {
         for controls in [1, 2] {
-            let config = physical_lattice_flow(side, controls, pieces);
+            let config = physical_lattice_flow(side, controls, 0.02, pieces);
             // Steep splines amplify the rounding of single precision; its weights are smaller.
             for (dtype, weights, tolerance) in [(F64, 0.2, 1e-11), (DType::F32, 0.05, 1e-5)] {
                 let noise = Noise {
@@ -144,7 +196,7 @@ fn the_sign_is_an_exact_symmetry() {
         ..LatticePieces::default()
     };
     let flow = flow(
-        &physical_lattice_flow(side, 1, pieces),
+        &physical_lattice_flow(side, 1, 0.02, pieces),
         Noise::moderate(F64),
     );
     let found = log_prob(&flow, &here, sites, 1, F64);
@@ -176,7 +228,7 @@ fn checkerboards_commute_with_translations_that_keep_the_colours() {
             ..LatticePieces::default()
         };
         let flow = flow(
-            &physical_lattice_flow(side, 1, pieces),
+            &physical_lattice_flow(side, 1, 0.02, pieces),
             Noise::moderate(F64),
         );
         let found = log_prob(&flow, &here, sites, 1, F64);
@@ -238,8 +290,8 @@ fn published_and_physical_flows_start_and_are_saved() {
     let configs = [
         published_lattice_flow(8, 1, true),
         published_lattice_flow(4, 2, false),
-        physical_lattice_flow(8, 1, LatticePieces::default()),
-        physical_lattice_flow(4, 2, LatticePieces::default()),
+        physical_lattice_flow(8, 1, 0.02, LatticePieces::default()),
+        physical_lattice_flow(4, 2, 0.02, LatticePieces::default()),
     ];
     for config in configs {
         let json = serde_json::to_string(&config).unwrap();

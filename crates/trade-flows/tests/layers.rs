@@ -17,7 +17,7 @@ use trade_flows::{
         AffineCouplingConfig, AffineKind, ConditionalAffineConfig, ConvCouplingConfig,
         FourierWhiteningConfig, GivenZeroModeConfig, Grid, Layer, LayerConfig, Mask,
         ModeLayerConfig, PermutationKind, RqsCouplingConfig, SoftClamp, Widths,
-        ZeroModeSplineConfig,
+        ZeroModePotentialConfig, ZeroModeSplineConfig,
     },
 };
 
@@ -172,10 +172,16 @@ fn mode_cases() -> Vec<Case> {
         hidden: vec![6],
         ..ConditionerConfig::default()
     };
-    for (given_zero_mode, back) in [(false, false), (true, false), (true, true)] {
+    for (given_zero_mode, back, zero_mode_unit) in [
+        (false, false, None),
+        (true, false, None),
+        (true, true, None),
+        (true, true, Some(0.5)),
+    ] {
         let config = FourierWhiteningConfig {
             side: 3,
             hopping: 0,
+            zero_mode_unit,
             given_zero_mode,
             back,
             conditioner: conditioner(),
@@ -194,6 +200,21 @@ fn mode_cases() -> Vec<Case> {
             conditioner: conditioner(),
         };
         push(LayerConfig::ZeroModeSpline(config), &[1, 3]);
+    }
+    for (unit, nodes, waves) in [(3.0, 40, 2), (2.5, 7, 0)] {
+        let config = ZeroModePotentialConfig {
+            side: 3,
+            hopping: 0,
+            unit,
+            // More than the tilt of the largest κ here.
+            quadratic: 9.0,
+            quartic: 0.5,
+            reach: 2.0 * unit,
+            nodes,
+            waves,
+            conditioner: conditioner(),
+        };
+        push(LayerConfig::ZeroModePotential(config), &[9][..]);
     }
     for sign_symmetric in [true, false] {
         let affine = ConditionalAffineConfig {
@@ -565,6 +586,7 @@ fn zero_weights_are_the_identity() {
                 | LayerConfig::SpaceToDepth(_)
                 | LayerConfig::FourierModes(_)
                 | LayerConfig::FourierWhitening(_)
+                | LayerConfig::ZeroModePotential(_)
                 | LayerConfig::GivenZeroMode(_)
         ) {
             return;

@@ -291,6 +291,7 @@ impl Sizes {
             points: self.grid_points,
             spacing: Spacing::Log,
             batch: self.grid_batch,
+            points_per_condition: 1,
             causality: CausalityConfig {
                 epsilon: 1.0,
                 final_ratio: 0.8,

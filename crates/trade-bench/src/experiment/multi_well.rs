@@ -181,6 +181,7 @@ impl Sizes {
             points: self.grid_points,
             spacing: Spacing::Log,
             batch: self.batch,
+            points_per_condition: 1,
             causality: CausalityConfig {
                 enabled: causality,
                 epsilon: 0.9,

@@ -70,6 +70,9 @@ impl LayerConfig {
                 config.check(widths).map_err(below("fourier_whitening"))
             }
             Self::ZeroModeSpline(config) => config.check().map_err(below("zero_mode_spline")),
+            Self::ZeroModePotential(config) => {
+                config.check(widths).map_err(below("zero_mode_potential"))
+            }
             Self::GivenZeroMode(config) => config
                 .check(widths)
                 .map_err(|(field, reason)| (format!("given_zero_mode.{field}"), reason)),

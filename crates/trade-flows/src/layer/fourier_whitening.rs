@@ -24,6 +24,10 @@ pub struct FourierWhiteningConfig {
     /// Which control parameter is the hopping parameter κ.
     #[serde(default)]
     pub hopping: usize,
+    /// If given, the zero mode is multiplied by this number in the place of a learned one, so that it
+    /// stays the magnetisation for all conditions.
+    #[serde(default)]
+    pub zero_mode_unit: Option<f64>,
     /// Whether the widths of the other modes may depend on the size of the zero mode.
     #[serde(default)]
     pub given_zero_mode: bool,
@@ -53,6 +57,12 @@ impl FourierWhiteningConfig {
             let reason = format!("there are {} control parameters", widths.controls);
             return Err(("hopping", reason));
         }
+        if self
+            .zero_mode_unit
+            .is_some_and(|u| !(u > 0.0 && u.is_finite()))
+        {
+            return Err(("zero_mode_unit", "must be positive".into()));
+        }
         Ok(())
     }
 
@@ -67,7 +77,11 @@ impl FourierWhiteningConfig {
         let features = widths.features(true);
         let given = usize::from(self.given_zero_mode);
         FourierWhitening {
-            zero: self.conditioner.init(features, 1, device, stream),
+            zero: match self.zero_mode_unit {
+                None => Some(self.conditioner.init(features, 1, device, stream)),
+                Some(_) => None,
+            },
+            zero_mode_unit: self.zero_mode_unit,
             rest: self.conditioner.init(features + given, 2, device, stream),
             matrix: matrix_tensor(&columns, device, DType::F32),
             columns,
@@ -91,7 +105,7 @@ impl FourierWhiteningConfig {
 /// with `g = 1` and `M = 1 − 4κ`. That mass is negative for κ > 1/4, where the quartic term holds
 /// the field together; `M` and `g` are therefore softplus functions of small networks of the
 /// condition, and `ω_k²` is positive for any κ. The zero mode, whose fluctuations are of another
-/// kind, has a mass of its own.
+/// kind, has a mass of its own; or, with `zero_mode_unit`, it is left as it is but for that factor.
 ///
 /// With `given_zero_mode`, `M` and `g` also depend on `√(1 + z_0²)`: in the broken phase the mass
 /// of the fluctuations grows with the magnetisation they happen around. The layer commutes with the
@@ -100,7 +114,7 @@ impl FourierWhiteningConfig {
 /// The zero mode is the first entry of the result, then follow the others by growing momentum.
 #[derive(Module, Debug)]
 pub struct FourierWhitening<B: Backend> {
-    zero: Conditioner<B>,
+    zero: Option<Conditioner<B>>,
     rest: Conditioner<B>,
     /// Field to modes, `[V, V]` in f32, one mode a column.
     matrix: Tensor<B, 2>,
@@ -109,6 +123,8 @@ pub struct FourierWhitening<B: Backend> {
     /// `cos k_0 + cos k_1` of all modes but the zero mode.
     #[module(skip)]
     cosines: Vec<f64>,
+    #[module(skip)]
+    zero_mode_unit: Option<f64>,
     #[module(skip)]
     hopping: usize,
     #[module(skip)]
@@ -139,7 +155,12 @@ impl<B: FlowBackend> FourierWhitening<B> {
 
     /// `2ω²` of the zero mode, `[n, 1]`; 1 for a network that says 0.
     fn zero_width(&self, features: &Features<B>) -> Option<Dual<B, 2>> {
-        let raw = self.zero.forward(features.columns(true)?).into_dual();
+        if let Some(unit) = self.zero_mode_unit {
+            let one = features.control.value.clone().narrow(1, 0, 1).ones_like();
+            return Some(Dual::constant(one.mul_scalar(unit * unit)));
+        }
+        let zero = self.zero.as_ref()?;
+        let raw = zero.forward(features.columns(true)?).into_dual();
         let mass = raw
             .add_scalar(softplus_inverse(0.5 - LEAST_MASS))
             .softplus();

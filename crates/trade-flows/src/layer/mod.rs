@@ -9,11 +9,13 @@ mod fourier;
 mod fourier_whitening;
 mod given_zero_mode;
 mod grid;
+mod log_linear;
 mod mode_layer;
 mod permutation;
 mod rqs_coupling;
 mod soft_clamp;
 mod support;
+mod zero_mode_potential;
 mod zero_mode_spline;
 
 use burn::{module::Module, tensor::backend::Backend};
@@ -33,6 +35,7 @@ pub use permutation::{Mixing, Permutation, PermutationKind};
 pub use rqs_coupling::{RqsCoupling, RqsCouplingConfig};
 pub use soft_clamp::SoftClamp;
 pub use support::{Support, Supports};
+pub use zero_mode_potential::{ZeroModePotential, ZeroModePotentialConfig};
 pub use zero_mode_spline::{ZeroModeSpline, ZeroModeSplineConfig};
 
 use crate::{
@@ -94,6 +97,8 @@ pub enum LayerConfig {
     FourierWhitening(FourierWhiteningConfig),
     /// See [`ZeroModeSpline`].
     ZeroModeSpline(ZeroModeSplineConfig),
+    /// See [`ZeroModePotential`].
+    ZeroModePotential(ZeroModePotentialConfig),
     /// See [`GivenZeroMode`].
     GivenZeroMode(GivenZeroModeConfig),
     /// See [`ConvCoupling`].
@@ -138,6 +143,9 @@ impl LayerConfig {
             Self::ZeroModeSpline(config) => {
                 Layer::ZeroModeSpline(config.init(widths, device, stream))
             }
+            Self::ZeroModePotential(config) => {
+                Layer::ZeroModePotential(config.init(widths, device, stream))
+            }
             Self::GivenZeroMode(config) => {
                 Layer::GivenZeroMode(config.init(widths, device, stream))
             }
@@ -181,6 +189,8 @@ pub enum Layer<B: Backend> {
     FourierWhitening(FourierWhitening<B>),
     /// See [`ZeroModeSpline`].
     ZeroModeSpline(ZeroModeSpline<B>),
+    /// See [`ZeroModePotential`].
+    ZeroModePotential(ZeroModePotential<B>),
     /// See [`GivenZeroMode`].
     GivenZeroMode(GivenZeroMode<B>),
 }
@@ -197,6 +207,7 @@ impl<B: FlowBackend> Layer<B> {
             Self::ConvCoupling(layer) => layer,
             Self::FourierWhitening(layer) => layer,
             Self::ZeroModeSpline(layer) => layer,
+            Self::ZeroModePotential(layer) => layer,
             Self::GivenZeroMode(layer) => layer,
         }
     }

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    SampleOrigin, TradeConfig, host,
+    Centre, SampleOrigin, TradeConfig, host,
     proposal::{LogProposal, draw},
     residual::residual,
     score::score,
@@ -86,8 +86,9 @@ impl<T> TradeContinuous<T> {
             ),
             (
                 "evaluation_points",
-                points > 0 && points <= config.samples,
-                "must lie in 1..=samples",
+                points > usize::from(config.trade.centre == Centre::Points)
+                    && points <= config.samples,
+                "must lie in 1..=samples, and be at least 2 where the residual is centred over them",
             ),
         ] {
             if !ok {
@@ -237,6 +238,7 @@ where
             problem,
             step,
             x,
+            points,
             &condition,
             &base,
             expectation,

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    SampleOrigin, TradeConfig, host,
+    Centre, SampleOrigin, TradeConfig, host,
     proposal::{LogProposal, draw},
     residual::residual,
     score::score,
@@ -31,8 +31,10 @@ pub struct TradeGridConfig {
     pub points: usize,
     /// How they are spaced.
     pub spacing: Spacing,
-    /// Evaluation points a step, each at a grid condition of its own.
+    /// Evaluation points a step.
     pub batch: usize,
+    /// How many of them share a grid condition; at least 2 where the residual is centred over them.
+    pub points_per_condition: usize,
     /// How grid conditions are drawn.
     pub causality: CausalityConfig,
     /// Samples per grid point behind an expectation.
@@ -52,6 +54,7 @@ impl Default for TradeGridConfig {
             points: 50,
             spacing: Spacing::Log,
             batch: 512,
+            points_per_condition: 1,
             causality: CausalityConfig::default(),
             expectation_samples: 5000,
             expectation_every: 100,
@@ -100,6 +103,11 @@ impl<T> TradeGrid<T> {
         }
         for (name, ok) in [
             ("batch", config.batch > 0),
+            (
+                "points_per_condition",
+                config.points_per_condition > usize::from(config.trade.centre == Centre::Points)
+                    && config.batch.is_multiple_of(config.points_per_condition),
+            ),
             ("expectation_samples", config.expectation_samples > 1),
             ("expectation_every", config.expectation_every > 0),
             (
@@ -204,8 +212,9 @@ where
     fn evaluate(&mut self, step: &mut StepContext<'_, B, M>) -> Result<Term<B>> {
         self.causality.refresh(step.step, step.total);
         let stream = step.streams.get(Purpose::Condition);
-        let drawn: Vec<usize> = (0..self.config.batch)
-            .map(|_| self.causality.draw(stream))
+        let group = self.config.points_per_condition;
+        let drawn: Vec<usize> = (0..self.config.batch / group)
+            .flat_map(|_| vec![self.causality.draw(stream); group])
             .collect();
 
         // A point is first filled when it is first drawn; later refreshes are staggered over the
@@ -219,7 +228,7 @@ where
                         && step.step % every == point * every / self.grid.len()
                 }
             };
-            if due {
+            if due && self.config.trade.centre == Centre::Expectation {
                 self.refresh(point, step)?;
             }
         }
@@ -250,6 +259,7 @@ where
             &self.problem,
             step,
             points.x,
+            group,
             &condition,
             &base,
             expectation,

@@ -68,6 +68,20 @@ pub struct Blur {
     pub scale_by_inverse_root: bool,
 }
 
+/// What stands for the expectation in the residual `v·∂_c log p_θ − v·(g − ⟨g⟩)`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Centre {
+    /// `⟨g⟩` by importance sampling, as published.
+    #[default]
+    Expectation,
+    /// The residual's own centre over the evaluation points of one condition: the mean for squared
+    /// errors, whose loss then is the variance of `v·∂_c log p_θ − v·g`, else the median. A density
+    /// whose score differs from `g` by a constant solves the equation, since the mean of its score
+    /// is zero; the error of an estimated `⟨g⟩`, which all points of a condition share, cannot enter.
+    Points,
+}
+
 /// What both modes of the TRADE loss share.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -83,6 +97,8 @@ pub struct TradeConfig {
     /// Whether the residual is that of `c ∂_c = ∂_{log c}` in the place of `∂_c`, for positive
     /// parameters: errors then count alike over a range of several octaves.
     pub logarithmic: bool,
+    /// What stands for the expectation.
+    pub centre: Centre,
     /// The penalty on the residual.
     pub penalty: Robust,
     /// Limits on the loss of one point.
@@ -99,6 +115,7 @@ impl Default for TradeConfig {
             blur: Blur::default(),
             symmetrise: false,
             logarithmic: false,
+            centre: Centre::default(),
             penalty: Robust::SmoothL1(5e-4),
             clip: Clip::default(),
             direction: DirectionMode::default(),

@@ -2,11 +2,12 @@
 
 use burn::tensor::{Tensor, backend::AutodiffBackend};
 
-use super::{TradeConfig, proposal::move_points, score::score};
+use super::{Centre, TradeConfig, host, proposal::move_points, score::score};
 use crate::{
     Condition,
+    dataset::upload,
     error::Result,
-    objective::{Problem, StepContext, Term, Trainable, TrainableTarget},
+    objective::{Problem, Robust, StepContext, Term, Trainable, TrainableTarget},
     random::Purpose,
     schedule::direction,
 };
@@ -21,12 +22,15 @@ pub(super) struct Residual<B: AutodiffBackend> {
 /// Evaluates the loss at points `x` (constants).
 ///
 /// # Shapes
-/// `x`: `[n, d]`; `expectation`: `⟨g⟩` of each row, `[n, k]`; `base`: `[n, k]`
+/// `x`: `[n, d]`, `group` rows of one condition and context after another; `expectation`: `⟨g⟩` of
+/// each row, `[n, k]`, ignored where the points' own centre is taken; `base`: `[n, k]`
+#[allow(clippy::too_many_arguments)] // a batch, in its parts
 pub(super) fn residual<B, M, T>(
     config: &TradeConfig,
     problem: &Problem<T>,
     step: &mut StepContext<'_, B, M>,
     x: Tensor<B::InnerBackend, 2>,
+    group: usize,
     condition: &Condition<B::InnerBackend>,
     base: &Tensor<B::InnerBackend, 2>,
     expectation: Tensor<B::InnerBackend, 2>,
@@ -48,8 +52,14 @@ where
     let v: Vec<f32> = if k == 1 {
         vec![1.0; n]
     } else {
-        (0..n)
-            .flat_map(|_| direction(&problem.ranges, config.direction, stream))
+        // A centre belongs to one direction.
+        let alike = if config.centre == Centre::Points {
+            group
+        } else {
+            1
+        };
+        (0..n / alike)
+            .flat_map(|_| direction(&problem.ranges, config.direction, stream).repeat(alike))
             .map(|v| v as f32)
             .collect()
     };
@@ -59,9 +69,11 @@ where
     } else {
         v
     };
-    let wanted = ((score.score - expectation) * v.clone())
-        .sum_dim(1)
-        .squeeze_dim::<1>(1);
+    let centred = match config.centre {
+        Centre::Expectation => score.score - expectation,
+        Centre::Points => score.score,
+    };
+    let wanted = (centred * v.clone()).sum_dim(1).squeeze_dim::<1>(1);
 
     // Points where the target has no density or the score is not finite say nothing: they are
     // moved to the origin before the flow sees them, and their loss counts zero.
@@ -81,7 +93,11 @@ where
         .with_context(condition.context.clone().map(Tensor::from_inner));
     let x = crate::objective::nll::with_auxiliary_noise(Tensor::from_inner(x), step);
     let log_prob = step.model.log_prob(x, &condition);
-    let difference = log_prob.tangent_or_zeros() - Tensor::from_inner(wanted);
+    let mut difference = log_prob.tangent_or_zeros() - Tensor::from_inner(wanted);
+    if config.centre == Centre::Points {
+        let counts = valid.clone().float();
+        difference = difference.clone() - centre(config.penalty, difference, counts, group);
+    }
     let mut loss = config.penalty.apply(difference);
     let mut each = loss.clone().inner();
     if left_out > 0 {
@@ -94,6 +110,44 @@ where
         term: clipped.into(),
         each,
     })
+}
+
+/// The centre of each group of rows, repeated for each row, `[n]`; rows that count 0 have no part in
+/// it. The mean is differentiated, the median is a constant.
+fn centre<B: AutodiffBackend>(
+    penalty: Robust,
+    rows: Tensor<B, 1>,
+    counts: Tensor<B::InnerBackend, 1>,
+    group: usize,
+) -> Tensor<B, 1> {
+    let n = rows.dims()[0];
+    if penalty == Robust::Squared {
+        let shape = [n / group, group];
+        let each = |t: Tensor<B, 1>| t.reshape(shape).sum_dim(1);
+        let counts = Tensor::from_inner(counts);
+        let total = each(counts.clone()).clamp_min(1.0);
+        return (each(rows * counts) / total)
+            .repeat_dim(1, group)
+            .reshape([n]);
+    }
+    let (values, counts) = (host(rows.clone().inner()), host(counts));
+    let centres = values.chunks(group).zip(counts.chunks(group));
+    let centres = centres.flat_map(|(values, counts)| {
+        let counted = values
+            .iter()
+            .zip(counts)
+            .filter(|(v, c)| **c > 0.0 && v.is_finite());
+        let mut sorted: Vec<f64> = counted.map(|(v, _)| *v).collect();
+        sorted.sort_by(f64::total_cmp);
+        let (low, high) = (sorted.len().saturating_sub(1) / 2, sorted.len() / 2);
+        let median = match sorted.len() {
+            0 => 0.0,
+            _ => 0.5 * (sorted[low] + sorted[high]),
+        };
+        vec![median as f32; values.len()]
+    });
+    let column: Tensor<B::InnerBackend, 2> = upload(centres.collect(), 1, &rows.device());
+    Tensor::from_inner(column.squeeze_dim::<1>(1))
 }
 
 fn count<B: burn::tensor::backend::Backend>(mask: Tensor<B, 1, burn::tensor::Bool>) -> usize {

@@ -1,0 +1,262 @@
+//! The magnetisation by its effective potential.
+
+use std::f64::consts::PI;
+
+use burn::{
+    module::Module,
+    tensor::{DType, Tensor, TensorData, backend::Backend},
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use trade_core::{Dual, random::Stream};
+
+use super::{Grid, Widths, fourier_whitening::small, log_linear::LogLinear};
+use crate::{
+    FlowBackend,
+    conditioner::{Conditioner, ConditionerConfig},
+    transform::{Features, Transform},
+};
+
+/// The configuration of a [`ZeroModePotential`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ZeroModePotentialConfig {
+    /// The edge of the torus, in sites.
+    pub side: usize,
+    /// Which control parameter is the hopping parameter κ.
+    #[serde(default)]
+    pub hopping: usize,
+    /// The first entry of the state as a multiple of the zero mode `φ_0 = Σ φ / L`.
+    #[serde(default = "one")]
+    pub unit: f64,
+    /// Where the potential starts from: the coefficient of `φ_0²` at κ = 0.
+    pub quadratic: f64,
+    /// And that of `φ_0⁴/V`.
+    pub quartic: f64,
+    /// The largest size of the first entry that the potential describes; the layer is a shift
+    /// outside.
+    #[serde(default = "reach")]
+    pub reach: f64,
+    /// The number of nodes from zero on.
+    #[serde(default = "nodes")]
+    pub nodes: usize,
+    /// The number of cosines in the learned part.
+    #[serde(default = "waves")]
+    pub waves: usize,
+    /// The network.
+    #[serde(default = "small")]
+    pub conditioner: ConditionerConfig,
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+fn reach() -> f64 {
+    7.0
+}
+
+fn nodes() -> usize {
+    128
+}
+
+fn waves() -> usize {
+    12
+}
+
+/// The end of the table of the normal distribution, and its bins.
+const NORMAL_REACH: f64 = 8.0;
+const NORMAL_BINS: usize = 256;
+/// How large the learned powers and the first cosine are for a network that says 1.
+const SIZE: f64 = 10.0;
+
+impl ZeroModePotentialConfig {
+    /// The setting that makes no sense and why, if there is one.
+    pub(super) fn check(&self, widths: Widths) -> Result<(), (&'static str, String)> {
+        Grid::of(self.side)
+            .check(widths.dim)
+            .map_err(|e| ("side", e))?;
+        if self.hopping >= widths.controls {
+            let reason = format!("there are {} control parameters", widths.controls);
+            return Err(("hopping", reason));
+        }
+        let positive = |x: f64| x > 0.0 && x.is_finite();
+        for (name, ok, reason) in [
+            ("unit", positive(self.unit), "must be positive"),
+            ("reach", positive(self.reach), "must be positive"),
+            ("nodes", self.nodes >= 3, "must be at least 3"),
+            ("quadratic", self.quadratic.is_finite(), "must be finite"),
+            ("quartic", self.quartic.is_finite(), "must be finite"),
+        ] {
+            if !ok {
+                return Err((name, reason.into()));
+            }
+        }
+        Ok(())
+    }
+
+    /// `φ_0²` at the nodes.
+    fn squares(&self) -> Vec<f64> {
+        let step = self.reach / self.unit / (self.nodes - 1) as f64;
+        (0..self.nodes).map(|i| (step * i as f64).powi(2)).collect()
+    }
+
+    /// The functions that the network weighs, at the nodes: two powers, then cosines.
+    fn functions(&self) -> Vec<Vec<f64>> {
+        let share = |i: usize| i as f64 / (self.nodes - 1) as f64;
+        let at_nodes = |f: &dyn Fn(f64) -> f64| (0..self.nodes).map(|i| f(share(i))).collect();
+        let mut functions: Vec<Vec<f64>> = vec![
+            at_nodes(&|s| SIZE * s.powi(2)),
+            at_nodes(&|s| SIZE * s.powi(4)),
+        ];
+        for wave in 1..=self.waves {
+            let j = wave as f64;
+            functions.push(at_nodes(&|s| SIZE / (1.0 + j) * (j * PI * s).cos()));
+        }
+        functions
+    }
+
+    pub(super) fn init<B: Backend>(
+        &self,
+        widths: Widths,
+        device: &B::Device,
+        stream: &mut Stream,
+    ) -> ZeroModePotential<B> {
+        let net = self
+            .conditioner
+            .init(widths.features(true), self.waves + 2, device, stream);
+        ZeroModePotential {
+            net,
+            squares: self.squares(),
+            functions: self.functions(),
+            config: self.clone(),
+        }
+    }
+}
+
+/// A map of the first entry alone that takes a density with a given effective potential to the
+/// standard normal one.
+///
+/// Of the modes of a lattice field the first is the magnetisation, `z_0 = unit · φ_0`. Its density
+/// under κ is
+///
+/// ```text
+/// log p(z_0|c) = 4κ φ_0² − a φ_0² − b φ_0⁴/V + Σ_j w_j(c) f_j(|z_0|) + const
+/// ```
+///
+/// with the action of a constant field as its start, and powers and cosines `f_j` weighed by a
+/// network of the condition. How the coupling tilts it is exact for a constant field and
+/// independent of what is learned. The density is tabulated at fixed nodes, its logarithm linear in
+/// between, and the map matches shares of probability with a like table of the normal distribution.
+///
+/// A spline with learned knots can have the same density. But its knots move with κ, and wherever a
+/// knot passes, `∂_κ log p` at a fixed field jumps: a TRADE residual then is made of jumps. Here the
+/// condition score is continuous, and as smooth as the potential.
+///
+/// The layer is an odd function of the entry, and commutes with the change of sign.
+#[derive(Module, Debug)]
+pub struct ZeroModePotential<B: Backend> {
+    net: Conditioner<B>,
+    #[module(skip)]
+    squares: Vec<f64>,
+    #[module(skip)]
+    functions: Vec<Vec<f64>>,
+    #[module(skip)]
+    config: ZeroModePotentialConfig,
+}
+
+fn row<B: Backend>(values: Vec<f64>, device: &B::Device, dtype: DType) -> Tensor<B, 2> {
+    let width = values.len();
+    Tensor::from_data(TensorData::new(values, [1, width]), (device, dtype))
+}
+
+impl<B: FlowBackend> ZeroModePotential<B> {
+    /// The density of the entry's size, a row for each condition.
+    fn density(&self, features: &Features<B>) -> Option<LogLinear<B>> {
+        let config = &self.config;
+        let control = features.control.clone();
+        let (device, dtype) = (control.value.device(), control.dtype());
+        let weights = self.net.forward(features.columns(true)?).into_dual();
+        let rows: Vec<Tensor<B, 2>> = self
+            .functions
+            .iter()
+            .map(|f| row(f.clone(), &device, dtype))
+            .collect();
+        let functions = Tensor::cat(rows, 0);
+        let learned = weights.linear(|t| t.matmul(functions.clone()));
+        let volume = (config.side * config.side) as f64;
+        let start = self
+            .squares
+            .iter()
+            .map(|s| -config.quadratic * s - config.quartic * s * s / volume);
+        let start: Tensor<B, 2> = row(start.collect(), &device, dtype);
+        let squares = row(self.squares.clone(), &device, dtype);
+        let kappa = control.slice_dim(1, config.hopping..config.hopping + 1);
+        let tilt = kappa.mul_scalar(4.0).linear(|t| t * squares.clone());
+        Some(LogLinear::new(
+            learned + tilt + Dual::constant(start),
+            config.reach,
+        ))
+    }
+
+    /// The size of a standard normal number, the same row for all.
+    fn normal(n: usize, like: &Dual<B, 2>) -> LogLinear<B> {
+        let step = NORMAL_REACH / NORMAL_BINS as f64;
+        let log = (0..=NORMAL_BINS).map(|i| -0.5 * (step * i as f64).powi(2));
+        let log = row(log.collect(), &like.value.device(), like.dtype());
+        LogLinear::new(Dual::constant(log), NORMAL_REACH).repeated(n)
+    }
+
+    fn apply(
+        &self,
+        forward: bool,
+        x: Dual<B, 2>,
+        features: &Features<B>,
+    ) -> (Dual<B, 2>, Dual<B, 1>) {
+        let [n, d] = x.dims();
+        let Some(density) = self.density(features) else {
+            let log_det = x.zeros([n]);
+            return (x, log_det);
+        };
+        let normal = Self::normal(n, &x);
+        let (from, to, from_reach, to_reach) = if forward {
+            (density, normal, self.config.reach, NORMAL_REACH)
+        } else {
+            (normal, density, NORMAL_REACH, self.config.reach)
+        };
+        let first = x.clone().slice_dim(1, 0..1);
+        // One or the other also at zero.
+        let negative = first.value.clone().lower_elem(0.0);
+        let sign = first.value.ones_like().mask_fill(negative, -1.0);
+        let size = first.linear(|t| t * sign.clone());
+        let outside = size.value.clone().greater_equal_elem(from_reach);
+        let half = Dual::constant(size.value.ones_like().mul_scalar(0.5 * from_reach));
+        let within = size.clone().mask_where(outside.clone(), half);
+        let (shares, log_from) = from.shares(within);
+        let inner = to.points(shares);
+        let (_, log_to) = to.shares(inner.clone());
+        let log_det = log_from - log_to;
+        let log_det = log_det
+            .clone()
+            .mask_where(outside.clone(), log_det.zeros([n, 1]));
+        let beyond_reach = size.add_scalar(to_reach - from_reach);
+        let first = inner
+            .mask_where(outside, beyond_reach)
+            .linear(|t| t * sign.clone());
+        let log_det = log_det.reshape([n]);
+        if d == 1 {
+            return (first, log_det);
+        }
+        (Dual::cat(vec![first, x.slice_dim(1, 1..d)], 1), log_det)
+    }
+}
+
+impl<B: FlowBackend> Transform<B> for ZeroModePotential<B> {
+    fn forward(&self, x: Dual<B, 2>, features: &Features<B>) -> (Dual<B, 2>, Dual<B, 1>) {
+        self.apply(true, x, features)
+    }
+
+    fn inverse(&self, z: Dual<B, 2>, features: &Features<B>) -> (Dual<B, 2>, Dual<B, 1>) {
+        self.apply(false, z, features)
+    }
+}
