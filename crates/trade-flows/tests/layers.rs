@@ -14,10 +14,10 @@ use trade_flows::{
     ConditionerConfig, ConvConditionerConfig, Direction, Features, FlowBackend, Padding, Tails,
     Transform,
     layer::{
-        AffineCouplingConfig, AffineKind, ConditionalAffineConfig, ConvCouplingConfig,
-        FourierWhiteningConfig, GivenZeroModeConfig, Grid, Layer, LayerConfig, Mask,
-        ModeLayerConfig, PermutationKind, RqsCouplingConfig, SoftClamp, Widths,
-        ZeroModeSplineConfig,
+        AffineCouplingConfig, AffineKind, CircularShiftConfig, ConditionalAffineConfig,
+        ConvCouplingConfig, FourierWhiteningConfig, GivenZeroModeConfig, Grid, GroupCouplingConfig,
+        GroupMap, Layer, LayerConfig, Mask, ModeLayerConfig, PermutationKind, RqsCouplingConfig,
+        SoftClamp, Widths, ZeroModeSplineConfig,
     },
 };
 
@@ -28,6 +28,8 @@ struct Case {
     volume_preserving: bool,
     /// The dimensions of states it is tried on.
     dims: &'static [usize],
+    /// Whether states are in the unit cube.
+    unit: bool,
 }
 
 /// Every kind of layer with every option that changes its arithmetic.
@@ -95,12 +97,14 @@ fn cases() -> Vec<Case> {
         config,
         volume_preserving,
         dims: &[2, 3, 5],
+        unit: false,
     };
     cases
         .into_iter()
         .map(case)
         .chain(grid_cases())
         .chain(mode_cases())
+        .chain(unit_cases())
         .collect()
 }
 
@@ -114,6 +118,7 @@ fn grid_cases() -> Vec<Case> {
         config,
         volume_preserving,
         dims,
+        unit: false,
     };
     let mut cases = vec![
         case(LayerConfig::ChannelActNorm(grid(2, 3)), false, &[12][..]),
@@ -166,6 +171,7 @@ fn mode_cases() -> Vec<Case> {
             config,
             volume_preserving: false,
             dims,
+            unit: false,
         });
     };
     let conditioner = || ConditionerConfig {
@@ -220,6 +226,65 @@ fn mode_cases() -> Vec<Case> {
             ],
         };
         push(LayerConfig::GivenZeroMode(config), &[3, 5]);
+    }
+    cases
+}
+
+/// Layers of the unit cube, the last entries of the state periodic.
+fn unit_cases() -> Vec<Case> {
+    let case = |config, volume_preserving| Case {
+        config,
+        volume_preserving,
+        dims: &[5],
+        unit: true,
+    };
+    let mut cases = vec![case(LayerConfig::UnitClamp, true)];
+    for learnable in [false, true] {
+        let shift = CircularShiftConfig {
+            entries: [2, 4],
+            by: 0.3,
+            learnable,
+        };
+        cases.push(case(LayerConfig::CircularShift(shift), true));
+    }
+    for (map, preserving) in [
+        (GroupMap::Spline { bins: 5 }, false),
+        (
+            GroupMap::SteerableSpline {
+                bins: 4,
+                normalised: false,
+            },
+            false,
+        ),
+        (
+            GroupMap::SteerableSpline {
+                bins: 4,
+                normalised: true,
+            },
+            false,
+        ),
+        (GroupMap::Additive, true),
+    ] {
+        for (moved, given, use_control) in [
+            ([0, 2], [2, 5], true),
+            ([1, 5], [0, 1], false),
+            ([3, 5], [1, 3], true),
+            ([3, 5], [0, 3], true),
+        ] {
+            let coupling = GroupCouplingConfig {
+                moved,
+                given,
+                circular: [2, 5],
+                map,
+                conditioner: ConditionerConfig {
+                    hidden: vec![6, 6],
+                    residual: true,
+                    ..ConditionerConfig::default()
+                },
+                use_control,
+            };
+            cases.push(case(LayerConfig::GroupCoupling(coupling), preserving));
+        }
     }
     cases
 }
@@ -279,10 +344,17 @@ impl Batch {
         }
     }
 
-    /// States of order one.
-    fn normal(widths: Widths) -> Self {
+    /// States of order one, or within the unit cube.
+    fn moderate(case: &Case, widths: Widths) -> Self {
         let x = Stream::new(8, 0).normal64(12 * widths.dim);
-        Self::new(widths, x.into_iter().map(|x| 1.5 * x).collect())
+        let place = |x: f64| {
+            if case.unit {
+                0.5 + 0.45 * x.tanh()
+            } else {
+                1.5 * x
+            }
+        };
+        Self::new(widths, x.into_iter().map(place).collect())
     }
 
     fn moved(&self, step: f64) -> Self {
@@ -398,7 +470,7 @@ fn inverse_undoes_forward() {
     each(|what, case, widths| {
         for dtype in [DType::F32, DType::F64] {
             let layer = layer(case, widths, Noise::moderate(dtype));
-            check_round_trip(what, &layer, &Batch::normal(widths), dtype);
+            check_round_trip(what, &layer, &Batch::moderate(case, widths), dtype);
         }
     });
 }
@@ -413,6 +485,9 @@ fn inverse_undoes_forward_far_out() {
     };
     let sizes = [1e3, -1e3, 300.0, -30.0, 5.0, -2.5, 0.0];
     each(|what, case, widths| {
+        if case.unit {
+            return;
+        }
         let shuffled = |i: usize| sizes[(i * i + i / 7) % 7];
         let batch = Batch::new(widths, (0..14 * widths.dim).map(shuffled).collect());
         for dtype in [DType::F32, DType::F64] {
@@ -426,7 +501,7 @@ fn log_det_is_that_of_a_numeric_jacobian() {
     const STEP: f64 = 1e-6;
     each(|what, case, widths| {
         let layer = layer(case, widths, Noise::moderate(DType::F64));
-        let batch = Batch::normal(widths);
+        let batch = Batch::moderate(case, widths);
         let d = widths.dim;
         for direction in DIRECTIONS {
             let (_, log_det) = batch.values(&layer, direction, DType::F64);
@@ -465,7 +540,7 @@ fn tangents_are_directional_derivatives() {
     const STEP: f64 = 1e-6;
     each(|what, case, widths| {
         let layer = layer::<Flex>(case, widths, Noise::moderate(DType::F64));
-        let batch = Batch::normal(widths);
+        let batch = Batch::moderate(case, widths);
         let still = Batch {
             x_way: vec![0.0; batch.x.len()],
             ..batch.clone()
@@ -522,7 +597,7 @@ fn parameter_gradients_of_values_and_tangents() {
         if layer.num_params() == 0 {
             return;
         }
-        let batch = Batch::normal(widths);
+        let batch = Batch::moderate(case, widths);
         for direction in DIRECTIONS {
             for tangents in [true, false] {
                 let found = gradient(functional(&layer, &batch, direction, tangents), &layer);
@@ -542,7 +617,7 @@ fn volume_is_preserved_where_it_is_promised() {
     each(|what, case, widths| {
         for dtype in [DType::F32, DType::F64] {
             let layer = layer(case, widths, Noise::moderate(dtype));
-            let batch = Batch::normal(widths);
+            let batch = Batch::moderate(case, widths);
             for direction in DIRECTIONS {
                 let (_, log_det) = batch.values(&layer, direction, dtype);
                 assert_eq!(
@@ -566,13 +641,15 @@ fn zero_weights_are_the_identity() {
                 | LayerConfig::FourierModes(_)
                 | LayerConfig::FourierWhitening(_)
                 | LayerConfig::GivenZeroMode(_)
+                | LayerConfig::GroupCoupling(_)
+                | LayerConfig::CircularShift(_)
         ) {
             return;
         }
         let layer = case
             .config
             .init::<Flex>(widths, &FlexDevice, &mut Stream::new(5, 7));
-        let batch = Batch::normal(widths);
+        let batch = Batch::moderate(case, widths);
         for direction in DIRECTIONS {
             let (y, log_det) = batch.values(&layer, direction, DType::F32);
             assert_close(what, &y, &batch.x, 2e-6);

@@ -3,12 +3,14 @@
 mod act_norm;
 mod affine_coupling;
 mod check;
+mod circular_shift;
 mod conditional_affine;
 mod conv_coupling;
 mod fourier;
 mod fourier_whitening;
 mod given_zero_mode;
 mod grid;
+mod group_coupling;
 mod mode_layer;
 mod permutation;
 mod rqs_coupling;
@@ -23,11 +25,13 @@ use trade_core::{Dual, random::Stream};
 
 pub use act_norm::ActNorm;
 pub use affine_coupling::{AffineCoupling, AffineCouplingConfig, AffineKind};
+pub use circular_shift::{CircularShift, CircularShiftConfig, UnitClamp};
 pub use conditional_affine::{ConditionalAffine, ConditionalAffineConfig};
 pub use conv_coupling::{ConvCoupling, ConvCouplingConfig, Mask};
 pub use fourier_whitening::{FourierWhitening, FourierWhiteningConfig};
 pub use given_zero_mode::{GivenZeroMode, GivenZeroModeConfig};
 pub use grid::Grid;
+pub use group_coupling::{GroupCoupling, GroupCouplingConfig, GroupMap};
 pub use mode_layer::{ModeLayer, ModeLayerConfig};
 pub use permutation::{Mixing, Permutation, PermutationKind};
 pub use rqs_coupling::{RqsCoupling, RqsCouplingConfig};
@@ -102,6 +106,12 @@ pub enum LayerConfig {
     FixedPermutation(Mixing),
     /// See [`ConditionalAffine`].
     ConditionalAffine(ConditionalAffineConfig),
+    /// See [`GroupCoupling`].
+    GroupCoupling(GroupCouplingConfig),
+    /// See [`CircularShift`].
+    CircularShift(CircularShiftConfig),
+    /// See [`UnitClamp`].
+    UnitClamp,
     /// See [`Supports`]: one for each entry of the state, as the first layer.
     Support(Vec<Support>),
 }
@@ -131,6 +141,11 @@ impl LayerConfig {
             Self::ConditionalAffine(config) => {
                 Layer::ConditionalAffine(config.init(widths, device, stream))
             }
+            Self::GroupCoupling(config) => {
+                Layer::GroupCoupling(config.init(widths, device, stream))
+            }
+            Self::CircularShift(config) => Layer::CircularShift(config.init(device)),
+            Self::UnitClamp => Layer::UnitClamp(UnitClamp),
             Self::Support(supports) => Layer::Support(Supports::new(supports.clone())),
             Self::FourierWhitening(config) => {
                 Layer::FourierWhitening(config.init(widths, device, stream))
@@ -183,6 +198,12 @@ pub enum Layer<B: Backend> {
     ZeroModeSpline(ZeroModeSpline<B>),
     /// See [`GivenZeroMode`].
     GivenZeroMode(GivenZeroMode<B>),
+    /// See [`GroupCoupling`].
+    GroupCoupling(GroupCoupling<B>),
+    /// See [`CircularShift`].
+    CircularShift(CircularShift<B>),
+    /// See [`UnitClamp`].
+    UnitClamp(UnitClamp),
 }
 
 impl<B: FlowBackend> Layer<B> {
@@ -198,6 +219,9 @@ impl<B: FlowBackend> Layer<B> {
             Self::FourierWhitening(layer) => layer,
             Self::ZeroModeSpline(layer) => layer,
             Self::GivenZeroMode(layer) => layer,
+            Self::GroupCoupling(layer) => layer,
+            Self::CircularShift(layer) => layer,
+            Self::UnitClamp(layer) => layer,
         }
     }
 
