@@ -32,6 +32,13 @@ struct Case {
     unit: bool,
 }
 
+impl Case {
+    /// The step of differences: bins of the unit cube may be as narrow as `10⁻³`.
+    fn step(&self) -> f64 {
+        if self.unit { 1e-7 } else { 1e-6 }
+    }
+}
+
 /// Every kind of layer with every option that changes its arithmetic.
 fn cases() -> Vec<Case> {
     let conditioners = [
@@ -498,8 +505,8 @@ fn inverse_undoes_forward_far_out() {
 
 #[test]
 fn log_det_is_that_of_a_numeric_jacobian() {
-    const STEP: f64 = 1e-6;
     each(|what, case, widths| {
+        let step = case.step();
         let layer = layer(case, widths, Noise::moderate(DType::F64));
         let batch = Batch::moderate(case, widths);
         let d = widths.dim;
@@ -507,19 +514,19 @@ fn log_det_is_that_of_a_numeric_jacobian() {
             let (_, log_det) = batch.values(&layer, direction, DType::F64);
             // Column j of every row's Jacobian.
             let column = |j: usize| -> Vec<f64> {
-                let at = |step: f64| {
+                let at = |shift: f64| {
                     let mut moved = batch.clone();
                     moved
                         .x
                         .iter_mut()
                         .skip(j)
                         .step_by(d)
-                        .for_each(|x| *x += step);
+                        .for_each(|x| *x += shift);
                     moved.values(&layer, direction, DType::F64).0
                 };
-                let differences = at(STEP).into_iter().zip(at(-STEP));
+                let differences = at(step).into_iter().zip(at(-step));
                 differences
-                    .map(|(up, down)| (up - down) / (2.0 * STEP))
+                    .map(|(up, down)| (up - down) / (2.0 * step))
                     .collect()
             };
             let columns: Vec<Vec<f64>> = (0..d).map(column).collect();
@@ -537,8 +544,8 @@ fn log_det_is_that_of_a_numeric_jacobian() {
 
 #[test]
 fn tangents_are_directional_derivatives() {
-    const STEP: f64 = 1e-6;
     each(|what, case, widths| {
+        let step = case.step();
         let layer = layer::<Flex>(case, widths, Noise::moderate(DType::F64));
         let batch = Batch::moderate(case, widths);
         let still = Batch {
@@ -550,11 +557,11 @@ fn tangents_are_directional_derivatives() {
             for direction in DIRECTIONS {
                 let (y, log_det) = batch.through(&layer, direction, true, DType::F64);
                 let [up, down] =
-                    [STEP, -STEP].map(|s| batch.moved(s).values(&layer, direction, DType::F64));
+                    [step, -step].map(|s| batch.moved(s).values(&layer, direction, DType::F64));
                 let difference = |up: Vec<f64>, down: Vec<f64>| -> Vec<f64> {
                     up.into_iter()
                         .zip(down)
-                        .map(|(u, d)| (u - d) / (2.0 * STEP))
+                        .map(|(u, d)| (u - d) / (2.0 * step))
                         .collect()
                 };
                 let tangent = numbers(y.tangent_or_zeros(), DType::F64);

@@ -2,6 +2,8 @@
 
 mod energy;
 mod internal;
+mod target;
+mod tensor;
 
 use std::error::Error;
 
