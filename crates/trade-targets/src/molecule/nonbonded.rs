@@ -27,7 +27,7 @@ pub(super) struct Pairs {
 impl Pairs {
     /// Prepares the parameters of all pairs.
     pub(super) fn new(nonbonded: &Nonbonded) -> Self {
-        let pair = |(atoms, [charge, repulsion, attraction])| Pair {
+        let pair = |(atoms, [charge, repulsion, attraction]): ([usize; 2], [f64; 3])| Pair {
             atoms,
             charge,
             repulsion,

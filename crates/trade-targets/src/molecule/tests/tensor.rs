@@ -5,7 +5,7 @@ use burn::tensor::{DType, Tensor, TensorData, backend::Backend};
 use burn_flex::Flex;
 
 use super::super::{EnergyTerms, Positions, PotentialEnergy, TensorEnergy};
-use super::{Checked, ENERGIES, alanine, at, conformations, vectors};
+use super::{Checked, ENERGIES, GLYCINE_ENERGIES, alanine, at, conformations, glycine, vectors};
 
 type Differentiable = Autodiff<Flex>;
 
@@ -126,6 +126,84 @@ fn overlaps_are_finite_in_single_precision() -> Checked {
         assert!(value.is_finite(), "{value}");
         let found = gradient(&energy, &x, DType::F32).ok_or("no gradient")?;
         assert!(found.as_flattened().iter().all(|g| g.is_finite()));
+    }
+    Ok(())
+}
+
+#[test]
+fn another_molecule_agrees_with_openmm() -> Checked {
+    let system = glycine()?;
+    let (tensor, host) = (TensorEnergy::new(&system), PotentialEnergy::new(&system));
+    let list = conformations(GLYCINE_ENERGIES)?;
+    assert_eq!(list.len(), 16);
+    for conformation in list {
+        let x = vectors(&conformation, "positions_nm")?;
+        let reference = at(&conformation, "energy_kJ_per_mol")?;
+        let exact = |name: &str| -> Result<f64, Box<dyn std::error::Error>> {
+            Ok(at(reference, name)?.as_f64().ok_or("no number")?)
+        };
+        let mut forces = vec![[0.0; 3]; x.len()];
+        let terms = host.evaluate(&x, &mut forces, &mut host.workspace());
+        let double = tensor.terms(&positions::<Flex>(&x, DType::F64));
+        let single = tensor.terms(&positions::<Flex>(&x, DType::F32));
+        let solvent = |terms: &EnergyTerms<Tensor<Flex, 1>>| {
+            number(&terms.solvent_polar) + number(&terms.solvent_surface)
+        };
+        for (name, host, double, single) in [
+            (
+                "HarmonicBondForce",
+                terms.bonds,
+                number(&double.bonds),
+                number(&single.bonds),
+            ),
+            (
+                "HarmonicAngleForce",
+                terms.angles,
+                number(&double.angles),
+                number(&single.angles),
+            ),
+            (
+                "PeriodicTorsionForce",
+                terms.torsions,
+                number(&double.torsions),
+                number(&single.torsions),
+            ),
+            (
+                "NonbondedForce",
+                terms.nonbonded,
+                number(&double.nonbonded),
+                number(&single.nonbonded),
+            ),
+            (
+                "GBSAOBCForce",
+                terms.solvent(),
+                solvent(&double),
+                solvent(&single),
+            ),
+        ] {
+            let exact = exact(name)?;
+            assert!(
+                (host - exact).abs() < 1e-9 * exact.abs(),
+                "{name}: {host} {exact}"
+            );
+            assert!(
+                (double - exact).abs() < 1e-9 * exact.abs(),
+                "{name}: {double} {exact}"
+            );
+            let scale = exact.abs().max(1.0);
+            assert!(
+                (single - exact).abs() < 1e-4 * scale,
+                "{name}: {single} {exact}"
+            );
+        }
+        let scale = forces
+            .as_flattened()
+            .iter()
+            .fold(1.0_f64, |m, f| m.max(f.abs()));
+        let found = gradient(&tensor, &x, DType::F64).ok_or("no gradient")?;
+        for (g, f) in found.as_flattened().iter().zip(forces.as_flattened()) {
+            assert!((g + f).abs() < 1e-9 * scale, "{g} {f}");
+        }
     }
     Ok(())
 }
