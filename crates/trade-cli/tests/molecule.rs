@@ -44,8 +44,8 @@ fn glycine_trains_from_its_files_alone() {
         .concat(),
     );
     let mut config: Value = serde_json::from_str(&said).expect("a configuration");
-    // 21 atoms less three: 16 torsions, 17 angles, 18 bonds of which 9 are rigid.
-    assert_eq!(config["flow"]["dim"], 16 + 17 + 9);
+    // 21 atoms less three: 16 torsions, 17 angles, 18 bonds of which 10 are rigid.
+    assert_eq!(config["flow"]["dim"], 16 + 17 + 8);
     config["train"]["steps"] = json!(60);
     let grid = &mut config["objectives"][1]["loss"]["trade_grid"];
     grid["expectation_samples"] = json!(100);
