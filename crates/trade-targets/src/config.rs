@@ -127,7 +127,8 @@ impl AnyTarget {
     }
 
     /// `n` independent samples at the condition `c`, with their contexts: of two moons, tempered
-    /// pairs of parameters and observation; of the lattice, decorrelated fields of a simulation.
+    /// pairs of parameters and observation; of the lattice, decorrelated fields of a simulation; of a
+    /// molecule, frames of [`Molecule::simulate`].
     ///
     /// # Errors
     /// If there is no density at `c`, or no sampler, or if a simulation does not decorrelate.
@@ -144,11 +145,12 @@ impl AnyTarget {
                 (pairs.psi, pairs.y)
             }
             Self::Phi4(target) => (target.simulate(c, n, rng.next_u64())?, Vec::new()),
-            Self::Molecule(_) => {
-                return Err(Error::inexact(
-                    "the sampler",
-                    "frames of a molecule come from `trade simulate molecule`; give them in a file",
-                ));
+            Self::Molecule(target) => {
+                let &[temperature] = c else {
+                    let found = format!("[{}]", c.len());
+                    return Err(Error::shape("condition", "[1] (temperature)", found));
+                };
+                (target.simulate(temperature, n, rng.next_u64())?, Vec::new())
             }
             Self::SimulatedPosterior(_) => {
                 return Err(Error::inexact(

@@ -52,8 +52,12 @@ fn plain_knots(shape: RqsShape, p: &[f64]) -> (Vec<f64>, Vec<f64>, Vec<f64>) {
     };
     let (w, h) = (sizes(&p[..k]), sizes(&p[k..2 * k]));
     if shape.tails.is_unit() {
-        let sums =
-            |steps: &[f64]| -> Vec<f64> { (0..=k).map(|j| steps[..j].iter().sum()).collect() };
+        let sums = |steps: &[f64]| -> Vec<f64> {
+            (0..k)
+                .map(|j| steps[..j].iter().sum())
+                .chain([1.0])
+                .collect()
+        };
         let slope = |j: usize| {
             let circular = shape.tails == Tails::Circular;
             1e-3 + softplus(p[2 * k + if circular { j % k } else { j }])
@@ -178,6 +182,8 @@ fn values_match_the_plain_spline() {
 #[test]
 fn single_precision_follows_double() {
     for shape in shapes() {
+        // A rounded argument is a larger part of a bin on the unit interval.
+        let bound = if shape.tails.is_unit() { 2e-4 } else { 2e-5 };
         for direction in [Forward, Inverse] {
             let p = shape.width();
             let x = single(&arguments(shape, N * D, 3));
@@ -197,7 +203,7 @@ fn single_precision_follows_double() {
             );
             for (a, b) in out.iter().zip(&exact) {
                 assert!(
-                    (f64::from(*a) - b).abs() < 2e-5 * (1.0 + b.abs()),
+                    (f64::from(*a) - b).abs() < bound * (1.0 + b.abs()),
                     "{shape:?} {a} {b}"
                 );
             }
@@ -455,13 +461,16 @@ fn knots_join_smoothly() {
     for shape in shapes() {
         let q = uniform(shape.width(), 61, 4.0);
         let (xs, ys, slopes) = plain_knots(shape, &q);
+        // 59 bins between 0 and 1 are as narrow as 10⁻³.
+        let steep = if shape.tails.is_unit() { 100.0 } else { 1.0 };
         for ((x, y), slope) in xs.iter().zip(&ys).zip(&slopes) {
             for gap in [-1e-9, 0.0, 1e-9] {
                 let mut out = [0.0; 2];
                 rqs(shape, Forward, 1, 1, &[x + gap], &q, &mut out);
-                assert!((out[0] - y).abs() < 1e-7 && (out[1] - slope.ln()).abs() < 1e-5);
+                assert!((out[0] - y).abs() < 1e-7 && (out[1] - slope.ln()).abs() < 1e-5 * steep);
                 rqs(shape, Inverse, 1, 1, &[y + gap], &q, &mut out);
-                assert!((out[0] - x).abs() < 1e-6 && (out[1] + slope.ln()).abs() < 1e-4);
+                assert!((out[0] - x).abs() < 1e-6 * steep);
+                assert!((out[1] + slope.ln()).abs() < 1e-4 * steep);
             }
         }
     }

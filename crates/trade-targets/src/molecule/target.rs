@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use trade_core::{Condition, PowerFamily, Target};
 
-use super::dynamics::BOLTZMANN;
+use super::dynamics::{self, BOLTZMANN, SimulateConfig};
 use super::tensor::TensorEnergy;
 use super::tensor_internal::TensorPlacement;
 use super::{InternalScaling, Lanes, PotentialEnergy, System, Topology, ZMatrix, ZMatrixRow};
@@ -111,6 +111,7 @@ impl MoleculeConfig {
                 energy: PotentialEnergy::new(&system),
                 tensor: TensorEnergy::new(&system),
                 placement: TensorPlacement::new(&z_matrix, &scaling),
+                system,
                 config: self.clone(),
                 topology,
                 z_matrix,
@@ -132,6 +133,7 @@ fn positions(path: &Path, atoms: usize) -> Result<Vec<[f64; 3]>> {
 #[derive(Debug)]
 struct Parts {
     config: MoleculeConfig,
+    system: System,
     topology: Topology,
     z_matrix: ZMatrix,
     scaling: InternalScaling,
@@ -213,6 +215,42 @@ impl Molecule {
             })
             .collect::<Result<_>>()?;
         Ok(states.concat())
+    }
+
+    /// `n` states of plain dynamics at the temperature `t`, relative to `T_ref`, from the PDB file's
+    /// structure: 16 walkers, frames 1 ps apart after 200 ps, those with a cis peptide bond left
+    /// out. Neighbours in time are correlated, and barriers of many `k_B T` are not crossed; what is
+    /// to be a reference at a low temperature needs replica exchange.
+    ///
+    /// # Errors
+    /// [`Error::Condition`] for a temperature that is not positive; where the simulation fails, or
+    /// loses more than every other frame to cis peptides.
+    pub fn simulate(&self, t: f64, n: usize, seed: u64) -> Result<Vec<f64>> {
+        if !(t.is_finite() && t > 0.0) {
+            let reason = "temperatures are positive";
+            return Err(Error::condition("temperature", t, reason));
+        }
+        let parts = &self.parts;
+        let molecule = dynamics::Molecule::new(parts.system.clone(), parts.topology.positions())?;
+        let mut config = SimulateConfig {
+            temperature: t * parts.config.temperature,
+            seed,
+            trans: parts.topology.omega(),
+            ..SimulateConfig::default()
+        };
+        let numbers = n * 3 * parts.z_matrix.atoms();
+        for share in [1, 2] {
+            // At least so many frames a walker that their correlation can be measured.
+            let frames = (share * n).div_ceil(config.walkers).max(8) * config.walkers;
+            config.ns = frames as f64 * config.spacing_ps * 1e-3;
+            let simulation = config.run(&molecule)?;
+            if let Some(kept) = simulation.frames.first().and_then(|f| f.get(..numbers)) {
+                let kept: Vec<f64> = kept.iter().map(|x| f64::from(*x)).collect();
+                return self.states(&kept);
+            }
+        }
+        let reason = "every other frame has a cis peptide bond; use files of frames";
+        Err(Error::condition("temperature", t, reason))
     }
 
     /// Positions, nm, of one state.

@@ -67,7 +67,13 @@ fn states_have_the_energies_of_their_frames() -> Checked {
         let states = molecule.states(&frames)?;
         let found = molecule.energies(&states)?;
         assert_eq!(found.energy.len(), list.len());
-        for (got, (_, exact)) in found.energy.iter().zip(&list) {
+        // Clashes magnify the last digits of a bond.
+        let calm = found
+            .energy
+            .iter()
+            .zip(&list)
+            .filter(|(_, (_, u))| *u < 1e3);
+        for (got, (_, exact)) in calm {
             // Frames hold their constraints to about 10⁻⁷ nm.
             assert!(
                 (got - exact).abs() < 1e-3 * (1.0 + exact.abs()),
@@ -176,5 +182,19 @@ fn gradients_in_the_cube_are_finite_and_those_of_differences() -> Checked {
     let gradients = log_density.sum().backward();
     let found = read(x.grad(&gradients).ok_or("no gradient")?);
     assert!(found.iter().all(|g| g.is_finite()));
+    Ok(())
+}
+
+#[test]
+fn simulated_states_have_the_energies_of_their_temperature() -> Checked {
+    let molecule = molecule(true)?;
+    let states = molecule.simulate(1.0, 4000, 5)?;
+    assert_eq!(states.len(), 4000 * 48);
+    let energies = molecule.energies(&states)?.energy;
+    let mean = energies.iter().sum::<f64>() / energies.len() as f64;
+    // Of the shared reference: −16.20 ± 0.08 kJ/mol with a spread of 24; about 0.8 ps of
+    // correlation leave 2500 independent frames, so that this is at four standard errors.
+    assert!((mean + 16.2).abs() < 2.0, "{mean}");
+    assert!(molecule.simulate(0.0, 100, 5).is_err());
     Ok(())
 }
