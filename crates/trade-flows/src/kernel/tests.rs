@@ -290,7 +290,9 @@ impl Inputs {
         let mut x = uniform(size, seed, 4.0 * scale);
         if shape.tails.is_unit() {
             // Most of them between the end knots.
-            x.iter_mut().for_each(|x| *x = 0.5 + *x / (3.0 * scale));
+            for x in &mut x {
+                *x = 0.5 + *x / (3.0 * scale);
+            }
         }
         Self([
             x,

@@ -39,8 +39,11 @@ fn read<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Vec<f64> {
     tensor.into_data().iter::<f64>().collect()
 }
 
+/// Positions in nm and an energy in kJ/mol.
+type Frame = (Vec<[f64; 3]>, f64);
+
 /// The conformations whose constrained bonds are at their lengths, with OpenMM's energies.
-fn held() -> Result<Vec<(Vec<[f64; 3]>, f64)>, Box<dyn std::error::Error>> {
+fn held() -> Result<Vec<Frame>, Box<dyn std::error::Error>> {
     let mut found = Vec::new();
     for conformation in conformations(ENERGIES)? {
         let label = at(&conformation, "label")?.as_str().unwrap_or_default();
