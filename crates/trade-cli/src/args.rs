@@ -49,7 +49,8 @@ pub(crate) enum Command {
         /// How many samples.
         #[arg(short = 'n', long, default_value_t = 10_000)]
         count: usize,
-        /// The file to write: npy of shape (n, dim), or npz with `x` and `log_prob`.
+        /// The file to write: npy of shape (n, dim), npz with `x` and `log_prob`, or, of a molecule,
+        /// a trajectory, pdb or dcd.
         #[arg(short, long)]
         output: PathBuf,
         /// Also write the flow's log density of each sample to this npy file.
@@ -213,5 +214,20 @@ pub(crate) enum ConfigCommand {
     Example {
         /// Its name.
         name: String,
+    },
+    /// TRADE for a molecule, trained on frames at the temperature that counts as 1.
+    Molecule {
+        /// OpenMM's System as XML.
+        #[arg(long)]
+        system: PathBuf,
+        /// The atoms' names and a structure to scale the internal coordinates about.
+        #[arg(long)]
+        pdb: PathBuf,
+        /// The frames, npy of shape (n, atoms, 3) in nm, as `trade simulate molecule` writes them.
+        #[arg(long)]
+        data: PathBuf,
+        /// Their temperature, K.
+        #[arg(long, default_value_t = 600.0)]
+        temperature: f64,
     },
 }

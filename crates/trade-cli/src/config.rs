@@ -65,7 +65,7 @@ pub struct DataConfig {
 pub enum DataSource {
     /// This many samples of the target itself: drawn from its exact density, or simulated.
     Exact(usize),
-    /// An npy file, `[n, dim]`, or an npz file with such an array `x` (or `theta`) and, for a target
+    /// An npy file, `[n, dim]` (of a molecule also frames, `[n, atoms, 3]` in nm), or an npz file with such an array `x` (or `theta`) and, for a target
     /// with observations, `y` of shape `[n, observation]`; a relative path starts at the config's
     /// folder.
     File(PathBuf),
@@ -151,7 +151,8 @@ impl Default for EvaluateConfig {
 }
 
 impl RunConfig {
-    /// Reads a configuration; relative data files are resolved against the config's folder.
+    /// Reads a configuration; relative files of data and of a molecule are resolved against the
+    /// config's folder.
     ///
     /// # Errors
     /// Names the file, the field and what was expected.
@@ -171,13 +172,22 @@ impl RunConfig {
             .end()
             .with_context(|| format!("{}: text after the configuration", path.display()))?;
         let folder = path.parent().unwrap_or(Path::new(""));
-        for data in &mut config.data {
-            if let DataSource::File(file) = &mut data.from
-                && file.is_relative()
-            {
+        let data = config
+            .data
+            .iter_mut()
+            .filter_map(|data| match &mut data.from {
+                DataSource::File(file) => Some(file),
+                DataSource::Exact(_) => None,
+            });
+        let molecule = match &mut config.target {
+            TargetConfig::Molecule(molecule) => Some(molecule.files()),
+            _ => None,
+        };
+        for file in data.chain(molecule.into_iter().flatten()) {
+            if file.is_relative() {
                 let joined = folder.join(&*file);
                 *file = std::path::absolute(&joined)
-                    .with_context(|| format!("data file {}", joined.display()))?;
+                    .with_context(|| format!("file {}", joined.display()))?;
             }
         }
         Ok(config)

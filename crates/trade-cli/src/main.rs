@@ -17,7 +17,10 @@ use trade_cli::{
     simulate::{molecule::SimulateMolecule, phi4::SimulatePhi4},
     train::{self, Train},
 };
-use trade_targets::{lattice::SimulateConfig, molecule::dynamics};
+use trade_targets::{
+    lattice::SimulateConfig,
+    molecule::{MoleculeConfig, dynamics},
+};
 
 use args::{Args, Command, ConfigCommand, MoleculeArgs, SimulateCommand};
 
@@ -209,6 +212,22 @@ fn run(args: Args) -> Result<()> {
                     )
                 })?;
                 print(&example.to_json()?)
+            }
+            ConfigCommand::Molecule {
+                system,
+                pdb,
+                data,
+                temperature,
+            } => {
+                let target = MoleculeConfig {
+                    system,
+                    pdb,
+                    reference: None,
+                    zmatrix: None,
+                    temperature,
+                    linear_up_to: 1e3,
+                };
+                print(&trade_cli::molecule::config(target, data, seed)?.to_json()?)
             }
         },
         Command::Completions { shell } => {

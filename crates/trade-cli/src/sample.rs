@@ -2,10 +2,13 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use trade_core::{correct::snis::Weights, random::Stream};
 use trade_flows::FlowBackend;
-use trade_targets::dataset::{Array, Precision, write_npy_f32, write_npy_f64, write_npz};
+use trade_targets::{
+    AnyTarget,
+    dataset::{Array, Precision, write_npy_f32, write_npy_f64, write_npz},
+};
 
 use crate::{
     condition,
@@ -14,6 +17,7 @@ use crate::{
     model::{self, Given},
     run::{RunFolder, controls},
     states::{is_npz, parse_given, read_states},
+    trajectory::Trajectory,
 };
 
 /// Draws samples from a trained flow.
@@ -26,7 +30,8 @@ pub struct Sample {
     pub given: Option<String>,
     /// How many.
     pub count: usize,
-    /// Where the samples go: npy, `[n, dim]` f32; or npz with `x` and `log_prob` in f64.
+    /// Where the samples go: npy, `[n, dim]` f32; or npz with `x` and `log_prob` in f64; or, of a
+    /// molecule, a trajectory, pdb or dcd.
     pub output: PathBuf,
     /// Where their log density goes, `[n]` f64.
     pub log_prob: Option<PathBuf>,
@@ -72,7 +77,12 @@ impl Action for Sample {
         if broken > 0 {
             messages.push(format!("{broken} of the sampled numbers are not finite"));
         }
-        if is_npz(&self.output) {
+        if let Some(format) = Trajectory::of(&self.output) {
+            let AnyTarget::Molecule(molecule) = &target else {
+                bail!("-o: only samples of a molecule can be written as a trajectory");
+            };
+            format.write(&self.output, molecule, &samples.x)?;
+        } else if is_npz(&self.output) {
             let x = samples.x.iter().map(|&x| f64::from(x)).collect();
             let arrays = BTreeMap::from([
                 ("x".to_string(), Array::new([self.count, dim], x)?),

@@ -59,12 +59,24 @@ pub fn read_states(path: &Path, dim: usize, contexts: usize) -> Result<(Array, O
     Ok((x, y))
 }
 
-/// Reads samples to train on, which a target with observations needs in pairs.
+/// Reads samples to train on, which a target with observations needs in pairs; of a molecule they
+/// may be frames, `[n, atoms, 3]` in nm.
 ///
 /// # Errors
 /// If the file cannot be read, holds something else, or states that the prior excludes.
 pub fn read_samples(path: &Path, target: &AnyTarget) -> Result<Drawn> {
     let contexts = target.contexts();
+    if let AnyTarget::Molecule(molecule) = target {
+        let frames = read_npy(path)?;
+        let x = molecule
+            .states_of(&frames)
+            .with_context(|| path.display().to_string())?;
+        return Ok(Drawn {
+            x,
+            context: Vec::new(),
+            contexts,
+        });
+    }
     let (x, y) = read_states(path, target.state_dim(), contexts)?;
     ensure!(
         contexts == 0 || y.is_some(),

@@ -47,7 +47,7 @@ pub struct FlowConfig {
     pub preprocess: PreprocessConfig,
     /// The layers, from data towards the latent space.
     pub layers: Vec<Stage>,
-    /// The variance of the Gaussian base.
+    /// The base distribution.
     #[serde(default)]
     pub base: BaseVariance,
 }
@@ -94,6 +94,13 @@ impl FlowConfig {
                     Error::setting(format!("{field}.layers[{i}].of[{j}].{name}"), reason)
                 })?;
             }
+        }
+        if let BaseVariance::UnitCube { normal } = self.base {
+            check(
+                normal <= self.dim && self.augmentation == 0,
+                "base.unit_cube",
+                "needs at most as many normal entries as the state has, and no augmentation",
+            )?;
         }
         if let PreprocessConfig::Standardise { centre, scale } = &self.preprocess {
             let fits = centre.len() == self.controls && scale.len() == self.controls;

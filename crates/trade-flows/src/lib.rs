@@ -10,6 +10,7 @@ mod flow;
 mod kernel;
 pub mod lattice;
 pub mod layer;
+pub mod molecule;
 mod network;
 mod patches;
 mod preprocess;

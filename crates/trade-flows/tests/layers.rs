@@ -14,10 +14,10 @@ use trade_flows::{
     ConditionerConfig, ConvConditionerConfig, Direction, Features, FlowBackend, Padding, Tails,
     Transform,
     layer::{
-        AffineCouplingConfig, AffineKind, ConditionalAffineConfig, ConvCouplingConfig,
-        FourierWhiteningConfig, GivenZeroModeConfig, Grid, Layer, LayerConfig, Mask,
-        ModeLayerConfig, PermutationKind, RqsCouplingConfig, SoftClamp, Widths,
-        ZeroModePotentialConfig, ZeroModeSplineConfig,
+        AffineCouplingConfig, AffineKind, CircularShiftConfig, ConditionalAffineConfig,
+        ConvCouplingConfig, FourierWhiteningConfig, GivenZeroModeConfig, Grid, GroupCouplingConfig,
+        GroupMap, Layer, LayerConfig, Mask, ModeLayerConfig, PermutationKind, RqsCouplingConfig,
+        SoftClamp, Widths, ZeroModePotentialConfig, ZeroModeSplineConfig,
     },
 };
 
@@ -28,6 +28,15 @@ struct Case {
     volume_preserving: bool,
     /// The dimensions of states it is tried on.
     dims: &'static [usize],
+    /// Whether states are in the unit cube.
+    unit: bool,
+}
+
+impl Case {
+    /// The step of differences: bins of the unit cube may be as narrow as `10⁻³`.
+    fn step(&self) -> f64 {
+        if self.unit { 1e-7 } else { 1e-6 }
+    }
 }
 
 /// Every kind of layer with every option that changes its arithmetic.
@@ -95,12 +104,14 @@ fn cases() -> Vec<Case> {
         config,
         volume_preserving,
         dims: &[2, 3, 5],
+        unit: false,
     };
     cases
         .into_iter()
         .map(case)
         .chain(grid_cases())
         .chain(mode_cases())
+        .chain(unit_cases())
         .collect()
 }
 
@@ -114,6 +125,7 @@ fn grid_cases() -> Vec<Case> {
         config,
         volume_preserving,
         dims,
+        unit: false,
     };
     let mut cases = vec![
         case(LayerConfig::ChannelActNorm(grid(2, 3)), false, &[12][..]),
@@ -166,6 +178,7 @@ fn mode_cases() -> Vec<Case> {
             config,
             volume_preserving: false,
             dims,
+            unit: false,
         });
     };
     let conditioner = || ConditionerConfig {
@@ -245,6 +258,65 @@ fn mode_cases() -> Vec<Case> {
     cases
 }
 
+/// Layers of the unit cube, the last entries of the state periodic.
+fn unit_cases() -> Vec<Case> {
+    let case = |config, volume_preserving| Case {
+        config,
+        volume_preserving,
+        dims: &[5],
+        unit: true,
+    };
+    let mut cases = vec![case(LayerConfig::UnitClamp, true)];
+    for learnable in [false, true] {
+        let shift = CircularShiftConfig {
+            entries: [2, 4],
+            by: 0.3,
+            learnable,
+        };
+        cases.push(case(LayerConfig::CircularShift(shift), true));
+    }
+    for (map, preserving) in [
+        (GroupMap::Spline { bins: 5 }, false),
+        (
+            GroupMap::SteerableSpline {
+                bins: 4,
+                normalised: false,
+            },
+            false,
+        ),
+        (
+            GroupMap::SteerableSpline {
+                bins: 4,
+                normalised: true,
+            },
+            false,
+        ),
+        (GroupMap::Additive, true),
+    ] {
+        for (moved, given, use_control) in [
+            ([0, 2], [2, 5], true),
+            ([1, 5], [0, 1], false),
+            ([3, 5], [1, 3], true),
+            ([3, 5], [0, 3], true),
+        ] {
+            let coupling = GroupCouplingConfig {
+                moved,
+                given,
+                circular: [2, 5],
+                map,
+                conditioner: ConditionerConfig {
+                    hidden: vec![6, 6],
+                    residual: true,
+                    ..ConditionerConfig::default()
+                },
+                use_control,
+            };
+            cases.push(case(LayerConfig::GroupCoupling(coupling), preserving));
+        }
+    }
+    cases
+}
+
 /// Runs a check over all layers, dimensions, numbers of control parameters and contexts.
 fn each(check: impl Fn(&str, &Case, Widths)) {
     for case in cases() {
@@ -300,10 +372,17 @@ impl Batch {
         }
     }
 
-    /// States of order one.
-    fn normal(widths: Widths) -> Self {
+    /// States of order one, or within the unit cube.
+    fn moderate(case: &Case, widths: Widths) -> Self {
         let x = Stream::new(8, 0).normal64(12 * widths.dim);
-        Self::new(widths, x.into_iter().map(|x| 1.5 * x).collect())
+        let place = |x: f64| {
+            if case.unit {
+                0.5 + 0.45 * x.tanh()
+            } else {
+                1.5 * x
+            }
+        };
+        Self::new(widths, x.into_iter().map(place).collect())
     }
 
     fn moved(&self, step: f64) -> Self {
@@ -419,7 +498,7 @@ fn inverse_undoes_forward() {
     each(|what, case, widths| {
         for dtype in [DType::F32, DType::F64] {
             let layer = layer(case, widths, Noise::moderate(dtype));
-            check_round_trip(what, &layer, &Batch::normal(widths), dtype);
+            check_round_trip(what, &layer, &Batch::moderate(case, widths), dtype);
         }
     });
 }
@@ -434,6 +513,9 @@ fn inverse_undoes_forward_far_out() {
     };
     let sizes = [1e3, -1e3, 300.0, -30.0, 5.0, -2.5, 0.0];
     each(|what, case, widths| {
+        if case.unit {
+            return;
+        }
         let shuffled = |i: usize| sizes[(i * i + i / 7) % 7];
         let batch = Batch::new(widths, (0..14 * widths.dim).map(shuffled).collect());
         for dtype in [DType::F32, DType::F64] {
@@ -444,28 +526,28 @@ fn inverse_undoes_forward_far_out() {
 
 #[test]
 fn log_det_is_that_of_a_numeric_jacobian() {
-    const STEP: f64 = 1e-6;
     each(|what, case, widths| {
+        let step = case.step();
         let layer = layer(case, widths, Noise::moderate(DType::F64));
-        let batch = Batch::normal(widths);
+        let batch = Batch::moderate(case, widths);
         let d = widths.dim;
         for direction in DIRECTIONS {
             let (_, log_det) = batch.values(&layer, direction, DType::F64);
             // Column j of every row's Jacobian.
             let column = |j: usize| -> Vec<f64> {
-                let at = |step: f64| {
+                let at = |shift: f64| {
                     let mut moved = batch.clone();
                     moved
                         .x
                         .iter_mut()
                         .skip(j)
                         .step_by(d)
-                        .for_each(|x| *x += step);
+                        .for_each(|x| *x += shift);
                     moved.values(&layer, direction, DType::F64).0
                 };
-                let differences = at(STEP).into_iter().zip(at(-STEP));
+                let differences = at(step).into_iter().zip(at(-step));
                 differences
-                    .map(|(up, down)| (up - down) / (2.0 * STEP))
+                    .map(|(up, down)| (up - down) / (2.0 * step))
                     .collect()
             };
             let columns: Vec<Vec<f64>> = (0..d).map(column).collect();
@@ -483,10 +565,10 @@ fn log_det_is_that_of_a_numeric_jacobian() {
 
 #[test]
 fn tangents_are_directional_derivatives() {
-    const STEP: f64 = 1e-6;
     each(|what, case, widths| {
+        let step = case.step();
         let layer = layer::<Flex>(case, widths, Noise::moderate(DType::F64));
-        let batch = Batch::normal(widths);
+        let batch = Batch::moderate(case, widths);
         let still = Batch {
             x_way: vec![0.0; batch.x.len()],
             ..batch.clone()
@@ -496,11 +578,11 @@ fn tangents_are_directional_derivatives() {
             for direction in DIRECTIONS {
                 let (y, log_det) = batch.through(&layer, direction, true, DType::F64);
                 let [up, down] =
-                    [STEP, -STEP].map(|s| batch.moved(s).values(&layer, direction, DType::F64));
+                    [step, -step].map(|s| batch.moved(s).values(&layer, direction, DType::F64));
                 let difference = |up: Vec<f64>, down: Vec<f64>| -> Vec<f64> {
                     up.into_iter()
                         .zip(down)
-                        .map(|(u, d)| (u - d) / (2.0 * STEP))
+                        .map(|(u, d)| (u - d) / (2.0 * step))
                         .collect()
                 };
                 let tangent = numbers(y.tangent_or_zeros(), DType::F64);
@@ -543,7 +625,7 @@ fn parameter_gradients_of_values_and_tangents() {
         if layer.num_params() == 0 {
             return;
         }
-        let batch = Batch::normal(widths);
+        let batch = Batch::moderate(case, widths);
         for direction in DIRECTIONS {
             for tangents in [true, false] {
                 let found = gradient(functional(&layer, &batch, direction, tangents), &layer);
@@ -563,7 +645,7 @@ fn volume_is_preserved_where_it_is_promised() {
     each(|what, case, widths| {
         for dtype in [DType::F32, DType::F64] {
             let layer = layer(case, widths, Noise::moderate(dtype));
-            let batch = Batch::normal(widths);
+            let batch = Batch::moderate(case, widths);
             for direction in DIRECTIONS {
                 let (_, log_det) = batch.values(&layer, direction, dtype);
                 assert_eq!(
@@ -588,13 +670,15 @@ fn zero_weights_are_the_identity() {
                 | LayerConfig::FourierWhitening(_)
                 | LayerConfig::ZeroModePotential(_)
                 | LayerConfig::GivenZeroMode(_)
+                | LayerConfig::GroupCoupling(_)
+                | LayerConfig::CircularShift(_)
         ) {
             return;
         }
         let layer = case
             .config
             .init::<Flex>(widths, &FlexDevice, &mut Stream::new(5, 7));
-        let batch = Batch::normal(widths);
+        let batch = Batch::moderate(case, widths);
         for direction in DIRECTIONS {
             let (y, log_det) = batch.values(&layer, direction, DType::F32);
             assert_close(what, &y, &batch.x, 2e-6);

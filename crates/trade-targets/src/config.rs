@@ -14,6 +14,7 @@ use crate::{
         DoubleWellConfig, Exact, GaussianMixture, GaussianMixtureConfig, MultiWellConfig, Wells,
     },
     lattice::{Phi4, Phi4Config},
+    molecule::{Molecule, MoleculeConfig},
     posterior::{SimulatedPosterior, SimulatedPosteriorConfig},
     two_moons::{TwoMoons, TwoMoonsConfig},
 };
@@ -34,6 +35,8 @@ pub enum TargetConfig {
     SimulatedPosterior(SimulatedPosteriorConfig),
     /// The φ⁴ field on a periodic square lattice.
     Phi4(Phi4Config),
+    /// A small molecule in internal coordinates.
+    Molecule(MoleculeConfig),
 }
 
 impl TargetConfig {
@@ -49,6 +52,7 @@ impl TargetConfig {
             Self::TwoMoons(config) => AnyTarget::TwoMoons(config.init()?),
             Self::SimulatedPosterior(config) => AnyTarget::SimulatedPosterior(config.init()?),
             Self::Phi4(config) => AnyTarget::Phi4(config.init()?),
+            Self::Molecule(config) => AnyTarget::Molecule(config.init()?),
         })
     }
 }
@@ -66,6 +70,8 @@ pub enum AnyTarget {
     SimulatedPosterior(SimulatedPosterior),
     /// The φ⁴ field on a lattice.
     Phi4(Phi4),
+    /// A small molecule.
+    Molecule(Molecule),
 }
 
 /// Samples that a target draws of itself, to train on.
@@ -81,13 +87,15 @@ pub struct Drawn {
 
 impl AnyTarget {
     /// The exact truth of the target on the host, if its conditions alone determine one: of two
-    /// moons it belongs to an observation, see [`TwoMoons::observed`]; of the lattice there are
-    /// simulations only.
+    /// moons it belongs to an observation, see [`TwoMoons::observed`]; of the lattice and of
+    /// molecules there are simulations only.
     pub fn exact(&self) -> Option<&dyn Exact> {
         match self {
             Self::Wells(target) => Some(target),
             Self::GaussianMixture(target) => Some(target),
-            Self::TwoMoons(_) | Self::SimulatedPosterior(_) | Self::Phi4(_) => None,
+            Self::TwoMoons(_) | Self::SimulatedPosterior(_) | Self::Phi4(_) | Self::Molecule(_) => {
+                None
+            }
         }
     }
 
@@ -105,6 +113,7 @@ impl AnyTarget {
             Self::TwoMoons(_) => 2,
             Self::SimulatedPosterior(target) => target.prior().len(),
             Self::Phi4(target) => target.torus().sites(),
+            Self::Molecule(target) => target.dimension(),
         }
     }
 
@@ -113,12 +122,13 @@ impl AnyTarget {
         match self {
             Self::TwoMoons(_) => 2,
             Self::SimulatedPosterior(target) => target.observation(),
-            Self::Wells(_) | Self::GaussianMixture(_) | Self::Phi4(_) => 0,
+            Self::Wells(_) | Self::GaussianMixture(_) | Self::Phi4(_) | Self::Molecule(_) => 0,
         }
     }
 
     /// `n` independent samples at the condition `c`, with their contexts: of two moons, tempered
-    /// pairs of parameters and observation; of the lattice, decorrelated fields of a simulation.
+    /// pairs of parameters and observation; of the lattice, decorrelated fields of a simulation; of a
+    /// molecule, frames of [`Molecule::simulate`].
     ///
     /// # Errors
     /// If there is no density at `c`, or no sampler, or if a simulation does not decorrelate.
@@ -135,6 +145,13 @@ impl AnyTarget {
                 (pairs.psi, pairs.y)
             }
             Self::Phi4(target) => (target.simulate(c, n, rng.next_u64())?, Vec::new()),
+            Self::Molecule(target) => {
+                let &[temperature] = c else {
+                    let found = format!("[{}]", c.len());
+                    return Err(Error::shape("condition", "[1] (temperature)", found));
+                };
+                (target.simulate(temperature, n, rng.next_u64())?, Vec::new())
+            }
             Self::SimulatedPosterior(_) => {
                 return Err(Error::inexact(
                     "the simulator",
@@ -157,6 +174,7 @@ impl AnyTarget {
             Self::TwoMoons(target) => target,
             Self::SimulatedPosterior(target) => target,
             Self::Phi4(target) => target,
+            Self::Molecule(target) => target,
         }
     }
 }

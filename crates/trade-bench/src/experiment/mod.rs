@@ -1,5 +1,6 @@
 //! The paper's experiments, one a file.
 
+mod alanine;
 mod gmm;
 mod lattice;
 mod multi_well;
@@ -152,7 +153,14 @@ pub struct Experiment {
 }
 
 /// The names of all experiments.
-pub const NAMES: [&str; 5] = ["multi-well", "two-moons", "gmm", "lattice", "lattice-plane"];
+pub const NAMES: [&str; 6] = [
+    "multi-well",
+    "two-moons",
+    "gmm",
+    "lattice",
+    "lattice-plane",
+    "alanine",
+];
 
 /// An experiment by name.
 ///
@@ -165,6 +173,7 @@ pub fn named(name: &str, preset: Preset) -> Result<Experiment> {
         "gmm" => Ok(gmm::experiment(preset)),
         "lattice" => Ok(lattice::experiment(preset)),
         "lattice-plane" => Ok(lattice::plane(preset)),
+        "alanine" => Ok(alanine::experiment(preset)),
         _ => bail!("unknown experiment `{name}`; expected {}", NAMES.join(", ")),
     }
 }

@@ -16,7 +16,7 @@ impl RqsShape {
     pub(super) const fn slopes_at(self) -> usize {
         match self.tails {
             Tails::Learnable => 2 * self.bins + 2,
-            Tails::Identity { .. } => 2 * self.bins,
+            Tails::Identity { .. } | Tails::Unit | Tails::Circular => 2 * self.bins,
         }
     }
 }
@@ -46,8 +46,24 @@ pub(super) struct Frame<R> {
     pub(super) top: R,
     /// `1/Σw`, used by learnable domains only.
     inverse_width: R,
-    /// Slope at both ends and of the tails.
+    /// Slope of the tails and, where it has no parameter of its own, at both ends.
     pub(super) slope: R,
+}
+
+impl<R: Real> Frame<R> {
+    /// Knots on a domain that is not learned.
+    #[inline(always)]
+    fn fixed(low: f64, high: f64) -> Self {
+        let (low, high, one) = (R::splat(low), R::splat(high), R::splat(1.0));
+        Self {
+            left: low,
+            bottom: low,
+            right: high,
+            top: high,
+            inverse_width: one,
+            slope: one,
+        }
+    }
 }
 
 /// Cotangents of the knots, gathered from one evaluation.
@@ -63,9 +79,9 @@ pub(super) struct KnotsBar<R> {
     pub(super) width: R,
     /// Of the bin's height.
     pub(super) height: R,
-    /// Of the raw slope parameter at the bin's left knot; zero at the first knot.
+    /// Of the raw slope parameter at the bin's left knot; zero where that knot has none.
     pub(super) slope_low: R,
-    /// Of the raw slope parameter at its right knot; zero at the last knot.
+    /// Of the raw slope parameter at its right knot; zero where that knot has none.
     pub(super) slope_high: R,
     /// Of the first knot through the tails, abscissa and ordinate.
     pub(super) corner: (R, R),
@@ -92,9 +108,13 @@ impl Plan {
         let inverse_softplus = |y: f64| y.exp_m1().ln();
         let (step_shift, least_slope) = match shape.tails {
             Tails::Learnable => (inverse_softplus(-2.0 * CORNER / bins - LEAST_STEP), 0.0),
-            Tails::Identity { .. } => (0.0, LEAST_FRACTION),
+            Tails::Identity { .. } | Tails::Unit | Tails::Circular => (0.0, LEAST_FRACTION),
         };
-        let slope_shift = inverse_softplus(1.0 - least_slope);
+        let slope_shift = if shape.tails.is_unit() {
+            0.0
+        } else {
+            inverse_softplus(1.0 - least_slope)
+        };
         Self {
             shape,
             step_shift,
@@ -136,18 +156,14 @@ impl Plan {
                 }
             }
             Tails::Identity { bound } => {
-                softmax_steps(bound, raw_w, w, wr);
-                softmax_steps(bound, raw_h, h, hr);
-                let (low, high) = (R::splat(-bound), R::splat(bound));
-                let one = R::splat(1.0);
-                Frame {
-                    left: low,
-                    bottom: low,
-                    right: high,
-                    top: high,
-                    inverse_width: one,
-                    slope: one,
-                }
+                softmax_steps(2.0 * bound, raw_w, w, wr);
+                softmax_steps(2.0 * bound, raw_h, h, hr);
+                Frame::fixed(-bound, bound)
+            }
+            Tails::Unit | Tails::Circular => {
+                softmax_steps(1.0, raw_w, w, wr);
+                softmax_steps(1.0, raw_h, h, hr);
+                Frame::fixed(0.0, 1.0)
             }
         }
     }
@@ -195,11 +211,27 @@ impl Plan {
                 rest[1] = bar.x + bar.corner.0;
             }
             Tails::Identity { bound } => {
-                softmax_pull(bound, bar.bin, bar.x, bar.width, wr, grad_w);
-                softmax_pull(bound, bar.bin, bar.y, bar.height, hr, grad_h);
+                softmax_pull(2.0 * bound, bar.bin, bar.x, bar.width, wr, grad_w);
+                softmax_pull(2.0 * bound, bar.bin, bar.y, bar.height, hr, grad_h);
+            }
+            Tails::Unit | Tails::Circular => {
+                softmax_pull(1.0, bar.bin, bar.x, bar.width, wr, grad_w);
+                softmax_pull(1.0, bar.bin, bar.y, bar.height, hr, grad_h);
             }
         }
-        for (j, grad) in grads[shape.slopes_at()..].iter_mut().enumerate() {
+        let grads = &mut grads[shape.slopes_at()..];
+        if shape.tails.is_unit() {
+            grads.fill(R::splat(0.0));
+            let last = grads.len();
+            for j in 0..k {
+                let here = bar.bin.eq(R::splat(j as f64));
+                let next = (j + 1) % last;
+                grads[j] = grads[j] + bar.slope_low.masked(here);
+                grads[next] = grads[next] + bar.slope_high.masked(here);
+            }
+            return;
+        }
+        for (j, grad) in grads.iter_mut().enumerate() {
             let low = bar.slope_low.masked(bar.bin.eq(R::splat(j as f64 + 1.0)));
             *grad = R::select(bar.bin.eq(R::splat(j as f64)), bar.slope_high, low);
         }
@@ -214,13 +246,13 @@ fn step_bar<R: Real>(bin: R, j: usize, knot: R, step: R) -> R {
 }
 
 /// Share of the domain that the softmax divides, times its length.
-fn divided(bound: f64, bins: usize) -> f64 {
-    2.0 * bound * (1.0 - LEAST_FRACTION * bins as f64)
+fn divided(length: f64, bins: usize) -> f64 {
+    length * (1.0 - LEAST_FRACTION * bins as f64)
 }
 
 #[inline(always)]
-fn softmax_steps<R: Real>(bound: f64, raw: &[R], steps: &mut [R], fractions: &mut [R]) {
-    let span = divided(bound, raw.len());
+fn softmax_steps<R: Real>(length: f64, raw: &[R], steps: &mut [R], fractions: &mut [R]) {
+    let span = divided(length, raw.len());
     let mut largest = raw[0];
     for raw in &raw[1..] {
         largest = largest.max(*raw);
@@ -233,13 +265,13 @@ fn softmax_steps<R: Real>(bound: f64, raw: &[R], steps: &mut [R], fractions: &mu
     let inverse = total.recip();
     for (fraction, step) in fractions.iter_mut().zip(steps) {
         *fraction = *fraction * inverse;
-        *step = fraction.scale(span).offset(2.0 * bound * LEAST_FRACTION);
+        *step = fraction.scale(span).offset(length * LEAST_FRACTION);
     }
 }
 
 #[inline(always)]
-fn softmax_pull<R: Real>(bound: f64, bin: R, knot: R, step: R, fractions: &[R], grads: &mut [R]) {
-    let span = divided(bound, fractions.len());
+fn softmax_pull<R: Real>(length: f64, bin: R, knot: R, step: R, fractions: &[R], grads: &mut [R]) {
+    let span = divided(length, fractions.len());
     let mut mean = R::splat(0.0);
     for (j, (grad, fraction)) in grads.iter_mut().zip(fractions).enumerate() {
         *grad = step_bar(bin, j, knot, step).scale(span);

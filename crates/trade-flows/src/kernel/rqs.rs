@@ -15,6 +15,8 @@ pub(super) struct Place<R: Real> {
     x: R,
     frame: Frame<R>,
     inside: R::Mask,
+    /// Whether the argument was taken as it was given.
+    kept: R::Mask,
     cell: Cell<R>,
     local: Local<R>,
 }
@@ -65,6 +67,10 @@ impl Plan {
     ) -> Place<R> {
         let frame = self.spread(params, knots);
         let forward = direction == Direction::Forward;
+        let unit = self.shape.tails.is_unit();
+        let given = at;
+        let at = if unit { within(at) } else { at };
+        let kept = given.eq(at);
         let (low, high) = if forward {
             (frame.left, frame.right)
         } else {
@@ -77,8 +83,14 @@ impl Plan {
 
         let one = R::splat(1.0);
         let half = R::splat(0.5);
-        let first = R::splat(0.0).eq(cell.bin);
-        let last = cell.bin.ge(R::splat((self.shape.bins - 1) as f64));
+        // On the unit interval the end knots have parameters like all others.
+        let [first, last] = if unit {
+            [-1.0, -1.0]
+        } else {
+            [0.0, (self.shape.bins - 1) as f64]
+        };
+        let first = R::splat(first).eq(cell.bin);
+        let last = R::splat(last).eq(cell.bin);
         let (slope_low, rate_low) = self.slope(cell.raw_low);
         let (slope_high, rate_high) = self.slope(cell.raw_high);
         let low = R::select(first, frame.slope, slope_low);
@@ -92,6 +104,13 @@ impl Plan {
         } else {
             let delta = R::select(inside, (at - cell.y) / cell.height, half);
             root(low, mean, excess, delta)
+        };
+        // The widths sum to one up to rounding, and a bin can be left by as much; steep bins do not
+        // forgive that.
+        let xi = if unit {
+            R::select(xi.ge(one), one, xi)
+        } else {
+            xi
         };
         let bump = xi * (one - xi);
         let xi2 = xi.square();
@@ -137,6 +156,7 @@ impl Plan {
             x,
             frame,
             inside,
+            kept,
             cell,
             local,
         }
@@ -157,27 +177,36 @@ impl Plan {
         let zero = R::splat(0.0);
         let (w, h) = (&knots.widths[..bins], &knots.heights[..bins]);
         let (mut x, mut y) = (frame.left, frame.bottom);
+        let unit = self.shape.tails.is_unit();
         let mut cell = Cell {
             bin: zero,
             x,
             y,
             width: w[0],
             height: h[0],
-            raw_low: zero,
-            raw_high: raw.first().copied().unwrap_or(zero),
+            raw_low: if unit { raw[0] } else { zero },
+            raw_high: if unit {
+                raw[1 % raw.len()]
+            } else {
+                raw.first().copied().unwrap_or(zero)
+            },
         };
         for k in 1..bins {
             x = x + w[k - 1];
             y = y + h[k - 1];
             let reached = at.ge(if forward { x } else { y });
-            let next = if k < raw.len() { raw[k] } else { zero };
+            let (low, next) = if unit {
+                (raw[k], raw[(k + 1) % raw.len()])
+            } else {
+                (raw[k - 1], if k < raw.len() { raw[k] } else { zero })
+            };
             cell = Cell {
                 bin: R::select(reached, R::splat(k as f64), cell.bin),
                 x: R::select(reached, x, cell.x),
                 y: R::select(reached, y, cell.y),
                 width: R::select(reached, w[k], cell.width),
                 height: R::select(reached, h[k], cell.height),
-                raw_low: R::select(reached, raw[k - 1], cell.raw_low),
+                raw_low: R::select(reached, low, cell.raw_low),
                 raw_high: R::select(reached, next, cell.raw_high),
             };
         }
@@ -217,7 +246,7 @@ impl Plan {
         log_det_bar: R,
         grads: &mut [R],
     ) -> R {
-        match direction {
+        let argument_bar = match direction {
             Direction::Forward => self.pull_forward(place, knots, value_bar, log_det_bar, grads),
             Direction::Inverse => {
                 let (slope, log_slope_rate) = place.slopes();
@@ -225,7 +254,8 @@ impl Plan {
                 self.pull_forward(place, knots, -y_bar, -log_det_bar, grads);
                 y_bar
             }
-        }
+        };
+        argument_bar.masked(place.kept)
     }
 
     /// Reverse sweep through `y = f(x)` and `L = ln f′(x)`.
@@ -329,6 +359,14 @@ impl<R: Real> Place<R> {
             rate.masked(self.inside),
         )
     }
+}
+
+/// The argument moved into `[0, 1]`, where it stays NaN if it is that; without a tangent outside.
+#[inline(always)]
+fn within<R: Real>(at: R) -> R {
+    let (zero, one) = (R::splat(0.0), R::splat(1.0));
+    let lifted = R::select(zero.ge(at), zero, at);
+    R::select(at.ge(one), one, lifted)
 }
 
 /// Solves `N(ξ)/Q(ξ) = δ` for `ξ`, METHOD §9 divided by `h`.

@@ -91,8 +91,11 @@ impl LayerConfig {
                 }
                 Ok(())
             }
+            Self::GroupCoupling(config) => config.check(dim).map_err(below("group_coupling")),
+            Self::CircularShift(config) => config.check(dim).map_err(below("circular_shift")),
             Self::AffineCoupling(_)
             | Self::ActNorm
+            | Self::UnitClamp
             | Self::Permutation(_)
             | Self::ConditionalAffine(_) => Ok(()),
         }

@@ -3,12 +3,14 @@
 mod act_norm;
 mod affine_coupling;
 mod check;
+mod circular_shift;
 mod conditional_affine;
 mod conv_coupling;
 mod fourier;
 mod fourier_whitening;
 mod given_zero_mode;
 mod grid;
+mod group_coupling;
 mod log_linear;
 mod mode_layer;
 mod permutation;
@@ -25,11 +27,13 @@ use trade_core::{Dual, random::Stream};
 
 pub use act_norm::ActNorm;
 pub use affine_coupling::{AffineCoupling, AffineCouplingConfig, AffineKind};
+pub use circular_shift::{CircularShift, CircularShiftConfig, UnitClamp};
 pub use conditional_affine::{ConditionalAffine, ConditionalAffineConfig};
 pub use conv_coupling::{ConvCoupling, ConvCouplingConfig, Mask};
 pub use fourier_whitening::{FourierWhitening, FourierWhiteningConfig};
 pub use given_zero_mode::{GivenZeroMode, GivenZeroModeConfig};
 pub use grid::Grid;
+pub use group_coupling::{GroupCoupling, GroupCouplingConfig, GroupMap};
 pub use mode_layer::{ModeLayer, ModeLayerConfig};
 pub use permutation::{Mixing, Permutation, PermutationKind};
 pub use rqs_coupling::{RqsCoupling, RqsCouplingConfig};
@@ -107,6 +111,12 @@ pub enum LayerConfig {
     FixedPermutation(Mixing),
     /// See [`ConditionalAffine`].
     ConditionalAffine(ConditionalAffineConfig),
+    /// See [`GroupCoupling`].
+    GroupCoupling(GroupCouplingConfig),
+    /// See [`CircularShift`].
+    CircularShift(CircularShiftConfig),
+    /// See [`UnitClamp`].
+    UnitClamp,
     /// See [`Supports`]: one for each entry of the state, as the first layer.
     Support(Vec<Support>),
 }
@@ -136,6 +146,11 @@ impl LayerConfig {
             Self::ConditionalAffine(config) => {
                 Layer::ConditionalAffine(config.init(widths, device, stream))
             }
+            Self::GroupCoupling(config) => {
+                Layer::GroupCoupling(config.init(widths, device, stream))
+            }
+            Self::CircularShift(config) => Layer::CircularShift(config.init(device)),
+            Self::UnitClamp => Layer::UnitClamp(UnitClamp),
             Self::Support(supports) => Layer::Support(Supports::new(supports.clone())),
             Self::FourierWhitening(config) => {
                 Layer::FourierWhitening(config.init(widths, device, stream))
@@ -193,6 +208,12 @@ pub enum Layer<B: Backend> {
     ZeroModePotential(ZeroModePotential<B>),
     /// See [`GivenZeroMode`].
     GivenZeroMode(GivenZeroMode<B>),
+    /// See [`GroupCoupling`].
+    GroupCoupling(GroupCoupling<B>),
+    /// See [`CircularShift`].
+    CircularShift(CircularShift<B>),
+    /// See [`UnitClamp`].
+    UnitClamp(UnitClamp),
 }
 
 impl<B: FlowBackend> Layer<B> {
@@ -209,6 +230,9 @@ impl<B: FlowBackend> Layer<B> {
             Self::ZeroModeSpline(layer) => layer,
             Self::ZeroModePotential(layer) => layer,
             Self::GivenZeroMode(layer) => layer,
+            Self::GroupCoupling(layer) => layer,
+            Self::CircularShift(layer) => layer,
+            Self::UnitClamp(layer) => layer,
         }
     }
 

@@ -1,5 +1,6 @@
 //! Rational-quadratic splines: their shapes, and the plain tensor version of their formulas.
 
+pub(crate) mod power;
 pub(crate) mod reference;
 
 use schemars::JsonSchema;
@@ -27,6 +28,20 @@ pub enum Tails {
         /// Half the width of the knots' domain.
         bound: f64,
     },
+    /// Knots from 0 to 1, arguments beyond are taken for the end; the slopes at both ends are
+    /// learned. `3K + 1` parameters an entry: `K` widths, `K` heights, `K + 1` slopes, which are
+    /// `softplus + 10⁻³`, so that zero parameters do *not* give the identity (nflows).
+    Unit,
+    /// As [`Unit`](Self::Unit) with the same slope at both ends, for an entry whose 0 and 1 are
+    /// one point. `3K` parameters an entry.
+    Circular,
+}
+
+impl Tails {
+    /// Whether the knots lie in `[0, 1]`.
+    pub(crate) const fn is_unit(self) -> bool {
+        matches!(self, Self::Unit | Self::Circular)
+    }
 }
 
 /// The kind of a spline: everything that is not learned.
@@ -44,7 +59,7 @@ impl RqsShape {
     pub const fn most_bins(self) -> usize {
         match self.tails {
             Tails::Learnable => 59,
-            Tails::Identity { .. } => MAX_BINS,
+            Tails::Identity { .. } | Tails::Unit | Tails::Circular => MAX_BINS,
         }
     }
 
@@ -61,18 +76,18 @@ impl RqsShape {
             Tails::Identity { bound } if !(bound.is_finite() && bound > 0.0) => {
                 Err(ShapeError::Bound(bound))
             }
-            Tails::Identity { .. } | Tails::Learnable => Ok(()),
+            Tails::Identity { .. } | Tails::Learnable | Tails::Unit | Tails::Circular => Ok(()),
         }
     }
 
     /// The order that turns the parameters of a spline `f` into those of `x ↦ −f(−x)`.
     ///
     /// That is a reordering with [`Tails::Identity`] only: widths, heights and inner slopes each
-    /// from last to first. `None` with a learned domain.
+    /// from last to first. `None` with other tails.
     pub fn mirror(self) -> Option<Vec<usize>> {
         let k = self.bins;
         match self.tails {
-            Tails::Learnable => None,
+            Tails::Learnable | Tails::Unit | Tails::Circular => None,
             Tails::Identity { .. } => Some(
                 (0..k)
                     .rev()
@@ -86,7 +101,8 @@ impl RqsShape {
     /// Number of parameters per transformed entry, `P`.
     pub const fn width(self) -> usize {
         match self.tails {
-            Tails::Learnable => 3 * self.bins + 1,
+            Tails::Learnable | Tails::Unit => 3 * self.bins + 1,
+            Tails::Circular => 3 * self.bins,
             Tails::Identity { .. } => (3 * self.bins).saturating_sub(1),
         }
     }

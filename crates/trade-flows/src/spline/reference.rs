@@ -32,8 +32,14 @@ pub fn rqs<B: Backend>(
     let knots = match shape.tails {
         Tails::Learnable => learnable(shape.bins, parameters),
         Tails::Identity { bound } => identity(shape.bins, bound, parameters),
+        Tails::Unit | Tails::Circular => unit(shape, parameters),
     };
     let x = x.reshape([n, d, 1]);
+    let x = if shape.tails.is_unit() {
+        x.clamp(0.0, 1.0)
+    } else {
+        x
+    };
     let (y, log_det) = match direction {
         Direction::Forward => forward(shape.bins, x, &knots),
         Direction::Inverse => inverse(shape.bins, x, &knots),
@@ -75,12 +81,6 @@ fn learnable<B: Backend>(bins: usize, parameters: Dual<B, 3>) -> Knots<B> {
 fn identity<B: Backend>(bins: usize, bound: f64, parameters: Dual<B, 3>) -> Knots<B> {
     let k = bins;
     let part = |from: usize, to: usize| parameters.clone().slice_dim(2, from..to);
-    let fractions = |raw: Dual<B, 3>| {
-        raw.softmax(2)
-            .mul_scalar(1.0 - LEAST_FRACTION * k as f64)
-            .add_scalar(LEAST_FRACTION)
-            .mul_scalar(2.0 * bound)
-    };
     let shift = ((1.0 - LEAST_FRACTION).exp() - 1.0).ln();
     let inner = (k > 1).then(|| {
         part(2 * k, 3 * k - 1)
@@ -92,10 +92,44 @@ fn identity<B: Backend>(bins: usize, bound: f64, parameters: Dual<B, 3>) -> Knot
     let one = parameters.zeros([n, d, 1]).add_scalar(1.0);
     let left = parameters.zeros([n, d, 1]).add_scalar(-bound);
     Knots {
-        x: accumulate(left.clone(), fractions(part(0, k))),
-        y: accumulate(left, fractions(part(k, 2 * k))),
+        x: accumulate(left.clone(), fractions(2.0 * bound, part(0, k))),
+        y: accumulate(left, fractions(2.0 * bound, part(k, 2 * k))),
         slope: between(one, inner),
     }
+}
+
+/// Knots from 0 to 1.
+fn unit<B: Backend>(shape: &RqsShape, parameters: Dual<B, 3>) -> Knots<B> {
+    let k = shape.bins;
+    let [n, d, width] = parameters.dims();
+    let part = |from: usize, to: usize| parameters.clone().slice_dim(2, from..to);
+    let zero = parameters.zeros([n, d, 1]);
+    let raw = if shape.tails == Tails::Circular {
+        Dual::cat(vec![part(2 * k, width), part(2 * k, 2 * k + 1)], 2)
+    } else {
+        part(2 * k, width)
+    };
+    Knots {
+        x: to_one(accumulate(zero.clone(), fractions(1.0, part(0, k)))),
+        y: to_one(accumulate(zero, fractions(1.0, part(k, 2 * k)))),
+        slope: raw.softplus().add_scalar(LEAST_FRACTION),
+    }
+}
+
+/// Sets the last knot to 1, which it is but for rounding.
+fn to_one<B: Backend>(knots: Dual<B, 3>) -> Dual<B, 3> {
+    let [n, d, ends] = knots.dims();
+    let one = knots.zeros([n, d, 1]).add_scalar(1.0);
+    Dual::cat(vec![knots.slice_dim(2, 0..ends - 1), one], 2)
+}
+
+/// Steps of a domain of this length, none smaller than a given share of it.
+fn fractions<B: Backend>(length: f64, raw: Dual<B, 3>) -> Dual<B, 3> {
+    let bins = raw.dims()[2] as f64;
+    raw.softmax(2)
+        .mul_scalar(1.0 - LEAST_FRACTION * bins)
+        .add_scalar(LEAST_FRACTION)
+        .mul_scalar(length)
 }
 
 /// Slopes at all knots, from that at both ends and those between.

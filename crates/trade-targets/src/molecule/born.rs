@@ -9,6 +9,11 @@ pub(super) const OFFSET: f64 = 0.009;
 /// Radius of the solvent probe in the surface term, nm.
 const PROBE: f64 = 0.14;
 
+/// `4π γ (R + 0.14)² R⁶`, kJ nm⁶/mol.
+pub(super) fn surface(radius: f64, surface_energy: f64) -> f64 {
+    4.0 * std::f64::consts::PI * surface_energy * (radius + PROBE).powi(2) * radius.powi(6)
+}
+
 /// An atom in the solvent.
 #[derive(Clone, Copy, Debug)]
 struct Solute {
@@ -120,11 +125,7 @@ impl Solvent {
                     radius: p.radius,
                     reduced,
                     shadow: p.scale * reduced,
-                    surface: 4.0
-                        * std::f64::consts::PI
-                        * born.surface_energy
-                        * (p.radius + PROBE).powi(2)
-                        * p.radius.powi(6),
+                    surface: surface(p.radius, born.surface_energy),
                 }
             })
             .collect();

@@ -25,42 +25,17 @@ pub(super) struct Pairs {
 }
 
 impl Pairs {
-    /// Combines the parameters of the atoms (Lorentz and Berthelot), or takes those of the
-    /// exceptions; pairs without any interaction are left out.
+    /// Prepares the parameters of all pairs.
     pub(super) fn new(nonbonded: &Nonbonded) -> Self {
-        let atoms = &nonbonded.particles;
-        let mut pairs = Vec::new();
-        let excepted: std::collections::HashMap<[usize; 2], usize> = nonbonded
-            .exceptions
-            .iter()
-            .enumerate()
-            .map(|(k, e)| ([e.atoms[0].min(e.atoms[1]), e.atoms[0].max(e.atoms[1])], k))
-            .collect();
-        for (i, a) in atoms.iter().enumerate() {
-            for (j, b) in atoms.iter().enumerate().skip(i + 1) {
-                let (charge, sigma, epsilon) = match excepted.get(&[i, j]) {
-                    Some(k) => {
-                        let e = &nonbonded.exceptions[*k];
-                        (e.charge_product, e.sigma, e.epsilon)
-                    }
-                    None => (
-                        a.charge * b.charge,
-                        0.5 * (a.sigma + b.sigma),
-                        (a.epsilon * b.epsilon).sqrt(),
-                    ),
-                };
-                if charge != 0.0 || epsilon != 0.0 {
-                    let sixth = sigma.powi(6);
-                    pairs.push(Pair {
-                        atoms: [i, j],
-                        charge: COULOMB * charge,
-                        repulsion: 4.0 * epsilon * sixth * sixth,
-                        attraction: 4.0 * epsilon * sixth,
-                    });
-                }
-            }
+        let pair = |(atoms, [charge, repulsion, attraction]): ([usize; 2], [f64; 3])| Pair {
+            atoms,
+            charge,
+            repulsion,
+            attraction,
+        };
+        Self {
+            pairs: combined(nonbonded).into_iter().map(pair).collect(),
         }
-        Self { pairs }
     }
 
     /// `Σ K_e q_i q_j/r + 4 ε ((σ/r)¹² − (σ/r)⁶)`, kJ/mol; adds the forces, kJ/mol/nm.
@@ -83,4 +58,42 @@ impl Pairs {
         }
         energy
     }
+}
+
+/// The pairs of atoms that act on each other, with `K_e q_i q_j`, `4 ε σ¹²` and `4 ε σ⁶`: combined
+/// from the parameters of the atoms (Lorentz and Berthelot), or those of the exceptions. Pairs
+/// without any interaction are left out.
+pub(super) fn combined(nonbonded: &Nonbonded) -> Vec<([usize; 2], [f64; 3])> {
+    let atoms = &nonbonded.particles;
+    let mut pairs = Vec::new();
+    let excepted: std::collections::HashMap<[usize; 2], usize> = nonbonded
+        .exceptions
+        .iter()
+        .enumerate()
+        .map(|(k, e)| ([e.atoms[0].min(e.atoms[1]), e.atoms[0].max(e.atoms[1])], k))
+        .collect();
+    for (i, a) in atoms.iter().enumerate() {
+        for (j, b) in atoms.iter().enumerate().skip(i + 1) {
+            let (charge, sigma, epsilon) = match excepted.get(&[i, j]) {
+                Some(k) => {
+                    let e = &nonbonded.exceptions[*k];
+                    (e.charge_product, e.sigma, e.epsilon)
+                }
+                None => (
+                    a.charge * b.charge,
+                    0.5 * (a.sigma + b.sigma),
+                    (a.epsilon * b.epsilon).sqrt(),
+                ),
+            };
+            if charge != 0.0 || epsilon != 0.0 {
+                let sixth = sigma.powi(6);
+                let attraction = 4.0 * epsilon * sixth;
+                pairs.push((
+                    [i, j],
+                    [COULOMB * charge, 4.0 * epsilon * sixth * sixth, attraction],
+                ));
+            }
+        }
+    }
+    pairs
 }

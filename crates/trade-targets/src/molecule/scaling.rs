@@ -75,6 +75,22 @@ impl InternalScaling {
         self.fixed.iter().enumerate().filter_map(free).collect()
     }
 
+    /// Positions of the constrained bonds among all bond coordinates.
+    pub(super) fn fixed_bonds(&self) -> Vec<usize> {
+        let fixed = |(k, fixed): (usize, &Option<f64>)| fixed.is_some().then_some(k);
+        self.fixed.iter().enumerate().filter_map(fixed).collect()
+    }
+
+    /// Their lengths, nm.
+    pub(super) fn fixed_lengths(&self) -> Vec<f64> {
+        self.fixed.iter().copied().flatten().collect()
+    }
+
+    /// What one unit of a latent bond (nm) and of a latent angle (rad) is.
+    pub(super) fn units(&self) -> [f64; 2] {
+        [self.bond_deviation, self.angle_deviation].map(|deviation| deviation / SPREAD)
+    }
+
     /// How many latent coordinates there are.
     pub fn dimension(&self) -> usize {
         self.free().iter().sum()

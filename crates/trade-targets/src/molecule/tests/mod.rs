@@ -2,6 +2,8 @@
 
 mod energy;
 mod internal;
+mod target;
+mod tensor;
 
 use std::error::Error;
 
@@ -13,6 +15,9 @@ type Checked = Result<(), Box<dyn Error>>;
 
 const SYSTEM: &str = include_str!("../../../data/alanine/system.xml");
 const ENERGIES: &str = include_str!("../../../data/alanine/energies.json");
+/// Another molecule; see `trade-bench/peers/glycine.py`.
+const GLYCINE: &str = include_str!("../../../data/glycine/system.xml");
+const GLYCINE_ENERGIES: &str = include_str!("../../../data/glycine/energies.json");
 const INTERNAL: &str = include_str!("../../../data/alanine/ic_reference.json");
 
 /// An entry that must be there.
@@ -66,4 +71,8 @@ fn conformations(text: &str) -> Result<Vec<Value>, Box<dyn Error>> {
 
 fn alanine() -> crate::Result<System> {
     System::parse(SYSTEM, "system.xml")
+}
+
+fn glycine() -> crate::Result<System> {
+    System::parse(GLYCINE, "system.xml")
 }

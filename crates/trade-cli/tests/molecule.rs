@@ -1,0 +1,95 @@
+//! A molecule that the tool has no word about, from its files to a trajectory of samples.
+
+#[allow(dead_code)] // each test program uses its part
+mod binary;
+
+use std::path::Path;
+
+use binary::{ok, run, write};
+use serde_json::{Value, json};
+use trade_targets::{
+    dataset::read_npy,
+    molecule::{Topology, read_dcd},
+};
+
+#[test]
+fn glycine_trains_from_its_files_alone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../trade-targets/data/glycine");
+    for name in ["system.xml", "topology.pdb"] {
+        std::fs::copy(data.join(name), folder.join(name)).expect("a file");
+    }
+    let files = ["--system", "system.xml", "--pdb", "topology.pdb"];
+    let simulate = [
+        "simulate",
+        "molecule",
+        "--temperature",
+        "600",
+        "--ns",
+        "0.2",
+    ];
+    let rest = ["-o", "frames.npy", "--quiet"];
+    ok(folder, &[&simulate[..], &files, &rest].concat());
+    let frames = read_npy(folder.join("frames.npy")).expect("frames");
+    assert_eq!(frames.shape()[1..], [19, 3]);
+
+    let said = ok(
+        folder,
+        &[
+            &["config", "molecule"][..],
+            &files,
+            &["--data", "frames.npy"],
+        ]
+        .concat(),
+    );
+    let mut config: Value = serde_json::from_str(&said).expect("a configuration");
+    // 21 atoms less three: 16 torsions, 17 angles, 18 bonds of which 10 are rigid.
+    assert_eq!(config["flow"]["dim"], 16 + 17 + 8);
+    config["train"]["steps"] = json!(60);
+    let grid = &mut config["objectives"][1]["loss"]["trade_grid"];
+    grid["expectation_samples"] = json!(100);
+    grid["expectation_every"] = json!(20);
+    for objective in config["objectives"].as_array_mut().expect("a list") {
+        for loss in objective["loss"]
+            .as_object_mut()
+            .expect("a loss")
+            .values_mut()
+        {
+            loss["batch"] = json!(64);
+        }
+    }
+    write(folder, "glycine.json", &config);
+    ok(folder, &["train", "glycine.json", "--quiet"]);
+
+    let metrics = std::fs::read_to_string(folder.join("runs/glycine/metrics.jsonl")).expect("text");
+    let losses: Vec<f64> = metrics
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok()?["loss"].as_f64())
+        .collect();
+    assert!(losses.iter().all(|l| l.is_finite()));
+    for output in ["x.pdb", "x.dcd", "x.npy"] {
+        let at = [
+            "sample",
+            "runs/glycine",
+            "--at",
+            "temperature=0.5",
+            "-n",
+            "20",
+        ];
+        ok(folder, &[&at[..], &["-o", output]].concat());
+    }
+    let first = Topology::read(folder.join("x.pdb"))
+        .expect("a PDB file")
+        .positions();
+    let (atoms, trajectory) = read_dcd(folder.join("x.dcd")).expect("a DCD file");
+    assert_eq!((atoms, trajectory.len()), (19, 20 * 19 * 3));
+    for (pdb, dcd) in first.as_flattened().iter().zip(&trajectory) {
+        assert!((pdb - f64::from(*dcd)).abs() < 1e-4, "{pdb} {dcd}");
+    }
+    let failed = run(
+        folder,
+        &["sample", "runs/glycine", "--at", "T=1", "-o", "x.xyz"],
+    );
+    assert!(failed.status.success(), "an unknown name is an npy file");
+}

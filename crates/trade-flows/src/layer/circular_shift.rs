@@ -1,0 +1,112 @@
+//! Turning periodic entries, and keeping entries in the unit cube.
+
+use burn::{
+    module::{Module, Param},
+    tensor::{Tensor, backend::Backend},
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use trade_core::Dual;
+
+use super::group_coupling::turned;
+use crate::{
+    FlowBackend,
+    conditioner::parameter,
+    transform::{Features, Transform},
+};
+
+/// The configuration of a [`CircularShift`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CircularShiftConfig {
+    /// The entries `[from, to]`, `to` not included.
+    pub entries: [usize; 2],
+    /// What is added towards data, and taken away towards the latent space, modulo 1.
+    pub by: f64,
+    /// Whether `by` is only where training starts; each entry then learns its own.
+    #[serde(default)]
+    pub learnable: bool,
+}
+
+impl CircularShiftConfig {
+    pub(crate) fn check(&self, dim: usize) -> Result<(), (&'static str, String)> {
+        let [from, to] = self.entries;
+        if from >= to || to > dim {
+            let reason = format!("[{from}, {to}] is not a range of {dim} entries");
+            return Err(("entries", reason));
+        }
+        if self.by.is_finite() {
+            Ok(())
+        } else {
+            Err(("by", "must be finite".into()))
+        }
+    }
+
+    pub(crate) fn init<B: Backend>(&self, device: &B::Device) -> CircularShift<B> {
+        let entries = self.entries[1] - self.entries[0];
+        CircularShift {
+            learned: self
+                .learnable
+                .then(|| parameter(vec![self.by as f32; entries], [entries], device)),
+            config: self.clone(),
+        }
+    }
+}
+
+/// Turns entries on the circle `[0, 1)`: a coupling maps 0 to 0, and a turn between two couplings
+/// moves that point. The log determinant is zero.
+#[derive(Module, Debug)]
+pub struct CircularShift<B: Backend> {
+    learned: Option<Param<Tensor<B, 1>>>,
+    #[module(skip)]
+    config: CircularShiftConfig,
+}
+
+impl<B: FlowBackend> CircularShift<B> {
+    fn turn(&self, x: Dual<B, 2>, sign: f64) -> (Dual<B, 2>, Dual<B, 1>) {
+        let [n, dim] = x.dims();
+        let [from, to] = self.config.entries;
+        let part = x.clone().slice_dim(1, from..to);
+        let moved = match &self.learned {
+            Some(by) => {
+                let by = by.val().mul_scalar(sign).unsqueeze_dim::<2>(0);
+                part + Dual::constant(by.repeat_dim(0, n))
+            }
+            None => part.add_scalar(sign * self.config.by),
+        };
+        let mut columns = vec![turned(moved)];
+        if from > 0 {
+            columns.insert(0, x.clone().slice_dim(1, 0..from));
+        }
+        if to < dim {
+            columns.push(x.clone().slice_dim(1, to..dim));
+        }
+        (Dual::cat(columns, 1), x.zeros([n]))
+    }
+}
+
+impl<B: FlowBackend> Transform<B> for CircularShift<B> {
+    fn forward(&self, x: Dual<B, 2>, _: &Features<B>) -> (Dual<B, 2>, Dual<B, 1>) {
+        self.turn(x, -1.0)
+    }
+
+    fn inverse(&self, z: Dual<B, 2>, _: &Features<B>) -> (Dual<B, 2>, Dual<B, 1>) {
+        self.turn(z, 1.0)
+    }
+}
+
+/// Moves entries beyond `[0, 1]` to the end, in both directions; within, it is the identity. The
+/// log determinant is zero, so that a density is wrong where entries are moved.
+#[derive(Module, Debug, Clone)]
+pub struct UnitClamp;
+
+impl<B: FlowBackend> Transform<B> for UnitClamp {
+    fn forward(&self, x: Dual<B, 2>, _: &Features<B>) -> (Dual<B, 2>, Dual<B, 1>) {
+        let log_det = x.zeros([x.dims()[0]]);
+        (x.clamp(0.0, 1.0), log_det)
+    }
+
+    fn inverse(&self, z: Dual<B, 2>, features: &Features<B>) -> (Dual<B, 2>, Dual<B, 1>) {
+        self.forward(z, features)
+    }
+}

@@ -1,0 +1,270 @@
+//! Coupling of groups of entries of the unit cube, some of them periodic.
+
+use burn::{module::Module, tensor::backend::Backend};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use trade_core::{Dual, random::Stream};
+
+use super::Widths;
+use crate::{
+    FlowBackend, Stacked,
+    conditioner::{Conditioner, ConditionerConfig},
+    spline::{Direction, RqsShape, Tails, power},
+    transform::{Features, Transform},
+};
+
+/// How a [`GroupCoupling`] moves its entries.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum GroupMap {
+    /// A rational-quadratic spline of `[0, 1]` for each entry, periodic for periodic entries.
+    Spline {
+        /// The number of bins.
+        bins: usize,
+    },
+    /// A spline whose density is approximately the `1/T`-th power of that at `T = 1`, with the
+    /// temperature `T` as the first control parameter (temperature-steerable flows, Dibak et al.
+    /// 2022): `h′ ∝ w (h/w)^{1/T}`, `d′ = d^{1/T}`.
+    SteerableSpline {
+        /// The number of bins.
+        bins: usize,
+        /// Whether the slopes at the knots are divided by `Σ w (h/w)^{1/T}` as the heights are,
+        /// which published code omits.
+        normalised: bool,
+    },
+    /// A shift, modulo 1 for periodic entries.
+    Additive,
+}
+
+impl GroupMap {
+    /// The spline of an entry, if it is one.
+    const fn shape(self, circular: bool) -> Option<RqsShape> {
+        match self {
+            Self::Spline { bins } | Self::SteerableSpline { bins, .. } => Some(RqsShape {
+                bins,
+                tails: if circular {
+                    Tails::Circular
+                } else {
+                    Tails::Unit
+                },
+            }),
+            Self::Additive => None,
+        }
+    }
+
+    /// Parameters of an entry.
+    const fn width(self, circular: bool) -> usize {
+        match self.shape(circular) {
+            Some(shape) => shape.width(),
+            None => 1,
+        }
+    }
+}
+
+/// The configuration of a [`GroupCoupling`]. Groups are ranges `[from, to]` of entries, `to` not
+/// included.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GroupCouplingConfig {
+    /// The entries to move.
+    pub moved: [usize; 2],
+    /// The entries they are moved by.
+    pub given: [usize; 2],
+    /// The entries of the state whose 0 and 1 are one point.
+    pub circular: [usize; 2],
+    /// How they are moved.
+    pub map: GroupMap,
+    /// The network.
+    #[serde(default)]
+    pub conditioner: ConditionerConfig,
+    /// Whether the network sees the control parameters.
+    #[serde(default = "yes")]
+    pub use_control: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// How many entries of a group there are before those of another, and among them.
+fn apart([from, to]: [usize; 2], circular: [usize; 2]) -> [usize; 2] {
+    let start = circular[0].clamp(from, to);
+    let end = circular[1].clamp(start, to);
+    [start - from, end - start]
+}
+
+impl GroupCouplingConfig {
+    /// The field that makes no sense, and why.
+    pub(crate) fn check(&self, dim: usize) -> Result<(), (&'static str, String)> {
+        for (field, [from, to], empty) in [
+            ("moved", self.moved, false),
+            ("given", self.given, false),
+            ("circular", self.circular, true),
+        ] {
+            if from > to || to > dim || (from == to && !empty) {
+                let reason = format!("[{from}, {to}] is not a range of {dim} entries");
+                return Err((field, reason));
+            }
+        }
+        let [a, b] = [self.moved, self.given];
+        if a[0] < b[1] && b[0] < a[1] {
+            return Err(("given", "overlaps the entries that are moved".into()));
+        }
+        for (field, group) in [("moved", a), ("given", b)] {
+            let [before, among] = apart(group, self.circular);
+            if before + among < group[1] - group[0] && among > 0 {
+                return Err((field, "has entries after the periodic ones".into()));
+            }
+        }
+        match self.map.shape(true).map(RqsShape::check) {
+            Some(Err(error)) => Err(("map", error.to_string())),
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn init<B: Backend>(
+        &self,
+        widths: Widths,
+        device: &B::Device,
+        stream: &mut Stream,
+    ) -> GroupCoupling<B> {
+        let given = self.given[1] - self.given[0];
+        let [_, given_circular] = apart(self.given, self.circular);
+        let moved = self.moved[1] - self.moved[0];
+        let [_, circular] = apart(self.moved, self.circular);
+        let inputs = given + given_circular + widths.features(self.use_control);
+        let outputs = (moved - circular) * self.map.width(false) + circular * self.map.width(true);
+        GroupCoupling {
+            net: self.conditioner.init(inputs, outputs, device, stream),
+            config: self.clone(),
+        }
+    }
+}
+
+/// Moves one group of entries of `[0, 1]^d` by a network's answer to another group and the
+/// condition. The network sees periodic entries as `cos 2πx` and `sin 2πx`, first all cosines,
+/// then all sines, then the other entries and the condition.
+///
+/// The network's output is, entry by entry, what the entry's map needs; the non-periodic entries
+/// come first.
+#[derive(Module, Debug)]
+pub struct GroupCoupling<B: Backend> {
+    net: Conditioner<B>,
+    #[module(skip)]
+    config: GroupCouplingConfig,
+}
+
+impl<B: FlowBackend> GroupCoupling<B> {
+    fn parameters(&self, x: &Dual<B, 2>, features: &Features<B>) -> Stacked<B> {
+        let [from, to] = self.config.given;
+        let [before, among] = apart(self.config.given, self.config.circular);
+        let part = |from: usize, to: usize| x.clone().slice_dim(1, from..to);
+        let mut columns = Vec::new();
+        if among > 0 {
+            let turn = part(from + before, from + before + among).mul_scalar(std::f64::consts::TAU);
+            columns.extend([turn.clone().cos(), turn.sin()]);
+        }
+        if before > 0 {
+            columns.push(part(from, from + before));
+        }
+        if before + among < to - from {
+            columns.push(part(from + before + among, to));
+        }
+        let input = features.append(Dual::cat(columns, 1), self.config.use_control);
+        self.net.forward(input)
+    }
+
+    /// Moves entries of one kind; the log determinants are `[n, 1]`.
+    fn entries(
+        &self,
+        direction: Direction,
+        circular: bool,
+        x: Dual<B, 2>,
+        parameters: Dual<B, 2>,
+        features: &Features<B>,
+    ) -> (Dual<B, 2>, Option<Dual<B, 2>>) {
+        let Some(shape) = self.config.map.shape(circular) else {
+            let moved = match direction {
+                Direction::Forward => x - parameters,
+                Direction::Inverse => x + parameters,
+            };
+            return (if circular { turned(moved) } else { moved }, None);
+        };
+        let parameters = match self.config.map {
+            GroupMap::SteerableSpline { normalised, .. } => {
+                let temperature = features.control.clone().slice_dim(1, 0..1);
+                power::raised(&shape, normalised, parameters, temperature.recip())
+            }
+            _ => parameters,
+        };
+        let [_, d] = x.dims();
+        let output = B::rqs(
+            &shape,
+            direction,
+            Stacked::from_dual(x),
+            Stacked::from_dual(parameters),
+        )
+        .into_dual();
+        let log_det = output.clone().slice_dim(1, d..d + 1);
+        (output.slice_dim(1, 0..d), Some(log_det))
+    }
+
+    fn moved(
+        &self,
+        direction: Direction,
+        x: Dual<B, 2>,
+        features: &Features<B>,
+    ) -> (Dual<B, 2>, Dual<B, 1>) {
+        let [n, dim] = x.dims();
+        let [from, to] = self.config.moved;
+        let parameters = self.parameters(&x, features).into_dual();
+        let [plain, circular] = apart(self.config.moved, self.config.circular);
+        // Without periodic entries among them, all are plain.
+        let plain = if circular == 0 { to - from } else { plain };
+        let split = plain * self.config.map.width(false);
+        let end = split + circular * self.config.map.width(true);
+        let mut columns = Vec::new();
+        let mut log_det = x.zeros([n, 1]);
+        if from > 0 {
+            columns.push(x.clone().slice_dim(1, 0..from));
+        }
+        for (periodic, entries, range) in [
+            (false, from..from + plain, 0..split),
+            (true, from + plain..to, split..end),
+        ] {
+            if entries.is_empty() {
+                continue;
+            }
+            let part = x.clone().slice_dim(1, entries);
+            let parameters = parameters.clone().slice_dim(1, range);
+            let (y, term) = self.entries(direction, periodic, part, parameters, features);
+            columns.push(y);
+            if let Some(term) = term {
+                log_det = log_det + term;
+            }
+        }
+        if to < dim {
+            columns.push(x.slice_dim(1, to..dim));
+        }
+        (Dual::cat(columns, 1), log_det.sum_columns())
+    }
+}
+
+/// The same point of the circle, in `[0, 1)`.
+pub(super) fn turned<B: Backend>(x: Dual<B, 2>) -> Dual<B, 2> {
+    let whole = x.value.clone().detach().floor();
+    Dual {
+        value: x.value - whole,
+        tangent: x.tangent,
+    }
+}
+
+impl<B: FlowBackend> Transform<B> for GroupCoupling<B> {
+    fn forward(&self, x: Dual<B, 2>, features: &Features<B>) -> (Dual<B, 2>, Dual<B, 1>) {
+        self.moved(Direction::Forward, x, features)
+    }
+
+    fn inverse(&self, z: Dual<B, 2>, features: &Features<B>) -> (Dual<B, 2>, Dual<B, 1>) {
+        self.moved(Direction::Inverse, z, features)
+    }
+}
