@@ -186,7 +186,9 @@ fn each<I: Send, S: Default + Send>(
 ) {
     if work < PARALLEL_FROM || tasks.len() < 2 || rayon::current_num_threads() < 2 {
         let mut room = S::default();
-        tasks.into_iter().for_each(|task| run(&mut room, task));
+        for task in tasks {
+            run(&mut room, task);
+        }
     } else {
         let tasks = tasks.into_par_iter().with_max_len(1);
         tasks.for_each_init(S::default, run);

@@ -73,8 +73,9 @@ fn check<const ROWS: usize, const I: usize, const M: usize>(
 /// Fused multiply-adds are used where the instructions have them, so that results differ in
 /// rounding between instruction sets.
 pub(super) trait Product: Copy {
-    /// `out[m · out_step + lane] += Σ left[(start.left + i) · ROWS + m] · right[start.right + i · WIDTH
-    /// + lane]`, summed over `starts` and `i < inner`: the left factor's rows lie side by side.
+    /// `out[m · out_step + lane] += Σ left[l · ROWS + m] · right[r + lane]`, summed over `starts` and
+    /// `i < inner` with `l = start.left + i` and `r = start.right + i · WIDTH`: the left factor's
+    /// rows lie side by side.
     ///
     /// # Panics
     /// If a start and what follows it leave a slice.
@@ -87,7 +88,7 @@ pub(super) trait Product: Copy {
         out_step: usize,
     );
 
-    /// The same with the left factor's rows a vector apart: `left[start.left + i + m · WIDTH]`.
+    /// The same with the left factor's rows a vector apart: `left[l + m · WIDTH]`.
     ///
     /// # Panics
     /// As [`accumulate`](Self::accumulate).

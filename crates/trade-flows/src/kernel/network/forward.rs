@@ -95,7 +95,9 @@ fn apply<T: Element>(
     let site = padded(layer.output.width) * lanes;
     for z in z[..tile.blocks * output].chunks_exact_mut(site) {
         for (z, bias) in z.chunks_exact_mut(lanes).zip(layer.bias) {
-            z.iter_mut().for_each(|z| *z += *bias);
+            for z in z {
+                *z += *bias;
+            }
         }
     }
     let inner = layer.input.width;
