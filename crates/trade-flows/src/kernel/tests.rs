@@ -183,9 +183,9 @@ fn values_match_the_plain_spline() {
 fn single_precision_follows_double() {
     for shape in shapes() {
         // On the unit interval bins are narrower the more there are, and a rounded argument is a
-        // larger part of one.
+        // larger part of one. Measured: 2e-6 at most up to 8 bins, 5e-5 with 59.
         let bound = if shape.tails.is_unit() {
-            1e-5 * shape.bins.max(8) as f64
+            2e-6 * shape.bins.max(10) as f64
         } else {
             2e-5
         };
