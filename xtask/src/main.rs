@@ -86,7 +86,14 @@ fn run(chore: Chore) -> Result<()> {
 fn build(device: Option<&str>) -> Result<()> {
     let mut build = cargo();
     // Without this program, which is running.
-    build.args(["build", "--release", "--workspace", "--exclude", "xtask", "--bins"]);
+    build.args([
+        "build",
+        "--release",
+        "--workspace",
+        "--exclude",
+        "xtask",
+        "--bins",
+    ]);
     let backend = device.map(|d| d.split(':').next().unwrap_or(d));
     // An unknown name is left to the program, which says what there is; flex is there anyway.
     if let Some(backend @ ("ndarray" | "wgpu" | "cuda")) = backend {

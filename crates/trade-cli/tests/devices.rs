@@ -26,7 +26,10 @@ fn refused(folder: &Path, device: &str, environment: &[(&str, &str)]) -> String 
     let said = String::from_utf8(output.stderr).expect("text");
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert_eq!(said.lines().count(), 1, "{said}");
-    assert!(said.starts_with("trade: ") && !said.contains("panicked"), "{said}");
+    assert!(
+        said.starts_with("trade: ") && !said.contains("panicked"),
+        "{said}"
+    );
     said
 }
 
@@ -103,18 +106,33 @@ fn a_model_is_the_same_on_every_device() {
         if trained_on.contains(':') {
             write(folder, "small.json", &small_config(1));
         }
-        let train = ["--device", trained_on, "--quiet", "train", "small.json", "--out", &run];
+        let train = [
+            "--device",
+            trained_on,
+            "--quiet",
+            "train",
+            "small.json",
+            "--out",
+            &run,
+        ];
         ok(folder, &train);
         let mut first: Option<[Vec<f64>; 3]> = None;
         for device in std::iter::once("flex").chain(others(folder)) {
-            let sample = ["--device", device, "--quiet", "sample", &run, "--at", "T=0.7", "-n", "200"];
+            let sample = [
+                "--device", device, "--quiet", "sample", &run, "--at", "T=0.7", "-n", "200",
+            ];
             let files = ["-o", "x.npy", "--log-prob", "own.npy"];
             ok(folder, &[&sample[..], &files].concat());
             if device == "flex" {
                 std::fs::copy(folder.join("x.npy"), folder.join("states.npy")).expect("copied");
             }
-            let log_prob = ["--device", device, "--quiet", "log-prob", &run, "--at", "T=0.7"];
-            ok(folder, &[&log_prob[..], &["-i", "states.npy", "-o", "given.npy"]].concat());
+            let log_prob = [
+                "--device", device, "--quiet", "log-prob", &run, "--at", "T=0.7",
+            ];
+            ok(
+                folder,
+                &[&log_prob[..], &["-i", "states.npy", "-o", "given.npy"]].concat(),
+            );
             let read = |name| read_npy(folder.join(name)).expect(name).data().to_vec();
             let found = ["x.npy", "own.npy", "given.npy"].map(read);
             assert!(found.iter().flatten().all(|v| v.is_finite()));
@@ -125,7 +143,10 @@ fn a_model_is_the_same_on_every_device() {
             // Single precision through two spline blocks and back.
             for (a, b) in first.iter().flatten().zip(found.iter().flatten()) {
                 let error = (a - b).abs() / (1.0 + a.abs());
-                assert!(error < 1e-4, "trained on {trained_on}, on {device}: {b}, on flex {a}");
+                assert!(
+                    error < 1e-4,
+                    "trained on {trained_on}, on {device}: {b}, on flex {a}"
+                );
             }
         }
     }

@@ -76,7 +76,9 @@ impl<B: Backend> Table<B> {
 
     fn numbers(&self, rows: &[usize]) -> Tensor<B, 1, Int> {
         // Row numbers beyond i32 would be a dataset of more than 8 GB for each entry of a state.
-        let numbers = rows.iter().map(|&row| i32::try_from(row).unwrap_or(i32::MAX));
+        let numbers = rows
+            .iter()
+            .map(|&row| i32::try_from(row).unwrap_or(i32::MAX));
         let numbers: Vec<i32> = numbers.collect();
         let n = numbers.len();
         Tensor::from_data(TensorData::new(numbers, [n]), &self.x.device())

@@ -186,7 +186,10 @@ fn trade_vanishes_at_the_solution() {
                 "{name} {origin:?} {moving}: {loss} of {bound}"
             );
             assert_eq!(
-                (term.read().statistics.non_finite, term.read().statistics.clipped),
+                (
+                    term.read().statistics.non_finite,
+                    term.read().statistics.clipped
+                ),
                 (0, 0)
             );
             let ess = term.read().statistics.ess.unwrap();

@@ -171,9 +171,15 @@ fn parameter_gradients_of_values_and_tangents() {
         let batch = Batch::moderate(case, widths);
         for direction in DIRECTIONS {
             for tangents in [true, false] {
-                let found = gradient(functional(&layer, &batch, direction, tangents, DType::F64), &layer);
+                let found = gradient(
+                    functional(&layer, &batch, direction, tangents, DType::F64),
+                    &layer,
+                );
                 let loss = |layer: &Layer<Flex>| {
-                    numbers(functional(layer, &batch, direction, tangents, DType::F64), DType::F64)[0]
+                    numbers(
+                        functional(layer, &batch, direction, tangents, DType::F64),
+                        DType::F64,
+                    )[0]
                 };
                 assert!(found.iter().flatten().any(|g| *g != 0.0), "{what}");
                 let what = format!("{what} {direction:?} tangents: {tangents}");

@@ -8,7 +8,7 @@ use burn_wgpu::{
 use wgpu::{Adapter, DeviceType, Instance, InstanceDescriptor};
 
 /// What to do where there is none.
-pub const NONE: &str = "no graphics adapter was found for wgpu; install the driver of your GPU with Vulkan \
+pub(super) const NONE: &str = "no graphics adapter was found for wgpu; install the driver of your GPU with Vulkan \
      (without a GPU, Mesa's software driver: Debian package mesa-vulkan-drivers)";
 
 /// An adapter, by the number that `--device wgpu:<number>` takes.
@@ -57,7 +57,10 @@ pub(super) fn numbered(number: usize) -> Result<WgpuDevice> {
     }
     let count = found.len();
     if number >= count {
-        bail!("there is no wgpu:{number}, only wgpu:0 to wgpu:{}; `trade devices` lists them", count - 1);
+        bail!(
+            "there is no wgpu:{number}, only wgpu:0 to wgpu:{}; `trade devices` lists them",
+            count - 1
+        );
     }
     Ok(found.swap_remove(number).device)
 }

@@ -13,10 +13,11 @@ use cudarc::{
 pub(super) fn all() -> Result<Vec<String>> {
     // The wrappers of both libraries panic where these are missing.
     // SAFETY: loading either library runs NVIDIA's own start-up code and nothing else.
-    let (driver, compiler) =
-        unsafe { (sys::is_culib_present(), nvrtc::sys::is_culib_present()) };
+    let (driver, compiler) = unsafe { (sys::is_culib_present(), nvrtc::sys::is_culib_present()) };
     if !driver {
-        bail!("no NVIDIA driver was found for cuda (its library libcuda); install the driver of your card");
+        bail!(
+            "no NVIDIA driver was found for cuda (its library libcuda); install the driver of your card"
+        );
     }
     let failed = |error| anyhow!("the NVIDIA driver does not start: {error:?}");
     init().map_err(failed)?;
@@ -45,7 +46,10 @@ pub(super) fn all() -> Result<Vec<String>> {
 pub(super) fn numbered(number: usize) -> Result<()> {
     let count = all()?.len();
     if number >= count {
-        bail!("there is no cuda:{number}, only cuda:0 to cuda:{}; `trade devices` lists them", count - 1);
+        bail!(
+            "there is no cuda:{number}, only cuda:0 to cuda:{}; `trade devices` lists them",
+            count - 1
+        );
     }
     Ok(())
 }

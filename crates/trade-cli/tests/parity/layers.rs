@@ -52,7 +52,10 @@ impl LayerCheck {
             for (name, values) in [
                 ("tangent", numbers(y.tangent_or_zeros(), dtype)),
                 ("image", numbers(y.value, dtype)),
-                ("log-det tangent", numbers(log_det.tangent_or_zeros(), dtype)),
+                (
+                    "log-det tangent",
+                    numbers(log_det.tangent_or_zeros(), dtype),
+                ),
                 ("log-det", numbers(log_det.value, dtype)),
             ] {
                 found.push((format!("{direction:?} {name}"), values));

@@ -76,13 +76,22 @@ fn table() -> Vec<Check> {
         computation: Computation::Training,
         tolerance: training::TOLERANCE,
     };
-    traps.chain(layers).chain(objectives).chain([training]).collect()
+    traps
+        .chain(layers)
+        .chain(objectives)
+        .chain([training])
+        .collect()
 }
 
 /// The reference: the table in double precision on flex.
 fn reference() -> &'static [Vec<Quantity>] {
     static REFERENCE: OnceLock<Vec<Vec<Quantity>>> = OnceLock::new();
-    REFERENCE.get_or_init(|| table().iter().map(|check| check.compute::<Flex>(DType::F64)).collect())
+    REFERENCE.get_or_init(|| {
+        table()
+            .iter()
+            .map(|check| check.compute::<Flex>(DType::F64))
+            .collect()
+    })
 }
 
 /// The greatest error of an array, relative to one plus the largest entry of the expected one. What
@@ -113,7 +122,10 @@ impl Action for Compare {
 
     fn run<B: FlowBackend>(self, _: B::Device) -> Result<Vec<String>> {
         let mut failures = Vec::new();
-        let mut report = format!("# {}\n\n| check | quantity | error | bound |\n|---|---|--:|--:|\n", self.device);
+        let mut report = format!(
+            "# {}\n\n| check | quantity | error | bound |\n|---|---|--:|--:|\n",
+            self.device
+        );
         for (check, expected) in table().iter().zip(reference()) {
             let found = check.compute::<B>(DType::F32);
             assert_eq!(found.len(), expected.len(), "{}", check.name);
@@ -121,9 +133,14 @@ impl Action for Compare {
                 let error = error(found, expected);
                 let bound = check.tolerance;
                 let name = &check.name;
-                writeln!(report, "| {name} | {quantity} | {error:.1e} | {bound:.0e} |")?;
+                writeln!(
+                    report,
+                    "| {name} | {quantity} | {error:.1e} | {bound:.0e} |"
+                )?;
                 if error > bound {
-                    failures.push(format!("{name}, {quantity}: error {error:.1e}, bound {bound:.0e}"));
+                    failures.push(format!(
+                        "{name}, {quantity}: error {error:.1e}, bound {bound:.0e}"
+                    ));
                 }
             }
         }
@@ -154,7 +171,9 @@ fn hold_if_there(device: DeviceName) {
         Ok(()) => hold(device),
         Err(why) => {
             let line = format!("parity on {device} was SKIPPED: {why:#}\n");
-            std::io::stderr().write_all(line.as_bytes()).expect("a terminal");
+            std::io::stderr()
+                .write_all(line.as_bytes())
+                .expect("a terminal");
         }
     }
 }

@@ -40,9 +40,18 @@ pub(crate) fn all() -> Vec<ObjectiveCheck> {
             "nll, clipped",
             json!({ "nll": { "batch": 32, "clip": { "clip": 4.0, "log_clip": 2.5 } } }),
         ),
-        ("reverse KL", json!({ "reverse_kl": { "batch": 32, "conditions": uniform } })),
-        ("reweighted nll", json!({ "reweighted_nll": { "batch": 32, "conditions": uniform } })),
-        ("log variance", json!({ "log_variance": { "batch": 32, "conditions": uniform } })),
+        (
+            "reverse KL",
+            json!({ "reverse_kl": { "batch": 32, "conditions": uniform } }),
+        ),
+        (
+            "reweighted nll",
+            json!({ "reweighted_nll": { "batch": 32, "conditions": uniform } }),
+        ),
+        (
+            "log variance",
+            json!({ "log_variance": { "batch": 32, "conditions": uniform } }),
+        ),
         (
             "log variance about the median",
             json!({ "log_variance": { "batch": 32, "conditions": uniform, "clip": { "clip": 50.0 } } }),
@@ -52,14 +61,23 @@ pub(crate) fn all() -> Vec<ObjectiveCheck> {
             "TRADE, the flow's own energy",
             continuous(json!({ "energy": "flow_at_base", "penalty": "squared" })),
         ),
-        ("TRADE, along the logarithm", continuous(json!({ "logarithmic": true }))),
+        (
+            "TRADE, along the logarithm",
+            continuous(json!({ "logarithmic": true })),
+        ),
         ("TRADE, grid", grid(json!({}))),
         (
             "TRADE, grid, centred mean",
             grid(json!({ "centre": "points", "penalty": "squared" })),
         ),
-        ("TRADE, grid, centred median", grid(json!({ "centre": "points" }))),
-        ("TRADE, grid, clipped", grid(json!({ "clip": { "clip": 1.0, "log_clip": 0.5 } }))),
+        (
+            "TRADE, grid, centred median",
+            grid(json!({ "centre": "points" })),
+        ),
+        (
+            "TRADE, grid, clipped",
+            grid(json!({ "clip": { "clip": 1.0, "log_clip": 0.5 } })),
+        ),
     ];
     table
         .into_iter()
@@ -82,7 +100,10 @@ impl ObjectiveCheck {
         let counts = [term.clipped, term.non_finite].map(|count| count as f64);
         let moments = trainer.checkpoint().moments;
         let gradient = moments.iter().filter(|(name, _)| name.starts_with("first"));
-        let gradient = gradient.flat_map(|(_, (_, values))| values).copied().map(f64::from);
+        let gradient = gradient
+            .flat_map(|(_, (_, values))| values)
+            .copied()
+            .map(f64::from);
         vec![
             ("value".into(), vec![term.loss]),
             ("ESS".into(), term.ess.into_iter().collect()),
@@ -119,7 +140,9 @@ pub(crate) fn trainer<B: FlowBackend>(
     let problem = problem(&config).expect("a problem");
     let device = B::Device::default();
     let mut streams = Streams::new(config.seed);
-    let flow = config.flow.init::<Autodiff<B>>(&device, streams.get(Purpose::Init));
+    let flow = config
+        .flow
+        .init::<Autodiff<B>>(&device, streams.get(Purpose::Init));
     let flow = Noise::moderate(dtype).apply(flow.expect("a flow"));
     let objectives = objectives(&config, &problem).expect("objectives");
     Trainer::new(config.train, flow, objectives, streams, device).expect("a trainer")

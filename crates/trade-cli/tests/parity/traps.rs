@@ -127,7 +127,15 @@ fn masked_branches<B: AutodiffBackend>(dtype: DType) -> Vec<Quantity> {
 }
 
 fn not_finite<B: AutodiffBackend>(dtype: DType) -> Vec<Quantity> {
-    let losses = [0.5, f64::NAN, 30.0, f64::INFINITY, -1.0, f64::NEG_INFINITY, 3.0];
+    let losses = [
+        0.5,
+        f64::NAN,
+        30.0,
+        f64::INFINITY,
+        -1.0,
+        f64::NEG_INFINITY,
+        3.0,
+    ];
     let mut found = Vec::new();
     for (name, clip) in [
         ("left out", Clip::default()),
@@ -208,7 +216,9 @@ fn tails<B: FlowBackend>(dtype: DType) -> Vec<Quantity> {
             dtype,
         };
         for (side, sign) in [("right", 1.0), ("left", -1.0)] {
-            let far = random(12, 7).into_iter().map(|z| sign * (30.0 + 10.0 * z.abs()));
+            let far = random(12, 7)
+                .into_iter()
+                .map(|z| sign * (30.0 + 10.0 * z.abs()));
             let batch = Batch::new(widths, far.collect());
             for (name, values) in through::<B>(&case, &batch, noise, dtype) {
                 found.push((format!("{tails:?} {side} {name}"), values));

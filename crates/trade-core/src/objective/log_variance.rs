@@ -9,9 +9,7 @@ use super::{
     element::count,
     trade::{Blur, SampleOrigin, draw, move_points, nearest_base},
 };
-use crate::{
-    Condition, Target, error::Result, grid::Spacing, random::Purpose, schedule::Schedule,
-};
+use crate::{Condition, Target, error::Result, grid::Spacing, random::Purpose, schedule::Schedule};
 
 /// The configuration of [`LogVariance`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

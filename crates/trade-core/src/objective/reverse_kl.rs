@@ -5,9 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Clip, Objective, Problem, StepContext, Term, Trainable, TrainableTarget};
-use crate::{
-    Condition, Target, error::Result, grid::Spacing, random::Purpose, schedule::Schedule,
-};
+use crate::{Condition, Target, error::Result, grid::Spacing, random::Purpose, schedule::Schedule};
 
 /// The configuration of [`ReverseKl`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

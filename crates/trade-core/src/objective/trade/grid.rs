@@ -5,9 +5,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Centre, SampleOrigin, TradeConfig,
+    Centre, SampleOrigin, TradeConfig, host,
     proposal::{LogProposal, draw},
-    host,
     residual::residual,
     score::score,
     weigh::weigh,
@@ -233,8 +232,7 @@ where
         let is_due = |&point: &usize| match self.expectations[point] {
             None => drawn.contains(&point),
             Some(known) => {
-                known.refreshed != step.step
-                    && step.step % every == point * every / self.grid.len()
+                known.refreshed != step.step && step.step % every == point * every / self.grid.len()
             }
         };
         let due: Vec<usize> = match self.config.trade.centre {

@@ -85,14 +85,26 @@ mod tests {
             Tensor::<Flex, 1>::from_data(TensorData::new(logs.concat(), [12]), &FlexDevice);
         let found = weigh(log_weights, upload(values.to_vec(), 2, &FlexDevice), 4);
         let host = |t: Tensor<Flex, 1>| -> Vec<f64> { t.into_data().iter::<f64>().collect() };
-        let (mean, ess) = (host(found.mean.clone().flatten(0, 1)), host(found.ess.clone()));
+        let (mean, ess) = (
+            host(found.mean.clone().flatten(0, 1)),
+            host(found.ess.clone()),
+        );
         for group in 0..2 {
             let logs: Vec<f64> = logs[group]
                 .iter()
-                .map(|&w| if w.is_finite() { f64::from(w) } else { f64::NEG_INFINITY })
+                .map(|&w| {
+                    if w.is_finite() {
+                        f64::from(w)
+                    } else {
+                        f64::NEG_INFINITY
+                    }
+                })
                 .collect();
             let expected = Weights::from_log(&logs).unwrap();
-            let own: Vec<f64> = values[group * 8..][..8].iter().map(|&v| f64::from(v)).collect();
+            let own: Vec<f64> = values[group * 8..][..8]
+                .iter()
+                .map(|&v| f64::from(v))
+                .collect();
             let means = expected.mean(&own, 2).unwrap();
             for (found, expected) in mean[group * 2..][..2].iter().zip(means) {
                 assert!((found - expected).abs() < 1e-6, "{found} {expected}");
