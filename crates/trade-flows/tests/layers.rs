@@ -60,7 +60,7 @@ fn check_round_trip(what: &str, layer: &Layer<Flex>, batch: &Batch, dtype: DType
 fn inverse_undoes_forward() {
     each(|what, case, widths| {
         for dtype in [DType::F32, DType::F64] {
-            let layer = layer(case, widths, Noise::moderate(dtype));
+            let layer = layer::<Flex>(case, widths, Noise::moderate(dtype));
             check_round_trip(what, &layer, &Batch::moderate(case, widths), dtype);
         }
     });
@@ -91,7 +91,7 @@ fn inverse_undoes_forward_far_out() {
 fn log_det_is_that_of_a_numeric_jacobian() {
     each(|what, case, widths| {
         let step = case.step();
-        let layer = layer(case, widths, Noise::moderate(DType::F64));
+        let layer = layer::<Flex>(case, widths, Noise::moderate(DType::F64));
         let batch = Batch::moderate(case, widths);
         let d = widths.dim;
         for direction in DIRECTIONS {
@@ -193,7 +193,7 @@ fn parameter_gradients_of_values_and_tangents() {
 fn volume_is_preserved_where_it_is_promised() {
     each(|what, case, widths| {
         for dtype in [DType::F32, DType::F64] {
-            let layer = layer(case, widths, Noise::moderate(dtype));
+            let layer = layer::<Flex>(case, widths, Noise::moderate(dtype));
             let batch = Batch::moderate(case, widths);
             for direction in DIRECTIONS {
                 let (_, log_det) = batch.values(&layer, direction, dtype);

@@ -89,8 +89,8 @@ mod tests {
             host(found.mean.clone().flatten(0, 1)),
             host(found.ess.clone()),
         );
-        for group in 0..2 {
-            let logs: Vec<f64> = logs[group]
+        for (group, logs) in logs.iter().enumerate().take(2) {
+            let logs: Vec<f64> = logs
                 .iter()
                 .map(|&w| {
                     if w.is_finite() {
