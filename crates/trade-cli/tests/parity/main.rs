@@ -16,7 +16,7 @@ mod objectives;
 mod training;
 mod traps;
 
-use std::{env, fmt::Write as _, fs, io::Write as _, path::Path, sync::OnceLock};
+use std::{env, fmt::Write as _, fs, path::Path, sync::OnceLock};
 
 use anyhow::{Context, Result};
 use burn::tensor::DType;
@@ -160,6 +160,7 @@ fn hold(device: DeviceName) {
 /// Says on the terminal that a test did not run, past the harness, which keeps what tests print.
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 fn hold_if_there(device: DeviceName) {
+    use std::io::Write as _;
     struct Nothing;
     impl Action for Nothing {
         type Output = ();
