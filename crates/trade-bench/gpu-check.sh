@@ -108,7 +108,7 @@ fi
     sed 's/^/- /' "$out/parts.txt"
     printf '\n## Machine\n\n```text\n'
     cat "$out/machine.log"
-    printf '```\n\n## Seconds a step\n\n'
+    printf '```\n\n## Milliseconds of each operation\n\n'
     cat "$out/ratios.log" 2>/dev/null || sed 's/^/    /' "$out/trade.jsonl"
     printf '\n## Parity\n\n'
     cat "$out/parity-$feature.md" 2>/dev/null || echo 'No table was written.'

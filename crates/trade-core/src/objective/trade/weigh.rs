@@ -65,7 +65,7 @@ mod tests {
     use burn_flex::{Flex, FlexDevice};
 
     use super::*;
-    use crate::{correct::snis::Weights, dataset::upload};
+    use crate::{correct::snis::Weights, dataset::upload, random::Stream};
 
     #[test]
     fn groups_are_weighed_as_on_the_host() {
@@ -114,5 +114,36 @@ mod tests {
         assert!(mean[4].is_nan() && mean[5].is_nan() && ess[2].is_nan());
         let mean_ess = host(found.mean_ess())[0];
         assert!((mean_ess - 0.5 * (ess[0] + ess[1])).abs() < 1e-6);
+    }
+
+    /// Energies of many degrees of freedom: all alike but for a small part, under uneven weights.
+    #[test]
+    fn rounding_is_far_below_the_sampling_error() {
+        let (groups, n, k) = (3, 5000, 2);
+        let mut stream = Stream::new(5, 0);
+        let mut drawn = |count, mean: f32, spread: f32| -> Vec<f32> {
+            let normal = stream.normal(count);
+            normal.into_iter().map(|z| mean + spread * z).collect()
+        };
+        let logs = drawn(groups * n, -700.0, 1.0);
+        let values = drawn(groups * n * k, 1000.0, 30.0);
+        let log_weights =
+            Tensor::<Flex, 1>::from_data(TensorData::new(logs.clone(), [groups * n]), &FlexDevice);
+        let found = weigh(log_weights, upload(values.clone(), k, &FlexDevice), n);
+        let means: Vec<f64> = found.mean.into_data().iter::<f64>().collect();
+        let sizes: Vec<f64> = found.ess.into_data().iter::<f64>().collect();
+        let double = |v: &[f32]| -> Vec<f64> { v.iter().map(|&v| f64::from(v)).collect() };
+        for i in 0..groups {
+            let (logs, values) = (&logs[i * n..][..n], &values[i * n * k..][..n * k]);
+            let expected = Weights::from_log(&double(logs)).unwrap();
+            let ess = expected.relative_ess();
+            let standard_error = 30.0 / (n as f64 * ess).sqrt();
+            let exact = expected.mean(&double(values), k).unwrap();
+            for (mean, exact) in means[i * k..].iter().zip(exact) {
+                let error = (mean - exact).abs();
+                assert!(error < 0.01 * standard_error, "{error} {standard_error}");
+            }
+            assert!((sizes[i] / ess - 1.0).abs() < 1e-4, "{} {ess}", sizes[i]);
+        }
     }
 }
