@@ -88,10 +88,10 @@ fn text(adapter: &Adapter) -> String {
     let mut text = format!("{}: {kind}, {}", info.name, info.backend);
     let driver = format!("{} {}", info.driver, info.driver_info);
     if !driver.trim().is_empty() {
-        text += &format!(", driver {}", driver.trim());
+        text = format!("{text}, driver {}", driver.trim());
     }
     if let Some(bytes) = memory(adapter) {
-        text += &format!(", memory {}", super::gibibytes(bytes));
+        text = format!("{text}, memory {}", super::gibibytes(bytes));
     }
     text
 }

@@ -218,7 +218,7 @@ fn processor() -> String {
         line.split_whitespace().next()?.parse::<u64>().ok()
     });
     if let Some(kibibytes) = kibibytes {
-        text += &format!(", memory {}", gibibytes(kibibytes * 1024));
+        text = format!("{text}, memory {}", gibibytes(kibibytes * 1024));
     }
     text
 }

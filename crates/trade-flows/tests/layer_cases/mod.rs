@@ -347,9 +347,9 @@ pub(crate) struct Batch {
     pub(crate) n: usize,
     pub(crate) x: Vec<f64>,
     pub(crate) x_way: Vec<f64>,
-    control: Vec<f64>,
-    control_way: Vec<f64>,
-    context: Vec<f64>,
+    pub(crate) control: Vec<f64>,
+    pub(crate) control_way: Vec<f64>,
+    pub(crate) context: Vec<f64>,
 }
 
 impl Batch {
