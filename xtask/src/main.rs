@@ -60,12 +60,7 @@ fn main() -> ExitCode {
 fn run(chore: Chore) -> Result<()> {
     match chore {
         Chore::Reproduce { options } => {
-            let mut build = vec!["build", "--release", "-p", "trade-cli", "-p", "trade-bench"];
-            let feature = device(&options).map(|d| d.split(':').next().unwrap_or(d).to_string());
-            if let Some(feature) = &feature {
-                build.extend(["--features", feature]);
-            }
-            call(cargo().args(build))?;
+            build(device(&options))?;
             let program = target_folder()?.join("release").join("trade-bench");
             call(Command::new(program).arg("reproduce").args(options))
         }
@@ -74,7 +69,7 @@ fn run(chore: Chore) -> Result<()> {
             peer,
             threads,
         } => {
-            call(cargo().args(["build", "--release", "-p", "trade-bench"]))?;
+            build(None)?;
             match peer {
                 Some(peer) => bench::beside(&peer, &settings, &threads),
                 None => bench::alone(&threads),
@@ -86,6 +81,29 @@ fn run(chore: Chore) -> Result<()> {
             call(Command::new("mdbook").args(["build", "docs"]))
         }
     }
+}
+
+/// Builds the binaries, with the backend of a device beside the default one.
+///
+/// The whole workspace, as `cargo test --workspace` does: of a choice of packages, features would
+/// differ, and with them the compiled libraries.
+fn build(device: Option<&str>) -> Result<()> {
+    let mut build = cargo();
+    // Without this program, which is running.
+    build.args([
+        "build",
+        "--release",
+        "--workspace",
+        "--exclude",
+        "xtask",
+        "--bins",
+    ]);
+    let backend = device.map(|d| d.split(':').next().unwrap_or(d));
+    // An unknown name is left to the program, which says what there is; flex is there anyway.
+    if let Some(backend @ ("ndarray" | "wgpu" | "cuda")) = backend {
+        build.args(["--features", backend]);
+    }
+    call(&mut build)
 }
 
 /// The value of `--device` among options that are passed on.

@@ -175,8 +175,9 @@ def action_parts(x, side):
 def moved(x, side):
     """Fields under a random sign, shift and reflection, one element for all."""
     field = x.view(-1, side, side)
-    shift = torch.randint(0, side, (2,)).tolist()
+    # The host decides, without waiting for a card.
+    shift = torch.randint(0, side, (2,), device="cpu").tolist()
     field = field.roll(shift, (1, 2)) * (2.0 * torch.randint(0, 2, (len(x), 1, 1)) - 1.0)
-    if torch.rand(()) < 0.5:
+    if torch.rand((), device="cpu") < 0.5:
         field = field.flip(1)
     return field.reshape(len(x), -1)

@@ -4,7 +4,8 @@ What one would write for PyTorch at the published settings of an experiment: aut
 Adam, sampling without gradients. `∂_T log p` comes from `torch.autograd.grad(create_graph=True)`,
 which was faster here than `torch.func.jvp` and `torch.autograd.forward_ad`; one pass over data and
 samples together was slower than two. `--compile` is for the stricter comparison: fused splines, and
-value and tangent carried forward. It needs a C++ compiler and minutes to warm up.
+value and tangent carried forward. It needs a C++ compiler and minutes to warm up. `--device cuda`
+measures on a card; `--graphs` then replays each operation as one CUDA graph.
 
 Prints one JSON line per operation and one with the peak memory; `--check` tests the flow instead.
 """
@@ -102,15 +103,18 @@ PROBLEMS = {"multi-well": MultiWell(), "lattice": Lattice()}
 ROWS = 512
 
 
-def operations(problem):
-    """The measured operations by name, all on one flow."""
+def operations(problem, graphs=False):
+    """The measured operations by name, all on one flow; `graphs` if they are to be captured."""
     settings = problem.settings
     data, base = problem.data(settings.batch)
     flow = problem.flow(settings)
-    adam = torch.optim.Adam(flow.parameters(), lr=settings.learning_rate, fused=True)
+    adam = torch.optim.Adam(
+        flow.parameters(), lr=settings.learning_rate, fused=True, capturable=graphs
+    )
 
     def update(loss):
-        adam.zero_grad()
+        # A graph writes into the gradients it was captured with.
+        adam.zero_grad(set_to_none=not graphs)
         loss.backward()
         nn.utils.clip_grad_norm_(flow.parameters(), settings.clip_norm)
         adam.step()
@@ -145,6 +149,24 @@ def operations(problem):
         "log-prob": log_prob,
         "trade-step": trade_step,
     }
+
+
+def captured(operation):
+    """The operation as one CUDA graph, after the warm-up on a stream of its own that capturing needs.
+
+    Random numbers are drawn anew in each replay; what is decided on the host, such as the shift of
+    the lattice's fields, stays that of the capture.
+    """
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for _ in range(3):
+            operation()
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        operation()
+    return graph.replay
 
 
 def check_lattice(problem):
@@ -215,7 +237,13 @@ def main():
     parser.add_argument("--operations", nargs="+", help="these alone, as for the memory of one")
     parser.add_argument("--compile", action="store_true", help="hand the splines to torch.compile")
     parser.add_argument("--check", action="store_true", help="test the flow, measure nothing")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--graphs", action="store_true", help="replay operations as CUDA graphs")
     arguments = parser.parse_args()
+    on_card = arguments.device.startswith("cuda")
+    if arguments.graphs and not on_card:
+        parser.error("--graphs needs --device cuda")
+    torch.set_default_device(arguments.device)
     if arguments.repeats < 7 or arguments.threads < 1:
         parser.error("at least 7 repeats and 1 thread")
     torch.set_num_threads(arguments.threads)
@@ -235,16 +263,21 @@ def main():
         "settings": arguments.settings,
         "threads": arguments.threads,
         "compiled": arguments.compile,
+        "device": arguments.device,
+        "graphs": arguments.graphs,
     }
-    available = operations(problem)
+    available = operations(problem, arguments.graphs)
     chosen = arguments.operations or list(available)
     if unknown := set(chosen) - set(available):
         parser.error(f"no such operation: {', '.join(sorted(unknown))}")
     for name in chosen:
+        operation = captured(available[name]) if arguments.graphs else available[name]
         times = []
         for repeat in range(2 + arguments.repeats):
             start = time.perf_counter()
-            available[name]()
+            operation()
+            if on_card:
+                torch.cuda.synchronize()
             if repeat >= 2:
                 times.append(1e3 * (time.perf_counter() - start))
         spread = {"milliseconds": statistics.median(times), "min": min(times), "max": max(times)}

@@ -104,7 +104,27 @@ where
     let mut streams = Streams::new(config.seed);
     let flow = config.flow.init::<B>(&device, streams.get(Purpose::Init))?;
     let flow = initialise(flow, problem, &device, &mut streams);
-    let objectives = config
+    Ok(Trainer::new(
+        config.train.clone(),
+        flow,
+        objectives(config, problem)?,
+        streams,
+        device,
+    )?)
+}
+
+/// The terms of a configuration's loss.
+///
+/// # Errors
+/// If one does not fit the problem, naming the field.
+pub fn objectives<B>(
+    config: &RunConfig,
+    problem: &Problem<AnyTarget>,
+) -> Result<Vec<WeightedObjective<B, Flow<B>>>>
+where
+    B: FlowBackend + burn::tensor::backend::AutodiffBackend<InnerBackend: FlowBackend>,
+{
+    config
         .objectives
         .iter()
         .enumerate()
@@ -137,14 +157,7 @@ where
                 }
             })
         })
-        .collect::<Result<Vec<_>>>()?;
-    Ok(Trainer::new(
-        config.train.clone(),
-        flow,
-        objectives,
-        streams,
-        device,
-    )?)
+        .collect()
 }
 
 /// Data-dependent initialisation from a first batch of the data.

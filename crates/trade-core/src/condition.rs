@@ -1,6 +1,9 @@
 //! The external condition under which a density is asked for.
 
-use burn::tensor::{Tensor, backend::Backend};
+use burn::tensor::{
+    Tensor,
+    backend::{AutodiffBackend, Backend},
+};
 
 use crate::Dual;
 
@@ -51,5 +54,13 @@ impl<B: Backend> Condition<B> {
     /// The number of rows.
     pub fn batch(&self) -> usize {
         self.control.dims()[0]
+    }
+}
+
+impl<B: AutodiffBackend> Condition<B> {
+    /// Conditions under automatic differentiation, as constants and without a tangent.
+    pub fn from_inner(condition: Condition<B::InnerBackend>) -> Self {
+        Self::new(Tensor::from_inner(condition.control.value))
+            .with_context(condition.context.map(Tensor::from_inner))
     }
 }

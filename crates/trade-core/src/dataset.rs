@@ -119,7 +119,33 @@ impl Dataset {
         self.contexts
     }
 
-    /// The chosen rows on a device.
+    /// The length of a state.
+    pub(crate) fn dim(&self) -> usize {
+        self.dim
+    }
+
+    /// All states, `[n, dim]`.
+    pub(crate) fn states(&self) -> &[f32] {
+        &self.x
+    }
+
+    /// All contexts, `[n, m]`.
+    pub(crate) fn context(&self) -> &[f32] {
+        &self.context
+    }
+
+    /// The control parameters of every row, `[n, k]`, and `k`.
+    pub(crate) fn controls(&self) -> (Vec<f32>, usize) {
+        let mut controls = Vec::new();
+        let mut start = 0;
+        for segment in &self.segments {
+            controls.extend(segment.control.repeat(segment.end - start));
+            start = segment.end;
+        }
+        (controls, self.segments[0].control.len())
+    }
+
+    /// The chosen rows, gathered on the host and sent to a device.
     pub fn rows<B: Backend>(
         &self,
         rows: &[usize],
@@ -186,8 +212,18 @@ fn pick(table: &[f32], width: usize, rows: &[usize]) -> Vec<f32> {
 
 /// Rows of numbers on a device, `[len/width, width]`, in single precision.
 pub fn upload<B: Backend>(values: Vec<f32>, width: usize, device: &B::Device) -> Tensor<B, 2> {
+    upload_as(values, width, device, DType::F32)
+}
+
+/// [`upload`] in another precision.
+pub fn upload_as<B: Backend>(
+    values: Vec<f32>,
+    width: usize,
+    device: &B::Device,
+    precision: DType,
+) -> Tensor<B, 2> {
     let rows = values.len() / width;
-    Tensor::from_data(TensorData::new(values, [rows, width]), (device, DType::F32))
+    Tensor::from_data(TensorData::new(values, [rows, width]), (device, precision))
 }
 
 /// The order in which batches run through a dataset: a new random order each epoch, which depends

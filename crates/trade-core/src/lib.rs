@@ -18,11 +18,12 @@ pub mod observe;
 pub mod parameters;
 pub mod ramp;
 pub mod random;
+pub mod resident;
 pub mod schedule;
 pub mod train;
 
 pub use condition::Condition;
-pub use dataset::{DataOrder, Dataset, upload};
+pub use dataset::{DataOrder, Dataset, upload, upload_as};
 pub use density::Density;
 pub use dual::{Dual, softplus};
 pub use error::{Error, Result};

@@ -44,6 +44,19 @@ pub fn parameters<B: Backend, M: Module<B>>(module: &M) -> Arrays {
     collect.arrays
 }
 
+/// The precision of a module's parameters: that of the first; single for one without any.
+pub fn precision<B: Backend, M: Module<B>>(module: &M) -> DType {
+    struct First(Option<DType>);
+    impl<B: Backend> ModuleVisitor<B> for First {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
+            self.0.get_or_insert_with(|| param.val().dtype());
+        }
+    }
+    let mut first = First(None);
+    module.visit(&mut first);
+    first.0.unwrap_or(DType::F32)
+}
+
 /// A module with its parameters set from arrays.
 ///
 /// # Errors

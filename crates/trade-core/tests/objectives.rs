@@ -4,7 +4,10 @@ mod gaussian;
 
 use std::{f64::consts::TAU, sync::Arc};
 
-use burn::{module::AutodiffModule, tensor::ElementConversion};
+use burn::{
+    module::AutodiffModule,
+    tensor::{DType, ElementConversion},
+};
 use burn_flex::{Flex, FlexDevice};
 use gaussian::{Bath, DIM, Gaussian, Training, gradient, moved, values};
 use trade_core::{
@@ -20,6 +23,7 @@ use trade_core::{
         },
     },
     random::{Purpose, Stream, Streams},
+    resident::Resident,
     schedule::{DirectionMode, Schedule},
 };
 
@@ -81,16 +85,21 @@ fn step(
     step: usize,
 ) -> Term<Training> {
     let device = FlexDevice;
-    objective
+    let term = objective
         .evaluate(&mut StepContext {
             model,
             frozen,
             device: &device,
+            precision: DType::F32,
+            resident: &mut Resident::default(),
             streams,
             step,
             total: 100,
         })
-        .unwrap()
+        .unwrap();
+    // As the trainer does once it has read the step.
+    objective.learn(&term.read().wanted).unwrap();
+    term
 }
 
 /// The first step of an objective with fresh random numbers.
@@ -177,10 +186,13 @@ fn trade_vanishes_at_the_solution() {
                 "{name} {origin:?} {moving}: {loss} of {bound}"
             );
             assert_eq!(
-                (term.statistics.non_finite, term.statistics.clipped),
+                (
+                    term.read().statistics.non_finite,
+                    term.read().statistics.clipped
+                ),
                 (0, 0)
             );
-            let ess = term.statistics.ess.unwrap();
+            let ess = term.read().statistics.ess.unwrap();
             if matches!(origin, SampleOrigin::Flow) {
                 assert!((ess - 1.0).abs() < 1e-5, "{ess}");
             } else {
@@ -278,7 +290,7 @@ fn energy_free_routes_agree_with_the_target() {
             4096,
         );
         let term = first(continuous(config, bath), model);
-        (number(&term), term.statistics.ess.unwrap())
+        (number(&term), term.read().statistics.ess.unwrap())
     };
     let assert_same = |a: (f64, f64), b: (f64, f64)| {
         assert!((a.0 - b.0).abs() < 1e-3 * a.0.abs() + 1e-8, "{a:?} {b:?}");
@@ -355,7 +367,7 @@ fn an_expectation_belongs_to_one_context() {
         };
         let bound = 25.0 * 4.0 * proposal / n as f64;
         assert!(number(&term) < bound, "{origin:?} {}", number(&term));
-        let uniform = (term.statistics.ess.unwrap() - 1.0).abs() < 1e-5;
+        let uniform = (term.read().statistics.ess.unwrap() - 1.0).abs() < 1e-5;
         assert_eq!(uniform, origin == SampleOrigin::Flow);
     }
 }
@@ -520,8 +532,8 @@ fn trade_is_what_the_formula_says_and_leaves_out_what_has_no_density() {
             number(&term)
         );
         let ess = total * total / (n as f64 * squares);
-        assert!((term.statistics.ess.unwrap() - ess).abs() < 1e-5);
-        assert_eq!(term.statistics.non_finite, n - points.len());
+        assert!((term.read().statistics.ess.unwrap() - ess).abs() < 1e-5);
+        assert_eq!(term.read().statistics.non_finite, n - points.len());
         assert_eq!(wall.is_some(), points.len() < n);
         assert!(gradient(term.loss, &model).iter().all(|g| g.is_finite()));
     }
@@ -657,7 +669,7 @@ fn what_is_not_finite_is_left_out_of_every_term() {
             "{} {loss}",
             number(&term)
         );
-        assert_eq!(term.statistics.non_finite, n - kept);
+        assert_eq!(term.read().statistics.non_finite, n - kept);
         assert!(kept < n && gradient(term.loss, &model).iter().all(|g| g.is_finite()));
     };
 

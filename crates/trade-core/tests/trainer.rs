@@ -13,7 +13,7 @@ use trade_core::{
     learning_rate::{LearningRate, OneCycle},
     objective::{
         Clip, LogVariance, LogVarianceConfig, Nll, NllConfig, Objective, Problem, ReverseKl,
-        ReverseKlConfig, StepContext, Term, TermStatistics,
+        ReverseKlConfig, StepContext, Term,
         trade::{TradeConfig, TradeContinuous, TradeContinuousConfig, TradeGrid, TradeGridConfig},
     },
     parameters::parameters,
@@ -355,10 +355,7 @@ impl Objective<Training, Model> for Fixed {
             1.0
         };
         let loss = self.loss(step.model).mul_scalar(factor);
-        Ok(Term {
-            loss,
-            statistics: TermStatistics::default(),
-        })
+        Ok(Term::new(loss))
     }
 }
 

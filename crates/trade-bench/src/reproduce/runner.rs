@@ -54,7 +54,7 @@ fn tool() -> Result<PathBuf> {
     ensure!(
         tool.is_file(),
         "the tool `trade` should lie beside this program at {}; build both with `cargo build \
-         --release -p trade-cli -p trade-bench`",
+         --release --workspace --bins`",
         tool.display()
     );
     Ok(tool)

@@ -65,31 +65,29 @@ pub struct Clip {
 }
 
 impl Clip {
-    /// Clips each element and counts. Without a `clip`, elements that are not finite are left out
-    /// of the mean.
+    /// Clips each element and counts, all on the device. Without a `clip`, elements that are not
+    /// finite are left out of the mean.
     pub fn apply<B: Backend>(self, loss: Tensor<B, 1>) -> Clipped<B> {
         let bad = loss.clone().is_finite().bool_not();
-        let non_finite = scalar(bad.clone().int().sum());
+        let non_finite = count(bad.clone(), &loss);
         // The fill keeps the branch finite; its gradient is zero.
-        let mut loss = if non_finite > 0 {
-            loss.mask_fill(bad, self.clip.unwrap_or(0.0))
-        } else {
-            loss
-        };
-        let mut clipped = 0;
-        let mut count =
-            |mask: Tensor<B, 1, burn::tensor::Bool>| clipped += scalar(mask.int().sum());
+        let mut loss = loss.mask_fill(bad, self.clip.unwrap_or(0.0));
+        let mut clipped = non_finite.zeros_like();
         if let Some(limit) = self.log_clip {
             let above = loss.clone().greater_elem(limit);
-            count(above.clone());
+            clipped = clipped + count(above.clone(), &loss);
             let excess = loss.clone().sub_scalar(limit).clamp_min(0.0);
             loss = loss.mask_where(above, excess.log1p().add_scalar(limit));
         }
         if let Some(limit) = self.clip {
-            count(loss.clone().greater_elem(limit));
+            clipped = clipped + count(loss.clone().greater_elem(limit), &loss);
             loss = loss.clamp_max(limit);
         }
-        let left_out = if self.clip.is_none() { non_finite } else { 0 };
+        let left_out = if self.clip.is_none() {
+            non_finite.clone()
+        } else {
+            non_finite.zeros_like()
+        };
         Clipped {
             loss,
             left_out,
@@ -103,33 +101,37 @@ impl Clip {
 #[allow(clippy::struct_field_names)] // the count is of what the struct is named for
 pub struct Clipped<B: Backend> {
     loss: Tensor<B, 1>,
-    left_out: usize,
-    /// How many elements were clipped.
-    pub clipped: usize,
-    /// How many elements were not finite.
-    pub non_finite: usize,
+    left_out: Tensor<B, 1>,
+    /// How many elements were clipped, `[1]`.
+    pub clipped: Tensor<B, 1>,
+    /// How many elements were not finite, `[1]`.
+    pub non_finite: Tensor<B, 1>,
 }
 
 impl<B: Backend> Clipped<B> {
-    /// Leaves `count` more elements out of the mean, whose loss was set to 0.
+    /// Leaves `count` more elements, `[1]`, out of the mean, whose loss was set to 0.
     #[must_use]
-    pub(super) fn without(mut self, count: usize) -> Self {
-        self.left_out += count;
-        self.non_finite += count;
+    pub(super) fn without(mut self, count: Tensor<B, 1>) -> Self {
+        self.left_out = self.left_out + count.clone();
+        self.non_finite = self.non_finite + count;
         self
     }
 
     /// The mean over the elements that count, `[1]`; NaN if none does, so that the trainer sees a
     /// step without a loss.
     pub fn mean(self) -> Tensor<B, 1> {
-        let n = self.loss.dims()[0] - self.left_out;
-        self.loss.sum().div_scalar(n as f64)
+        let n = self.loss.dims()[0];
+        self.loss.sum() / self.left_out.neg().add_scalar(n as f64)
     }
 }
 
-fn scalar<B: Backend>(count: Tensor<B, 1, burn::tensor::Int>) -> usize {
-    use burn::tensor::ElementConversion;
-    count.into_scalar().elem::<i64>() as usize
+/// How many entries of a mask are set, `[1]`, as a number of the same precision as `like`: on the
+/// device, where a count that the host reads would wait for all work that was asked for before.
+pub(super) fn count<B: Backend>(
+    mask: Tensor<B, 1, burn::tensor::Bool>,
+    like: &Tensor<B, 1>,
+) -> Tensor<B, 1> {
+    mask.float().cast(like.dtype()).sum()
 }
 
 #[cfg(test)]
@@ -163,7 +165,8 @@ mod tests {
             log_clip: Some(10.0),
         }
         .apply(loss.clone());
-        assert_eq!((clipped.clipped, clipped.non_finite), (3, 1));
+        let counts = [clipped.clipped.clone(), clipped.non_finite.clone()];
+        assert_eq!(counts.map(Tensor::into_scalar), [3.0, 1.0]);
         let mean: f32 = clipped.mean().into_scalar();
         let expected =
             (1.0 + (11.0_f64.ln() + 10.0) + (91.0_f64.ln() + 10.0) + ((1e9 - 9.0_f64).ln() + 10.0))

@@ -1,17 +1,15 @@
 //! The log-variance baseline.
 
-use burn::tensor::{ElementConversion, Tensor, backend::AutodiffBackend};
+use burn::tensor::{Tensor, backend::AutodiffBackend};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
     Clip, Objective, Problem, StepContext, Term, Trainable, TrainableTarget,
+    element::count,
     trade::{Blur, SampleOrigin, draw, move_points, nearest_base},
 };
-use crate::{
-    Condition, Target, dataset::upload, error::Result, grid::Spacing, random::Purpose,
-    schedule::Schedule,
-};
+use crate::{Condition, Target, error::Result, grid::Spacing, random::Purpose, schedule::Schedule};
 
 /// The configuration of [`LogVariance`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -91,13 +89,13 @@ where
         // log Z depends on the context too: one context a step as well.
         let context = data.as_ref().filter(|d| d.contexts() > 0).and_then(|d| {
             let row = step.streams.get(Purpose::Evaluation).index(d.len());
-            d.context_rows(&vec![row; batch], step.device)
+            step.table(d).context_rows(&vec![row; batch])
         });
         let condition: Condition<B::InnerBackend> =
-            Condition::new(upload(control, ranges.len(), step.device)).with_context(context);
+            Condition::new(step.upload(control, ranges.len())).with_context(context);
         let base = nearest_base(&c, bases, ranges);
         let base: Vec<f32> = base.iter().map(|&c| c as f32).collect();
-        let base = upload(base.repeat(batch), ranges.len(), step.device);
+        let base = step.upload(base.repeat(batch), ranges.len());
         let origin = self.config.points;
         let points = draw(
             origin,
@@ -116,17 +114,16 @@ where
             step.streams.get(Purpose::Evaluation),
         );
         let log_q = Target::<B::InnerBackend>::log_density(&**target, x.clone(), &condition);
-        let condition = Condition::<B>::new(Tensor::from_inner(condition.control.value))
-            .with_context(condition.context.map(Tensor::from_inner));
+        let condition = Condition::<B>::from_inner(condition);
         let x = super::nll::with_auxiliary_noise(Tensor::from_inner(x), step);
         let difference = step.model.log_prob(x, &condition).value - Tensor::from_inner(log_q);
         // One sample without density must not make the mean of all others infinite.
         let bad = difference.clone().is_finite().bool_not();
-        let left_out: i64 = bad.clone().int().sum().into_scalar().elem();
+        let left_out = count(bad.clone(), &difference);
         let difference = difference.mask_fill(bad.clone(), 0.0);
         let centre = if self.config.clip == Clip::default() {
             let sum = difference.clone().sum();
-            sum.div_scalar(batch as f64 - left_out as f64)
+            sum / left_out.neg().add_scalar(batch as f64)
         } else {
             let sorted = difference.clone().inner().sort(0);
             Tensor::from_inner(sorted.narrow(0, batch / 2, 1))

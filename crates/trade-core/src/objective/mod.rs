@@ -11,7 +11,10 @@ use std::sync::Arc;
 
 use burn::{
     module::AutodiffModule,
-    tensor::{Tensor, backend::AutodiffBackend},
+    tensor::{
+        DType, Tensor,
+        backend::{AutodiffBackend, Backend},
+    },
 };
 
 use element::Clipped;
@@ -21,7 +24,13 @@ pub use nll::{Nll, NllConfig};
 pub use reverse_kl::{ReverseKl, ReverseKlConfig};
 pub use reweighted_nll::{ReweightedNll, ReweightedNllConfig};
 
-use crate::{Density, Target, dataset::Dataset, error::Result, random::Streams};
+use crate::{
+    Density, Target,
+    dataset::{Dataset, upload_as},
+    error::Result,
+    random::Streams,
+    resident::{Resident, Table},
+};
 
 /// What is to be learned: the target, where data exist, and the range to carry them over.
 #[derive(Clone, Debug)]
@@ -44,6 +53,10 @@ pub struct StepContext<'a, B: AutodiffBackend, M: AutodiffModule<B>> {
     pub frozen: &'a M::InnerModule,
     /// Where to compute.
     pub device: &'a B::Device,
+    /// The precision to compute in: that of the model's parameters.
+    pub precision: DType,
+    /// The data on the device.
+    pub resident: &'a mut Resident<B::InnerBackend>,
     /// Random numbers.
     pub streams: &'a mut Streams,
     /// The current step, from 0.
@@ -56,6 +69,20 @@ impl<B: AutodiffBackend, M: AutodiffModule<B>> StepContext<'_, B, M> {
     /// Training progress in `[0, 1)`.
     pub fn progress(&self) -> f64 {
         self.step as f64 / self.total.max(1) as f64
+    }
+
+    /// Rows of numbers on the device, `[len/width, width]`, in the step's precision.
+    pub fn upload<C: Backend<Device = B::Device>>(
+        &self,
+        values: Vec<f32>,
+        width: usize,
+    ) -> Tensor<C, 2> {
+        upload_as(values, width, self.device, self.precision)
+    }
+
+    /// The tables of a dataset on the device, where they stay from their first use on.
+    pub fn table(&mut self, data: &Arc<Dataset>) -> &Table<B::InnerBackend> {
+        self.resident.table(data, self.device, self.precision)
     }
 }
 
@@ -70,25 +97,89 @@ pub struct TermStatistics {
     pub non_finite: usize,
 }
 
-/// A loss term of one step.
+/// A loss term of one step. All its numbers are on the device until the trainer reads them, those
+/// of all terms at once.
 pub struct Term<B: AutodiffBackend> {
     /// The mean over the batch, `[1]`.
     pub loss: Tensor<B, 1>,
-    /// What it learned about itself.
+    /// The relative effective sample size of the weights behind an expectation, `[1]`; NaN for none.
+    pub ess: Option<Tensor<B::InnerBackend, 1>>,
+    /// How many elements were clipped, `[1]`.
+    pub clipped: Tensor<B::InnerBackend, 1>,
+    /// How many elements were not finite and left out, `[1]`.
+    pub non_finite: Tensor<B::InnerBackend, 1>,
+    /// What the objective itself wants to be told, `[m]`; see [`Objective::learn`].
+    pub wanted: Option<Tensor<B::InnerBackend, 1>>,
+}
+
+/// What the host reads of a term.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reading {
+    /// The loss.
+    pub loss: f64,
+    /// What the term learned about itself.
     pub statistics: TermStatistics,
+    /// See [`Term::wanted`].
+    pub wanted: Vec<f64>,
+}
+
+impl<B: AutodiffBackend> Term<B> {
+    /// A loss, `[1]`, with nothing to say about itself.
+    pub fn new(loss: Tensor<B, 1>) -> Self {
+        let none = loss.clone().inner().zeros_like();
+        Self {
+            loss,
+            ess: None,
+            clipped: none.clone(),
+            non_finite: none,
+            wanted: None,
+        }
+    }
+
+    /// All numbers in a row, to be read in one transfer together with those of others.
+    pub(crate) fn numbers(&self) -> Tensor<B::InnerBackend, 1> {
+        let first = [
+            self.loss.clone().inner(),
+            self.clipped.clone(),
+            self.non_finite.clone(),
+        ];
+        let rest = self.ess.iter().chain(&self.wanted).cloned();
+        Tensor::cat(first.into_iter().chain(rest).collect(), 0)
+    }
+
+    /// What the numbers of [`numbers`](Self::numbers) say; takes them off the front.
+    pub(crate) fn reading(&self, numbers: &mut impl Iterator<Item = f64>) -> Reading {
+        let mut next = || numbers.next().unwrap_or(f64::NAN);
+        let (loss, clipped, non_finite) = (next(), next(), next());
+        let ess = self.ess.as_ref().map(|_| next()).filter(|e| !e.is_nan());
+        let wanted = self.wanted.as_ref().map_or(0, |t| t.dims()[0]);
+        Reading {
+            loss,
+            statistics: TermStatistics {
+                ess,
+                clipped: clipped as usize,
+                non_finite: non_finite as usize,
+            },
+            wanted: numbers.take(wanted).collect(),
+        }
+    }
+
+    /// Reads the term on its own, which waits for the device.
+    pub fn read(&self) -> Reading {
+        let numbers = self.numbers().into_data();
+        self.reading(&mut numbers.iter::<f64>())
+    }
 }
 
 impl<B: AutodiffBackend> From<Clipped<B>> for Term<B> {
     /// The mean of a batch of losses, with what clipping counted.
     fn from(clipped: Clipped<B>) -> Self {
-        let statistics = TermStatistics {
-            ess: None,
-            clipped: clipped.clipped,
-            non_finite: clipped.non_finite,
-        };
+        let counts = [&clipped.clipped, &clipped.non_finite];
+        let [clips, non_finite] = counts.map(|c| c.clone().inner());
         Self {
-            loss: clipped.mean(),
-            statistics,
+            clipped: clips,
+            non_finite,
+            ..Self::new(clipped.mean())
         }
     }
 }
@@ -105,6 +196,16 @@ pub trait Objective<B: AutodiffBackend, M: AutodiffModule<B>> {
     /// # Errors
     /// If the settings do not fit the problem.
     fn evaluate(&mut self, step: &mut StepContext<'_, B, M>) -> Result<Term<B>>;
+
+    /// Is told the numbers that [`evaluate`](Self::evaluate) asked for in [`Term::wanted`], once
+    /// the step has been read.
+    ///
+    /// # Errors
+    /// If they do not fit.
+    fn learn(&mut self, wanted: &[f64]) -> Result<()> {
+        let _ = wanted;
+        Ok(())
+    }
 
     /// Everything needed to continue.
     fn state(&self) -> serde_json::Value {

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use burn::tensor::backend::AutodiffBackend;
+use burn::tensor::{Tensor, backend::AutodiffBackend};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Clip, Objective, StepContext, Term, Trainable, parse};
 use crate::{
-    dataset::{DataOrder, Dataset, upload},
+    Condition,
+    dataset::{DataOrder, Dataset},
     error::Result,
     random::Purpose,
 };
@@ -62,11 +63,13 @@ impl<B: AutodiffBackend, M: Trainable<B>> Objective<B, M> for Nll {
         let rows = self
             .order
             .next(self.config.batch, self.data.len(), step.streams.seed());
-        let (mut x, condition) = self.data.rows::<B>(&rows, step.device);
+        let (x, condition) = step.table(&self.data).rows(&rows);
+        let mut x = Tensor::from_inner(x);
+        let condition = Condition::from_inner(condition);
         let [n, d] = x.dims();
         if self.config.noise > 0.0 {
             let noise = step.streams.get(Purpose::Augmentation).normal(n * d);
-            x = x + upload(noise, d, step.device).mul_scalar(self.config.noise);
+            x = x + step.upload(noise, d).mul_scalar(self.config.noise);
         }
         let x = with_auxiliary_noise(x, step);
         let nll = step.model.log_prob(x, &condition).value.neg();
@@ -86,9 +89,9 @@ impl<B: AutodiffBackend, M: Trainable<B>> Objective<B, M> for Nll {
 
 /// Appends the standard normal columns that an augmented flow asks for.
 pub(super) fn with_auxiliary_noise<B: AutodiffBackend, M: Trainable<B>>(
-    x: burn::tensor::Tensor<B, 2>,
+    x: Tensor<B, 2>,
     step: &mut StepContext<'_, B, M>,
-) -> burn::tensor::Tensor<B, 2> {
+) -> Tensor<B, 2> {
     let extra = step.model.augmentation();
     if extra == 0 {
         return x;
@@ -97,5 +100,5 @@ pub(super) fn with_auxiliary_noise<B: AutodiffBackend, M: Trainable<B>>(
         .streams
         .get(Purpose::Augmentation)
         .normal(x.dims()[0] * extra);
-    burn::tensor::Tensor::cat(vec![x, upload(noise, extra, step.device)], 1)
+    Tensor::cat(vec![x, step.upload(noise, extra)], 1)
 }

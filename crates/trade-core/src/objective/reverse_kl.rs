@@ -1,14 +1,11 @@
 //! The boundary term without data, and the energy-based baseline.
 
-use burn::tensor::backend::AutodiffBackend;
+use burn::tensor::{Tensor, backend::AutodiffBackend};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Clip, Objective, Problem, StepContext, Term, Trainable, TrainableTarget};
-use crate::{
-    Condition, Target, dataset::upload, error::Result, grid::Spacing, random::Purpose,
-    schedule::Schedule,
-};
+use crate::{Condition, Target, error::Result, grid::Spacing, random::Purpose, schedule::Schedule};
 
 /// The configuration of [`ReverseKl`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -82,15 +79,12 @@ where
         let context = data.as_ref().filter(|d| d.contexts() > 0).and_then(|d| {
             let stream = step.streams.get(Purpose::Evaluation);
             let rows: Vec<usize> = (0..batch).map(|_| stream.index(d.len())).collect();
-            d.context_rows(&rows, step.device)
+            step.table(d).context_rows(&rows).map(Tensor::from_inner)
         });
-        let condition =
-            Condition::new(upload(control, ranges.len(), step.device)).with_context(context);
+        let condition = Condition::new(step.upload(control, ranges.len())).with_context(context);
         let width = step.model.noise_dim();
         let noise = step.streams.get(Purpose::Latent).normal(batch * width);
-        let (x, log_prob) = step
-            .model
-            .sample(upload(noise, width, step.device), &condition);
+        let (x, log_prob) = step.model.sample(step.upload(noise, width), &condition);
         let loss = log_prob - Target::<B>::log_density(&**target, x, &condition);
         let clipped = self.config.clip.apply(loss);
         Ok(clipped.into())

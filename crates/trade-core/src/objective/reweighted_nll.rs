@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use burn::tensor::{ElementConversion, Tensor, backend::AutodiffBackend};
+use burn::tensor::{Tensor, backend::AutodiffBackend};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Clip, Objective, Problem, StepContext, Term, Trainable, TrainableTarget, parse};
 use crate::{
-    Condition, Density, Target,
-    dataset::{DataOrder, Dataset, upload},
+    Condition, Density, Dual, Target,
+    dataset::{DataOrder, Dataset},
     error::{Error, Result},
     grid::Spacing,
     random::Purpose,
@@ -100,7 +100,7 @@ where
         let rows = self
             .order
             .next(self.config.batch, self.data.len(), step.streams.seed());
-        let (x, reference) = self.data.rows::<B::InnerBackend>(&rows, step.device);
+        let (x, reference) = step.table(&self.data).rows(&rows);
         let mut control = Vec::with_capacity(rows.len());
         for _ in &rows {
             let progress = step.progress();
@@ -111,18 +111,20 @@ where
                 .draw(progress, ranges, bases, stream)?;
             control.extend(c.into_iter().map(|c| c as f32));
         }
-        let control: Tensor<B::InnerBackend, 2> = upload(control, 1, step.device);
+        let control: Tensor<B::InnerBackend, 2> = step.upload(control, 1);
         let log_prob = step.frozen.log_prob(x.clone(), &reference).value;
         let log_prob = match Target::<B::InnerBackend>::log_prior(&**target, &x) {
             Some(prior) => log_prob - prior,
             None => log_prob,
         };
-        let largest: f64 = log_prob.clone().max().into_scalar().elem();
+        let largest = log_prob.clone().max();
         let power =
             family.exponent(control.clone()) / family.exponent(reference.control.value.clone());
-        let weights = (log_prob.sub_scalar(largest) * power.sub_scalar(1.0)).exp();
-        let condition = Condition::new(Tensor::from_inner(control))
-            .with_context(reference.context.map(Tensor::from_inner));
+        let weights = ((log_prob - largest) * power.sub_scalar(1.0)).exp();
+        let condition = Condition::from_inner(Condition {
+            control: Dual::constant(control),
+            ..reference
+        });
         let nll = step
             .model
             .log_prob(Tensor::from_inner(x), &condition)

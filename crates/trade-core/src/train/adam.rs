@@ -2,7 +2,7 @@
 
 use burn::{
     module::{AutodiffModule, ModuleMapper, ModuleVisitor, Param},
-    tensor::{ElementConversion, Tensor, TensorData, backend::AutodiffBackend},
+    tensor::{Tensor, TensorData, backend::AutodiffBackend},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -67,40 +67,41 @@ impl<B: AutodiffBackend> Gradient<B> {
     }
 
     /// `Σ_i λ_i g_i`.
-    pub fn combine(weighted: Vec<(f64, Self)>) -> Option<Self> {
-        weighted
-            .into_iter()
-            .map(|(weight, g)| Self {
-                parts: g
-                    .parts
-                    .into_iter()
-                    .map(|p| p.map(|t| t.mul_scalar(weight)))
-                    .collect(),
-            })
-            .reduce(|a, b| Self {
-                parts: a
-                    .parts
-                    .into_iter()
-                    .zip(b.parts)
-                    .map(|pair| match pair {
-                        (Some(a), Some(b)) => Some(a + b),
-                        (a, b) => a.or(b),
-                    })
-                    .collect(),
-            })
+    pub fn combine(weights: &[f64], gradients: &[Self]) -> Option<Self> {
+        let scaled = |(weight, gradient): (&f64, &Self)| Self {
+            parts: gradient
+                .parts
+                .iter()
+                .map(|p| p.clone().map(|t| t.mul_scalar(*weight)))
+                .collect(),
+        };
+        let sum = |a: Self, b: Self| Self {
+            parts: a
+                .parts
+                .into_iter()
+                .zip(b.parts)
+                .map(|pair| match pair {
+                    (Some(a), Some(b)) => Some(a + b),
+                    (a, b) => a.or(b),
+                })
+                .collect(),
+        };
+        weights.iter().zip(gradients).map(scaled).reduce(sum)
     }
 
-    /// The Euclidean norm over all parameters.
+    /// The squared norm of each parameter's part, one number each, `[parts]`; `None` if the loss
+    /// depends on no parameter. On the device, to be read with what else a step has to say.
+    pub fn squares(&self) -> Option<Tensor<B::InnerBackend, 1>> {
+        let squares = self.parts.iter().flatten();
+        let squares: Vec<_> = squares.map(|t| t.clone().square().sum()).collect();
+        (!squares.is_empty()).then(|| Tensor::cat(squares, 0))
+    }
+
+    /// The Euclidean norm over all parameters; waits for the device.
     pub fn norm(&self) -> f64 {
-        let squares = self
-            .parts
-            .iter()
-            .flatten()
-            .map(|t| t.clone().square().sum());
-        squares
-            .map(|s| s.into_scalar().elem::<f64>())
-            .sum::<f64>()
-            .sqrt()
+        let squares = self.squares().map(Tensor::into_data);
+        let sum: f64 = squares.iter().flat_map(|s| s.iter::<f64>()).sum();
+        sum.sqrt()
     }
 }
 
@@ -150,7 +151,7 @@ impl<B: AutodiffBackend> Adam<B> {
         let mut arrays = Arrays::new();
         for (i, pair) in self.moments.iter().enumerate() {
             for (name, tensor) in ["first", "second"].iter().zip(pair.iter().flatten()) {
-                let values: Vec<f32> = tensor.to_data().to_vec().unwrap_or_default();
+                let values: Vec<f32> = tensor.to_data().iter::<f32>().collect();
                 arrays.insert(format!("{name}.{i:05}"), (vec![values.len()], values));
             }
         }

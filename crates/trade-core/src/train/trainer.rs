@@ -4,7 +4,7 @@ use std::{path::Path, time::Instant};
 
 use burn::{
     module::AutodiffModule,
-    tensor::{ElementConversion, backend::AutodiffBackend},
+    tensor::{DType, Tensor, backend::AutodiffBackend},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -13,11 +13,12 @@ use super::{Adam, AdamConfig, AdaptiveConfig, Checkpoint, Gradient, State};
 use crate::{
     error::{Error, Result},
     learning_rate::LearningRate,
-    objective::{Objective, StepContext, Term, Trainable},
+    objective::{Objective, Reading, StepContext, Term, Trainable},
     observe::{Observer, StepReport, TermReport},
-    parameters::{parameters, with_parameters},
+    parameters::{parameters, precision, with_parameters},
     ramp::Ramp,
     random::Streams,
+    resident::Resident,
 };
 
 /// The configuration of a [`Trainer`].
@@ -107,6 +108,8 @@ pub struct Trainer<B: AutodiffBackend, M: Trainable<B>> {
     optimizer: Adam<B>,
     streams: Streams,
     device: B::Device,
+    precision: DType,
+    resident: Resident<B::InnerBackend>,
     step: usize,
     non_finite: usize,
 }
@@ -151,6 +154,8 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
         let optimizer = Adam::new(config.adam.clone());
         Ok(Self {
             config,
+            precision: precision(&model),
+            resident: Resident::default(),
             model,
             objectives,
             optimizer,
@@ -204,7 +209,8 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
             .try_for_each(|observer| observer.finish())
     }
 
-    /// One step.
+    /// One step. All that the host has to know of it, the numbers of every term and the norm of
+    /// the gradient, is read in one transfer, when all has been asked for but the update.
     ///
     /// # Errors
     /// As [`run`](Self::run).
@@ -212,24 +218,50 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
         let start = Instant::now();
         let (step, total) = (self.step, self.config.steps);
         let evaluated = self.evaluate()?;
-        let mut losses = Vec::with_capacity(evaluated.len());
-        let mut terms = Vec::with_capacity(evaluated.len());
-        for e in &evaluated {
-            let loss: f64 = e.term.loss.clone().into_scalar().elem();
-            let s = e.term.statistics;
-            terms.push(TermReport {
-                name: self.objectives[e.place].objective.name().into(),
-                loss,
-                weight: e.weight,
-                ess: s.ess,
-                clipped: s.clipped,
-                non_finite: s.non_finite,
-            });
-            losses.push(e.weight * loss);
+        let mut row: Vec<_> = evaluated.iter().map(|e| e.term.numbers()).collect();
+        let losses = evaluated.iter().map(|e| (e.weight, e.term.loss.clone()));
+        let (gradient, parts) = self.gradient(losses.collect(), &evaluated);
+        let mut widths = Vec::with_capacity(parts.len() + 1);
+        for gradient in parts.iter().chain(&gradient) {
+            let squares = gradient.squares();
+            widths.push(squares.as_ref().map_or(0, |s| s.dims()[0]));
+            row.extend(squares);
         }
-        let gradient = self.gradient(evaluated);
-        let norm = gradient.as_ref().map_or(0.0, Gradient::norm);
-        let loss: f64 = losses.iter().sum();
+        let read = (!row.is_empty()).then(|| Tensor::cat(row, 0).into_data());
+        let mut read = read.iter().flat_map(|data| data.iter::<f64>());
+
+        let mut terms = Vec::with_capacity(evaluated.len());
+        let mut loss = 0.0;
+        for e in &evaluated {
+            let Reading {
+                loss: found,
+                statistics,
+                wanted,
+            } = e.term.reading(&mut read);
+            let objective = &mut self.objectives[e.place].objective;
+            if !wanted.is_empty() {
+                objective.learn(&wanted)?;
+            }
+            terms.push(TermReport {
+                name: objective.name().into(),
+                loss: found,
+                weight: e.weight,
+                ess: statistics.ess,
+                clipped: statistics.clipped,
+                non_finite: statistics.non_finite,
+            });
+            loss += e.weight * found;
+        }
+        let mut norms: Vec<f64> = widths
+            .into_iter()
+            .map(|width| read.by_ref().take(width).sum::<f64>().sqrt())
+            .collect();
+        let norm = if gradient.is_some() {
+            norms.pop().unwrap_or(0.0)
+        } else {
+            0.0
+        };
+        self.adapt(&evaluated, &norms);
         let learning_rate = self.config.learning_rate.value(step, total);
         if norm.is_finite() && loss.is_finite() {
             self.non_finite = 0;
@@ -261,6 +293,8 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
             model: &self.model,
             frozen: &frozen,
             device: &self.device,
+            precision: self.precision,
+            resident: &mut self.resident,
             streams: &mut self.streams,
             step: self.step,
             total: self.config.steps,
@@ -281,36 +315,44 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
     }
 
     /// The gradient of the weighted sum, `None` if no term has a weight; where adaptive weights are
-    /// due, term by term.
-    fn gradient(&mut self, evaluated: Vec<Evaluated<B>>) -> Option<Gradient<B>> {
-        let due = |w: &WeightedObjective<B, M>| {
-            w.adaptive
-                .is_some_and(|a| self.step.is_multiple_of(a.every))
-        };
-        let measure =
-            evaluated.len() > 1 && evaluated.iter().any(|e| due(&self.objectives[e.place]));
-        if !measure {
-            let sum = evaluated
+    /// due, the gradient of each term too, without its weight.
+    fn gradient(
+        &self,
+        losses: Vec<(f64, Tensor<B, 1>)>,
+        evaluated: &[Evaluated<B>],
+    ) -> (Option<Gradient<B>>, Vec<Gradient<B>>) {
+        let due = |e: &Evaluated<B>| self.is_due(e.place).is_some();
+        if losses.len() < 2 || !evaluated.iter().any(due) {
+            let sum = losses
                 .into_iter()
-                .map(|e| e.term.loss.mul_scalar(e.weight))
+                .map(|(weight, loss)| loss.mul_scalar(weight))
                 .reduce(|a, b| a + b);
-            return sum.map(|sum| Gradient::of(sum, &self.model));
+            return (sum.map(|sum| Gradient::of(sum, &self.model)), Vec::new());
         }
-        let mut weighted = Vec::with_capacity(evaluated.len());
-        let mut places = Vec::with_capacity(evaluated.len());
-        for e in evaluated {
-            places.push(e.place);
-            weighted.push((e.weight, Gradient::of(e.term.loss, &self.model)));
+        let (weights, parts): (Vec<f64>, Vec<_>) = losses
+            .into_iter()
+            .map(|(weight, loss)| (weight, Gradient::of(loss, &self.model)))
+            .unzip();
+        (Gradient::combine(&weights, &parts), parts)
+    }
+
+    /// The adaptive weighting of a term, if it is measured at this step.
+    fn is_due(&self, place: usize) -> Option<AdaptiveConfig> {
+        let adaptive = self.objectives[place].adaptive;
+        adaptive.filter(|a| self.step.is_multiple_of(a.every))
+    }
+
+    /// Sets the adaptive factors by the gradient norms of the terms, if these were measured.
+    fn adapt(&mut self, evaluated: &[Evaluated<B>], norms: &[f64]) {
+        if norms.is_empty() {
+            return;
         }
-        let norms: Vec<f64> = weighted.iter().map(|(_, g)| g.norm()).collect();
-        let step = self.step;
-        for (i, &place) in places.iter().enumerate() {
-            let objective = &mut self.objectives[place];
-            if let Some(adaptive) = objective.adaptive.filter(|a| step.is_multiple_of(a.every)) {
-                objective.factor = adaptive.update(objective.factor, &norms, i);
+        for (i, e) in evaluated.iter().enumerate() {
+            if let Some(adaptive) = self.is_due(e.place) {
+                let factor = &mut self.objectives[e.place].factor;
+                *factor = adaptive.update(*factor, norms, i);
             }
         }
-        Gradient::combine(weighted)
     }
 
     /// Leaves a step out whose loss or gradient is not finite; too many in a row are an error.

@@ -5,15 +5,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Centre, SampleOrigin, TradeConfig, host,
+    Centre, SampleOrigin, TradeConfig,
     proposal::{LogProposal, draw},
     residual::residual,
     score::score,
-    weigh,
+    weigh::weigh,
 };
 use crate::{
     Condition,
-    dataset::upload,
     error::{Error, Result},
     objective::{Objective, Problem, StepContext, Term, Trainable, TrainableTarget},
     random::Purpose,
@@ -158,16 +157,16 @@ where
                 base.extend(nearest.iter().map(|&c| c as f32));
             }
         }
-        let base: Tensor<B::InnerBackend, 2> = upload(base, k, step.device);
+        let base: Tensor<B::InnerBackend, 2> = step.upload(base, k);
         let context = context_data.and_then(|data| {
             let stream = step.streams.get(Purpose::Evaluation);
             let rows: Vec<usize> = (0..groups)
                 .flat_map(|_| vec![stream.index(data.len()); n])
                 .collect();
-            data.context_rows(&rows, step.device)
+            step.table(&data).context_rows(&rows)
         });
         let condition: Condition<B::InnerBackend> =
-            Condition::new(upload(control, k, step.device)).with_context(context);
+            Condition::new(step.upload(control, k)).with_context(context);
 
         let origin = config.expectation_from;
         let samples = draw(
@@ -188,25 +187,15 @@ where
                 score(energy, target, step.frozen, &samples.x, &at_base, &base)?.log_density
             }
         };
-        let log_weights = host(found.log_density - log_proposal);
-        let scores: Vec<f64> = found.score.into_data().iter::<f64>().collect();
-
+        let weighed = weigh(found.log_density - log_proposal, found.score, n);
         let points = config.evaluation_points.unwrap_or(n);
-        let mut expectation = Vec::with_capacity(groups * points * k);
-        let (mut ess, mut usable) = (0.0, 0);
-        for group in 0..groups {
-            // A group without any usable weight has no expectation: NaN leaves its rows out.
-            let mut means = vec![f64::NAN; k];
-            if let Some(weights) = weigh(log_weights[group * n..(group + 1) * n].to_vec()) {
-                means = weights.mean(&scores[group * n * k..(group + 1) * n * k], k)?;
-                ess += weights.relative_ess();
-                usable += 1;
-            }
-            for _ in 0..points {
-                expectation.extend(means.iter().map(|&m| m as f32));
-            }
-        }
-        let expectation = upload(expectation, k, step.device);
+        // A group without any usable weight has no expectation: NaN leaves its rows out.
+        let expectation = weighed
+            .mean
+            .clone()
+            .unsqueeze_dim::<3>(1)
+            .repeat_dim(1, points)
+            .reshape([groups * points, k]);
 
         let first = |t: Tensor<B::InnerBackend, 2>| -> Tensor<B::InnerBackend, 2> {
             if points == n {
@@ -244,7 +233,7 @@ where
             expectation,
         )?
         .term;
-        term.statistics.ess = (usable > 0).then(|| ess / f64::from(usable));
+        term.ess = Some(weighed.mean_ess());
         Ok(term)
     }
 }

@@ -9,12 +9,11 @@ use super::{
     proposal::{LogProposal, draw},
     residual::residual,
     score::score,
-    weigh,
+    weigh::weigh,
 };
 use crate::{
     Condition,
     causality::{Causality, CausalityConfig, CausalityState},
-    dataset::upload,
     error::{Error, Result},
     grid::{Grid, GridConfig, Spacing},
     objective::{Objective, Problem, StepContext, Term, Trainable, TrainableTarget, parse},
@@ -72,6 +71,8 @@ pub struct TradeGrid<T> {
     grid: Grid,
     causality: Causality,
     expectations: Vec<Option<Expectation>>,
+    /// The grid points of the rows of the current step, until their losses are learned.
+    drawn: Vec<usize>,
 }
 
 /// What is known of `⟨g⟩` at a grid point.
@@ -140,6 +141,7 @@ impl<T> TradeGrid<T> {
             grid,
             causality,
             expectations,
+            drawn: Vec::new(),
         })
     }
 
@@ -154,17 +156,20 @@ impl<T> TradeGrid<T> {
         self.grid.conditions()[nearest.unwrap_or(point)]
     }
 
-    /// Estimates `⟨g⟩` at a grid point and folds it into the moving average.
-    fn refresh<B, M>(&mut self, point: usize, step: &mut StepContext<'_, B, M>) -> Result<()>
+    /// Estimates `⟨g⟩` at a grid point; the estimate and its relative effective sample size, `[2]`.
+    fn estimate<B, M>(
+        &self,
+        point: usize,
+        step: &mut StepContext<'_, B, M>,
+    ) -> Result<Tensor<B::InnerBackend, 1>>
     where
         B: AutodiffBackend,
         M: Trainable<B>,
         T: TrainableTarget<B>,
     {
         let n = self.config.expectation_samples;
-        let column = |value: f64| -> Tensor<B::InnerBackend, 2> {
-            upload(vec![value as f32; n], 1, step.device)
-        };
+        let column =
+            |value: f64| -> Tensor<B::InnerBackend, 2> { step.upload(vec![value as f32; n], 1) };
         let condition = Condition::new(column(self.grid.conditions()[point]));
         let base = column(self.base_of(point));
         let purpose = Purpose::Expectation;
@@ -180,22 +185,26 @@ impl<T> TradeGrid<T> {
                 score(energy, target, step.frozen, &points.x, &at_base, &base)?.log_density
             }
         };
+        let weighed = weigh(found.log_density - log_proposal, found.score, n);
+        Ok(Tensor::cat(
+            vec![weighed.mean.squeeze_dim::<1>(1), weighed.ess],
+            0,
+        ))
+    }
+
+    /// Folds an estimate of `⟨g⟩` at a grid point into the moving average.
+    fn fold(&mut self, point: usize, mean: f64, ess: f64, step: usize) {
         // Without any usable weight, keep what is known; the next refresh may do better.
-        let Some(weights) = weigh(host(found.log_density - log_proposal)) else {
-            return Ok(());
-        };
-        let mean = weights.mean(&host(found.score.squeeze_dim::<1>(1)), 1)?[0];
         if !mean.is_finite() {
-            return Ok(());
+            return;
         }
         let retain = self.config.expectation_retain;
         self.expectations[point] = Some(Expectation {
             mean: self.expectations[point]
                 .map_or(mean, |old| retain * old.mean + (1.0 - retain) * mean),
-            ess: weights.relative_ess(),
-            refreshed: step.step,
+            ess,
+            refreshed: step,
         });
-        Ok(())
     }
 }
 
@@ -220,25 +229,30 @@ where
         // A point is first filled when it is first drawn; later refreshes are staggered over the
         // interval, so that no single step pays for all of them.
         let every = self.config.expectation_every;
-        for point in 0..self.grid.len() {
-            let due = match self.expectations[point] {
-                None => drawn.contains(&point),
-                Some(known) => {
-                    known.refreshed != step.step
-                        && step.step % every == point * every / self.grid.len()
-                }
-            };
-            if due && self.config.trade.centre == Centre::Expectation {
-                self.refresh(point, step)?;
+        let is_due = |&point: &usize| match self.expectations[point] {
+            None => drawn.contains(&point),
+            Some(known) => {
+                known.refreshed != step.step && step.step % every == point * every / self.grid.len()
+            }
+        };
+        let due: Vec<usize> = match self.config.trade.centre {
+            Centre::Expectation => (0..self.grid.len()).filter(is_due).collect(),
+            Centre::Points => Vec::new(),
+        };
+        let estimates = due
+            .iter()
+            .map(|&point| self.estimate(point, step))
+            .collect::<Result<Vec<_>>>()?;
+        if !estimates.is_empty() {
+            // Read together, for a device works through all of them before it answers.
+            let found = host(Tensor::cat(estimates, 0));
+            for (&point, found) in due.iter().zip(found.chunks(2)) {
+                self.fold(point, found[0], found[1], step.step);
             }
         }
 
         let table = |value: &dyn Fn(usize) -> f64| -> Tensor<B::InnerBackend, 2> {
-            upload(
-                drawn.iter().map(|&i| value(i) as f32).collect(),
-                1,
-                step.device,
-            )
+            step.upload(drawn.iter().map(|&i| value(i) as f32).collect(), 1)
         };
         let condition = Condition::new(table(&|i| self.grid.conditions()[i]));
         let base = table(&|i| self.base_of(i));
@@ -264,12 +278,20 @@ where
             &base,
             expectation,
         )?;
-        self.causality.update(&drawn, &host(result.each))?;
         let known: Vec<f64> = self.expectations.iter().flatten().map(|e| e.ess).collect();
         let mut term = result.term;
-        term.statistics.ess =
-            (!known.is_empty()).then(|| known.iter().sum::<f64>() / known.len() as f64);
+        term.ess = (!known.is_empty()).then(|| {
+            let mean = known.iter().sum::<f64>() / known.len() as f64;
+            step.upload(vec![mean as f32], 1).squeeze_dim::<1>(1)
+        });
+        term.wanted = Some(result.each);
+        self.drawn = drawn;
         Ok(term)
+    }
+
+    /// Of the loss of each row, for the conditions drawn next.
+    fn learn(&mut self, wanted: &[f64]) -> Result<()> {
+        self.causality.update(&self.drawn, wanted)
     }
 
     fn state(&self) -> serde_json::Value {

@@ -5,6 +5,7 @@ mod grid;
 mod proposal;
 mod residual;
 mod score;
+mod weigh;
 
 pub(super) use continuous::nearest_base;
 pub(super) use proposal::{draw, move_points};
@@ -18,7 +19,6 @@ pub use grid::{TradeGrid, TradeGridConfig};
 
 use super::{Clip, Robust};
 use crate::{
-    correct::snis::Weights,
     error::{Error, Result},
     schedule::DirectionMode,
 };
@@ -154,15 +154,4 @@ impl TradeConfig {
 /// A tensor's numbers on the host, in double precision.
 fn host<B: Backend>(tensor: Tensor<B, 1>) -> Vec<f64> {
     tensor.into_data().iter::<f64>().collect()
-}
-
-/// Importance weights in training, where a flow may still make points at which nothing is finite:
-/// those weigh nothing. `None` if no point weighs anything.
-fn weigh(mut log_weights: Vec<f64>) -> Option<Weights> {
-    for w in &mut log_weights {
-        if w.is_nan() || *w == f64::INFINITY {
-            *w = f64::NEG_INFINITY;
-        }
-    }
-    Weights::from_log(&log_weights).ok()
 }

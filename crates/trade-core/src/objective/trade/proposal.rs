@@ -8,7 +8,7 @@ use burn::tensor::{
 use super::{Blur, SampleOrigin};
 use crate::{
     Condition, Density, Target,
-    dataset::upload,
+    dataset::upload_as,
     error::{Error, Result},
     grid::Spacing,
     objective::{Problem, StepContext, Trainable, TrainableTarget},
@@ -52,7 +52,7 @@ where
     let n = condition.batch();
     let flow = |control: Condition<B::InnerBackend>, stream: &mut Stream| {
         let width = Density::<B::InnerBackend>::noise_dim(step.frozen);
-        let noise = upload(stream.normal(n * width), width, step.device);
+        let noise = upload_as(stream.normal(n * width), width, step.device, step.precision);
         let (x, log_prob) = step.frozen.sample(noise, &control);
         Points {
             x,
@@ -81,14 +81,14 @@ where
                 let c = uniform.draw(1.0, &problem.ranges, &problem.bases, stream)?;
                 control.extend(c.into_iter().map(|c| c as f32));
             }
-            let control = upload(control, problem.ranges.len(), step.device);
+            let control = step.upload(control, problem.ranges.len());
             let anywhere = Condition::new(control).with_context(condition.context.clone());
             Ok(flow(anywhere, step.streams.get(purpose)))
         }
         SampleOrigin::Normal => {
             let d = Target::<B>::dim(&*problem.target);
-            let x: Tensor<B::InnerBackend, 2> =
-                upload(step.streams.get(purpose).normal(n * d), d, step.device);
+            let noise = step.streams.get(purpose).normal(n * d);
+            let x: Tensor<B::InnerBackend, 2> = step.upload(noise, d);
             let log_proposal = x
                 .clone()
                 .square()
@@ -109,9 +109,9 @@ where
                 ));
             };
             let stream = step.streams.get(purpose);
-            let wanted: Vec<f32> = base.to_data().to_vec().unwrap_or_default();
+            let wanted: Vec<f32> = base.to_data().iter::<f32>().collect();
             let rows = data.rows_at(&wanted, stream)?;
-            let (x, _) = data.rows::<B::InnerBackend>(&rows, step.device);
+            let (x, _) = step.table(data).rows(&rows);
             Ok(Points {
                 x,
                 log_proposal: LogProposal::Base,
@@ -139,11 +139,12 @@ pub(in crate::objective) fn move_points<B: Backend, T: Target<B>>(
     if widest == 0.0 {
         return x;
     }
-    let noise: Tensor<B, 2> = upload(stream.normal(n * d), d, &x.device());
+    let like = |values, width| upload_as::<B>(values, width, &x.device(), x.dtype());
+    let noise = like(stream.normal(n * d), d);
     let noise = if blur.widest.is_some() {
         let between = |u: f64| (blur.width + u * (widest - blur.width)) as f32;
         let widths = stream.uniform(n).into_iter().map(between).collect();
-        noise * upload::<B>(widths, 1, &x.device())
+        noise * like(widths, 1)
     } else {
         noise.mul_scalar(blur.width)
     };

@@ -5,9 +5,9 @@ use burn::tensor::{Tensor, backend::AutodiffBackend};
 use super::{Centre, TradeConfig, host, proposal::move_points, score::score};
 use crate::{
     Condition,
-    dataset::upload,
+    dataset::upload_as,
     error::Result,
-    objective::{Problem, Robust, StepContext, Term, Trainable, TrainableTarget},
+    objective::{Problem, Robust, StepContext, Term, Trainable, TrainableTarget, element::count},
     random::Purpose,
     schedule::direction,
 };
@@ -63,7 +63,7 @@ where
             .map(|v| v as f32)
             .collect()
     };
-    let v: Tensor<B::InnerBackend, 2> = crate::dataset::upload(v, k, step.device);
+    let v: Tensor<B::InnerBackend, 2> = step.upload(v, k);
     let v = if config.logarithmic {
         v * control.clone()
     } else {
@@ -79,14 +79,11 @@ where
     // moved to the origin before the flow sees them, and their loss counts zero.
     let row_sum = x.clone().sum_dim(1).squeeze_dim::<1>(1);
     let valid = (wanted.clone() + row_sum + score.log_density).is_finite();
-    let left_out = n - count(valid.clone());
-    let (x, wanted) = if left_out == 0 {
-        (x, wanted)
-    } else {
-        let invalid = valid.clone().bool_not();
-        let rows = invalid.clone().unsqueeze_dim::<2>(1).expand([n, d]);
-        (x.mask_fill(rows, 0.0), wanted.mask_fill(invalid, 0.0))
-    };
+    let invalid = valid.clone().bool_not();
+    let left_out = Tensor::from_inner(count(invalid.clone(), &wanted));
+    let rows = invalid.clone().unsqueeze_dim::<2>(1).expand([n, d]);
+    let x = x.mask_fill(rows, 0.0);
+    let wanted = wanted.mask_fill(invalid.clone(), 0.0);
 
     let condition = Condition::<B>::new(Tensor::from_inner(control))
         .along(Tensor::from_inner(v))
@@ -95,16 +92,12 @@ where
     let log_prob = step.model.log_prob(x, &condition);
     let mut difference = log_prob.tangent_or_zeros() - Tensor::from_inner(wanted);
     if config.centre == Centre::Points {
-        let counts = valid.clone().float();
+        let counts = valid.float().cast(step.precision);
         difference = difference.clone() - centre(config.penalty, difference, counts, group);
     }
-    let mut loss = config.penalty.apply(difference);
-    let mut each = loss.clone().inner();
-    if left_out > 0 {
-        let invalid = valid.bool_not();
-        each = each.mask_fill(invalid.clone(), f64::NAN);
-        loss = loss.mask_fill(Tensor::from_inner(invalid), 0.0);
-    }
+    let loss = config.penalty.apply(difference);
+    let each = loss.clone().inner().mask_fill(invalid.clone(), f64::NAN);
+    let loss = loss.mask_fill(Tensor::from_inner(invalid), 0.0);
     let clipped = config.clip.apply(loss).without(left_out);
     Ok(Residual {
         term: clipped.into(),
@@ -146,11 +139,7 @@ fn centre<B: AutodiffBackend>(
         };
         vec![median as f32; values.len()]
     });
-    let column: Tensor<B::InnerBackend, 2> = upload(centres.collect(), 1, &rows.device());
+    let column: Tensor<B::InnerBackend, 2> =
+        upload_as(centres.collect(), 1, &rows.device(), rows.dtype());
     Tensor::from_inner(column.squeeze_dim::<1>(1))
-}
-
-fn count<B: burn::tensor::backend::Backend>(mask: Tensor<B, 1, burn::tensor::Bool>) -> usize {
-    use burn::tensor::ElementConversion;
-    mask.int().sum().into_scalar().elem::<i64>() as usize
 }

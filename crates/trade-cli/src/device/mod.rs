@@ -1,5 +1,10 @@
 //! The device, chosen at run time among the backends this binary was built with.
 
+#[cfg(feature = "wgpu")]
+mod adapters;
+#[cfg(feature = "cuda")]
+mod cards;
+
 use std::{fmt, str::FromStr};
 
 use anyhow::{Context, Result, bail};
@@ -63,6 +68,23 @@ impl fmt::Display for DeviceName {
     }
 }
 
+impl DeviceName {
+    /// The Cargo feature that builds its backend.
+    pub fn feature(self) -> &'static str {
+        match self {
+            Self::Flex => "flex",
+            Self::NdArray => "ndarray",
+            Self::Wgpu(_) => "wgpu",
+            Self::Cuda(_) => "cuda",
+        }
+    }
+
+    fn not_built(self) -> String {
+        let feature = self.feature();
+        format!("this binary was built without `{feature}`; build it with `--features {feature}`")
+    }
+}
+
 /// Something that runs on any backend.
 pub trait Action {
     /// What it gives back.
@@ -88,56 +110,45 @@ pub fn on<A: Action>(name: DeviceName, action: A) -> Result<A::Output> {
             action.run::<burn_ndarray::NdArray<f32>>(burn_ndarray::NdArrayDevice::Cpu)
         }
         #[cfg(feature = "wgpu")]
-        DeviceName::Wgpu(index) => {
-            let device = match index {
-                0 => burn_wgpu::WgpuDevice::DefaultDevice,
-                i => burn_wgpu::WgpuDevice::DiscreteGpu(i - 1),
-            };
-            probe::<burn_wgpu::Wgpu>(&device).context(
-                "no usable graphics adapter was found for wgpu; install a Vulkan driver (for \
-                 software rendering: Debian package mesa-vulkan-drivers)",
-            )?;
+        DeviceName::Wgpu(number) => {
+            let device = adapters::numbered(number)?;
+            probe::<burn_wgpu::Wgpu>(&device)
+                .with_context(|| format!("the adapter wgpu:{number} does not compute"))?;
             action.run::<burn_wgpu::Wgpu>(device)
         }
         #[cfg(feature = "cuda")]
-        DeviceName::Cuda(index) => {
-            let device = burn_cuda::CudaDevice::new(index);
+        DeviceName::Cuda(number) => {
+            cards::numbered(number)?;
+            let device = burn_cuda::CudaDevice::new(number);
             probe::<burn_cuda::Cuda>(&device)
-                .context("no usable NVIDIA driver or card was found for cuda")?;
+                .with_context(|| format!("the card cuda:{number} does not compute"))?;
             action.run::<burn_cuda::Cuda>(device)
         }
         #[allow(unreachable_patterns)] // with all features, every backend is built
-        missing => {
-            let feature = missing.to_string();
-            let feature = feature.split(':').next().unwrap_or_default();
-            bail!("this binary was built without `{feature}`; build it with `--features {feature}`")
-        }
+        missing => bail!(missing.not_built()),
     }
 }
 
-/// Whether a GPU answers: drivers that are missing make Burn panic at first use.
+/// Whether a GPU computes at all: what its driver lacks makes Burn panic at first use.
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 fn probe<B: FlowBackend>(device: &B::Device) -> Result<()> {
     use burn::tensor::Tensor;
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));
     let answer = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        Tensor::<B, 1>::ones([2], device)
-            .sum()
-            .into_data()
-            .iter::<f32>()
-            .next()
+        let sum = Tensor::<B, 1>::ones([2], device).sum().into_data();
+        sum.iter::<f32>().next()
     }));
     std::panic::set_hook(hook);
     match answer {
         Ok(Some(2.0)) => Ok(()),
-        Ok(other) => bail!("the device answered {other:?} to 1 + 1"),
+        Ok(other) => bail!("it answered {other:?} to 1 + 1"),
         Err(cause) => {
             let cause = cause
                 .downcast_ref::<String>()
                 .map(String::as_str)
                 .or_else(|| cause.downcast_ref::<&str>().copied())
-                .unwrap_or("the driver could not be loaded");
+                .unwrap_or("its driver gives no reason");
             bail!("{}", cause.lines().next().unwrap_or_default().to_string())
         }
     }
@@ -156,29 +167,62 @@ pub fn built() -> Vec<&'static str> {
         .collect()
 }
 
-/// A line for each backend: what it is and whether it answers.
+/// A line for each device: the name that `--device` takes, and what it is or why there is none.
 pub fn list() -> Vec<(String, String)> {
-    struct Name;
-    impl Action for Name {
-        type Output = String;
-        fn run<B: FlowBackend>(self, device: B::Device) -> Result<String> {
-            Ok(format!("{} ({device:?})", B::name(&device)))
-        }
+    let mut lines = Vec::new();
+    for (name, what) in [
+        (DeviceName::Flex, "with Burn's fast backend"),
+        (DeviceName::NdArray, "with Burn's portable backend"),
+    ] {
+        let built = built().contains(&name.feature());
+        let text = if built {
+            format!("{} {what}", processor())
+        } else {
+            name.not_built()
+        };
+        lines.push((name.to_string(), text));
     }
-    let devices = [
-        DeviceName::Flex,
-        DeviceName::NdArray,
-        DeviceName::Wgpu(0),
-        DeviceName::Cuda(0),
-    ];
-    devices
-        .into_iter()
-        .map(|name| {
-            let state = match on(name, Name) {
-                Ok(answer) => answer,
-                Err(error) => error.to_string(),
-            };
-            (name.to_string(), state)
-        })
-        .collect()
+    #[cfg(feature = "wgpu")]
+    {
+        let adapters = adapters::all();
+        if adapters.is_empty() {
+            lines.push(("wgpu".into(), adapters::NONE.into()));
+        }
+        let name = |number| DeviceName::Wgpu(number).to_string();
+        let adapters = adapters.into_iter().enumerate();
+        lines.extend(adapters.map(|(number, found)| (name(number), found.text)));
+    }
+    #[cfg(not(feature = "wgpu"))]
+    lines.push(("wgpu".into(), DeviceName::Wgpu(0).not_built()));
+    #[cfg(feature = "cuda")]
+    match cards::all() {
+        Ok(cards) => {
+            let name = |number| DeviceName::Cuda(number).to_string();
+            let cards = cards.into_iter().enumerate();
+            lines.extend(cards.map(|(number, text)| (name(number), text)));
+        }
+        Err(error) => lines.push(("cuda".into(), error.to_string())),
+    }
+    #[cfg(not(feature = "cuda"))]
+    lines.push(("cuda".into(), DeviceName::Cuda(0).not_built()));
+    lines
+}
+
+/// The threads and the memory of the machine itself.
+fn processor() -> String {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut text = format!("CPU: {threads} threads");
+    let total = std::fs::read_to_string("/proc/meminfo").ok();
+    let kibibytes = total.as_deref().and_then(|meminfo| {
+        let line = meminfo.lines().find_map(|l| l.strip_prefix("MemTotal:"))?;
+        line.split_whitespace().next()?.parse::<u64>().ok()
+    });
+    if let Some(kibibytes) = kibibytes {
+        text = format!("{text}, memory {}", gibibytes(kibibytes * 1024));
+    }
+    text
+}
+
+fn gibibytes(bytes: u64) -> String {
+    format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30))
 }
