@@ -26,4 +26,4 @@ pub use dataset::{DataOrder, Dataset, upload};
 pub use density::Density;
 pub use dual::{Dual, softplus};
 pub use error::{Error, Result};
-pub use target::{PowerFamily, Target};
+pub use target::{Perturbation, PowerFamily, Target};

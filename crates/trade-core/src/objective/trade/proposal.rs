@@ -139,20 +139,32 @@ pub(in crate::objective) fn move_points<B: Backend, T: Target<B>>(
     if widest == 0.0 {
         return x;
     }
-    let noise: Tensor<B, 2> = upload(stream.normal(n * d), d, &x.device());
-    let noise = if blur.widest.is_some() {
-        let between = |u: f64| (blur.width + u * (widest - blur.width)) as f32;
-        let widths = stream.uniform(n).into_iter().map(between).collect();
-        noise * upload::<B>(widths, 1, &x.device())
+    // Of the two draws the noise comes first, unless the target makes it.
+    let perturbation = target.perturbation();
+    let noise = if perturbation.is_none() {
+        stream.normal(n * d)
     } else {
-        noise.mul_scalar(blur.width)
+        Vec::new()
     };
-    let root = || control.clone().narrow(1, 0, 1).sqrt();
-    if blur.scale_by_root {
-        x + noise * root()
-    } else if blur.scale_by_inverse_root {
-        x + noise / root()
-    } else {
-        x + noise
+    let mut widths = vec![blur.width; n];
+    if blur.widest.is_some() {
+        for (width, u) in widths.iter_mut().zip(stream.uniform(n)) {
+            *width += u * (widest - blur.width);
+        }
     }
+    let roots = control.clone().narrow(1, 0, 1).sqrt().into_data();
+    for (width, root) in widths.iter_mut().zip(roots.iter::<f64>()) {
+        if blur.scale_by_root {
+            *width *= root;
+        } else if blur.scale_by_inverse_root {
+            *width /= root;
+        }
+    }
+    let device = x.device();
+    if let Some(perturbation) = perturbation {
+        let states: Vec<f32> = x.into_data().iter::<f32>().collect();
+        return upload(perturbation(&states, &widths, stream), d, &device);
+    }
+    let widths = widths.into_iter().map(|width| width as f32).collect();
+    x + upload::<B>(noise, d, &device) * upload::<B>(widths, 1, &device)
 }
