@@ -212,8 +212,12 @@ impl<B: Backend> Dense<B> {
     fn shrunk_to(mut self, bound: f64) -> Self {
         let [inputs, _] = self.weight.dims();
         let scale = bound * (inputs.max(1) as f64).sqrt();
-        self.weight = self.weight.map(|w| w.mul_scalar(scale).detach().require_grad());
-        self.bias = self.bias.map(|b| b.mul_scalar(scale).detach().require_grad());
+        self.weight = self
+            .weight
+            .map(|w| w.mul_scalar(scale).detach().require_grad());
+        self.bias = self
+            .bias
+            .map(|b| b.mul_scalar(scale).detach().require_grad());
         self
     }
 

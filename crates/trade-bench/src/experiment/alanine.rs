@@ -1,7 +1,12 @@
 //! Alanine dipeptide: data at 600 K, carried to 300 K.
 
+mod cost;
+mod figures;
+mod histogram;
 mod measured;
+mod reference;
 mod study;
+mod tables;
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
@@ -13,14 +18,14 @@ use trade_core::{
     grid::Spacing,
     learning_rate::{LearningRate, OneCycle},
     objective::{
-        NllConfig, ReverseKlConfig, Robust,
-        trade::{TradeConfig, TradeGridConfig},
+        Clip, LogVarianceConfig, NllConfig, ReverseKlConfig, Robust,
+        trade::{Blur, SampleOrigin, TradeConfig, TradeGridConfig},
     },
     ramp::Ramp,
     schedule::Schedule,
-    train::{AdamConfig, AdaptiveConfig, AdaptiveRule, TrainConfig},
+    train::{AdamConfig, AdaptiveConfig, TrainConfig},
 };
-use trade_flows::{FlowConfig, molecule::MoleculeFlow};
+use trade_flows::{ConditionerConfig, FlowConfig, molecule::MoleculeFlow};
 use trade_targets::{
     TargetConfig,
     molecule::{MoleculeConfig, ZMatrixConfig},
@@ -81,9 +86,16 @@ fn molecule() -> MoleculeConfig {
     }
 }
 
+/// Gaussian noise on the positions of data and evaluation points, nm.
+const NOISE: f64 = 3e-4;
+
 /// The sizes that a preset chooses.
 #[derive(Clone, Copy, Debug)]
 struct Sizes {
+    /// The published flow and losses, not those of the project.
+    published: bool,
+    /// Width of the hidden layers.
+    hidden: usize,
     steps: usize,
     /// Frames at the base condition, 1 ps apart.
     samples: usize,
@@ -112,22 +124,27 @@ impl Sizes {
                 expectation_every: 5,
                 evaluation: 100,
                 flow_samples: 500,
-                reference: (0.5, 4, 20.0),
+                reference: (1.0, 4, 20.0),
+                ..Self::of(Preset::Desktop)
             },
             Preset::Desktop => Self {
+                published: false,
+                hidden: 64,
                 steps: 2500,
-                samples: 100_000,
+                samples: 40_000,
                 batch: 128,
                 max_lr: 2e-3,
                 grid_points: 25,
-                expectation_samples: 500,
+                expectation_samples: 1000,
                 expectation_every: 200,
                 evaluation: 10_000,
                 flow_samples: 25_000,
-                reference: (30.0, 16, 200.0),
+                reference: (100.0, 16, 200.0),
             },
             // 60 epochs of 80 % of 500 000 frames.
             Preset::Paper => Self {
+                published: true,
+                hidden: 256,
                 steps: 60 * 400_000 / 289,
                 samples: 400_000,
                 batch: 289,
@@ -137,8 +154,22 @@ impl Sizes {
                 expectation_every: 1000,
                 evaluation: 25_000,
                 flow_samples: 25_000,
-                reference: (120.0, 16, 200.0),
+                reference: (200.0, 16, 200.0),
             },
+        }
+    }
+
+    /// The published flow, on `desktop` with narrower networks that do not see the temperature at
+    /// first.
+    fn flow(&self) -> MoleculeFlow {
+        let published = MoleculeFlow::alanine_dipeptide();
+        MoleculeFlow {
+            conditioner: ConditionerConfig {
+                hidden: vec![self.hidden; 2],
+                ..published.conditioner.clone()
+            },
+            blind_start: !self.published,
+            ..published
         }
     }
 
@@ -179,7 +210,11 @@ impl Sizes {
     fn nll(&self) -> ObjectiveConfig {
         plain(LossConfig::Nll(NllConfig {
             batch: self.batch,
-            ..NllConfig::default()
+            noise: NOISE,
+            clip: Clip {
+                clip: Some(1e9),
+                log_clip: Some(1e3),
+            },
         }))
     }
 
@@ -197,13 +232,41 @@ impl Sizes {
         }
     }
 
+    /// TRADE as published, or else steadied: residuals of `T ∂_T`, which are of one size over the
+    /// range, a logarithm in the place of large ones, and a weight from the tenth of training on, so
+    /// that no large residuals build up.
     fn trade(&self) -> ObjectiveConfig {
+        let blur = Blur {
+            width: NOISE,
+            ..Blur::default()
+        };
+        let (trade, weight, adaptive) = if self.published {
+            let trade = TradeConfig {
+                penalty: Robust::SmoothL1(5e-4),
+                blur,
+                ..TradeConfig::default()
+            };
+            let adaptive = AdaptiveConfig {
+                initial: 1.03e-4,
+                ..AdaptiveConfig::default()
+            };
+            (trade, late(), Some(adaptive))
+        } else {
+            let trade = TradeConfig {
+                penalty: Robust::SmoothL1(1.0),
+                logarithmic: true,
+                clip: Clip {
+                    log_clip: Some(5.0),
+                    ..Clip::default()
+                },
+                blur,
+                ..TradeConfig::default()
+            };
+            (trade, from_one_tenth((0.1, 1.0)), None)
+        };
         ObjectiveConfig {
             loss: LossConfig::TradeGrid(TradeGridConfig {
-                trade: TradeConfig {
-                    penalty: Robust::SmoothL1(5e-4),
-                    ..TradeConfig::default()
-                },
+                trade,
                 points: self.grid_points,
                 batch: self.batch,
                 causality: CausalityConfig {
@@ -216,12 +279,49 @@ impl Sizes {
                 expectation_retain: 0.65,
                 ..TradeGridConfig::default()
             }),
-            weight: late(),
-            adaptive: Some(AdaptiveConfig {
-                rule: AdaptiveRule::Relative(1.0),
-                ..AdaptiveConfig::default()
-            }),
+            weight,
+            adaptive,
         }
+    }
+
+    /// The log variance at 600 K, at points where the flow goes at any temperature: what the flow
+    /// puts between the modes, where no data are, costs the likelihood nothing, and TRADE carries
+    /// it along.
+    fn boundary(&self) -> ObjectiveConfig {
+        let loss = LossConfig::LogVariance(LogVarianceConfig {
+            batch: self.batch,
+            conditions: Schedule::Bases,
+            points: SampleOrigin::FlowOverRange,
+            clip: Clip {
+                log_clip: Some(4.0),
+                ..Clip::default()
+            },
+            ..LogVarianceConfig::default()
+        });
+        ObjectiveConfig {
+            weight: from_one_tenth((0.05, 0.3)),
+            ..plain(loss)
+        }
+    }
+
+    /// The likelihood with TRADE, and on `desktop` with the energy at the base.
+    fn with_trade(&self) -> Vec<ObjectiveConfig> {
+        let mut objectives = vec![self.nll(), self.trade()];
+        if !self.published {
+            objectives.push(self.boundary());
+        }
+        objectives
+    }
+}
+
+/// A weight that is zero in the first tenth of training, and then goes from one value to another.
+fn from_one_tenth((start, end): (f64, f64)) -> Ramp {
+    Ramp {
+        start,
+        end,
+        before: Some(0.0),
+        pct_start: 0.1,
+        ..Ramp::default()
     }
 }
 
@@ -238,7 +338,7 @@ fn late() -> Ramp {
 /// The experiment with its baselines.
 pub(super) fn experiment(preset: Preset) -> Experiment {
     let sizes = Sizes::of(preset);
-    let flow = MoleculeFlow::alanine_dipeptide();
+    let flow = sizes.flow();
     let spline = |objectives| sizes.run(flow.spline(), objectives);
     let steerable = |normalised| sizes.run(flow.steerable(normalised), vec![sizes.nll()]);
     let methods = vec![
@@ -249,9 +349,10 @@ pub(super) fn experiment(preset: Preset) -> Experiment {
             "NLL and reverse KL",
             spline(vec![sizes.nll(), sizes.reverse_kl()]),
         ),
-        Method::main(
-            "trade-grid",
-            "TRADE, grid",
+        Method::main("trade-grid", "TRADE, grid", spline(sizes.with_trade())),
+        Method::further(
+            "trade-grid-alone",
+            "TRADE, grid, no energy at 600 K",
             spline(vec![sizes.nll(), sizes.trade()]),
         ),
         Method::further("tsf-normalised", "TSF, slopes normalised", steerable(true)),
