@@ -18,8 +18,8 @@ use trade_core::{
     grid::Spacing,
     learning_rate::{LearningRate, OneCycle},
     objective::{
-        Clip, LogVarianceConfig, NllConfig, ReverseKlConfig, Robust,
-        trade::{Blur, SampleOrigin, TradeConfig, TradeGridConfig},
+        Clip, NllConfig, ReverseKlConfig, Robust,
+        trade::{Blur, TradeConfig, TradeGridConfig},
     },
     ramp::Ramp,
     schedule::Schedule,
@@ -32,7 +32,7 @@ use trade_targets::{
 };
 
 use self::study::AlanineStudy;
-use super::{Experiment, Method, Preset, plain};
+use super::{Experiment, Method, Preset, boundary, plain};
 
 /// The temperature of the data, K: the control parameter 1.
 const BASE: f64 = 600.0;
@@ -288,20 +288,7 @@ impl Sizes {
     /// puts between the modes, where no data are, costs the likelihood nothing, and TRADE carries
     /// it along.
     fn boundary(&self) -> ObjectiveConfig {
-        let loss = LossConfig::LogVariance(LogVarianceConfig {
-            batch: self.batch,
-            conditions: Schedule::Bases,
-            points: SampleOrigin::FlowOverRange,
-            clip: Clip {
-                log_clip: Some(4.0),
-                ..Clip::default()
-            },
-            ..LogVarianceConfig::default()
-        });
-        ObjectiveConfig {
-            weight: from_one_tenth((0.05, 0.3)),
-            ..plain(loss)
-        }
+        boundary(self.batch, from_one_tenth((0.05, 0.3)))
     }
 
     /// The likelihood with TRADE, and on `desktop` with the energy at the base.

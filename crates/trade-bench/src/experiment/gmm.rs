@@ -14,7 +14,7 @@ use trade_core::{
     grid::Spacing,
     learning_rate::{LearningRate, OneCycle},
     objective::{
-        Clip, LogVarianceConfig, NllConfig, ReverseKlConfig, ReweightedNllConfig, Robust,
+        Clip, NllConfig, ReverseKlConfig, ReweightedNllConfig, Robust,
         trade::{
             Blur, EnergyOrigin, SampleOrigin, TradeConfig, TradeContinuousConfig, TradeGridConfig,
         },
@@ -29,7 +29,7 @@ use trade_flows::{
 };
 use trade_targets::{TargetConfig, exact::GaussianMixtureConfig};
 
-use super::{Experiment, Method, Preset, plain, steerable};
+use super::{Experiment, Method, Preset, boundary, plain, steerable};
 use study::{MixtureStudy, RANGE, SHOWN, powers};
 
 /// The sizes that a preset chooses.
@@ -252,20 +252,8 @@ impl Sizes {
     /// knows derivatives only: what the flow says at the base where no data lie, between the modes
     /// and far out, it carries to low powers, where the density is large there.
     fn boundary(&self) -> Option<ObjectiveConfig> {
-        self.boundary.map(|weight| ObjectiveConfig {
-            loss: LossConfig::LogVariance(LogVarianceConfig {
-                batch: 2 * self.batch,
-                conditions: Schedule::Bases,
-                points: SampleOrigin::FlowOverRange,
-                clip: Clip {
-                    log_clip: Some(4.0),
-                    ..Clip::default()
-                },
-                ..LogVarianceConfig::default()
-            }),
-            weight: Ramp::constant(weight),
-            adaptive: None,
-        })
+        let weight = self.boundary.map(Ramp::constant)?;
+        Some(boundary(2 * self.batch, weight))
     }
 
     /// A TRADE run, which knows the energy or not.

@@ -8,7 +8,7 @@ use trade_core::estimate::Estimate;
 use super::{
     BASE,
     histogram::{Densities, FINE},
-    reference::{MEASURED, temperature},
+    reference::{Ensemble, MEASURED, temperature},
     study::{AtTemperature, Findings, Measured, Method},
 };
 use crate::{
@@ -18,6 +18,8 @@ use crate::{
 
 /// The rungs that pictures show: 300 and 600 K.
 const SHOWN: [usize; 2] = [0, MEASURED - 1];
+/// Free energies are shown so far below and above those of the reference, kT.
+const MARGIN: f64 = 1.5;
 /// The name of the reference in legends.
 const TRUTH: &str = "replica exchange";
 
@@ -228,7 +230,7 @@ fn quality(findings: &Findings, results: &Results) -> Plate {
     }
     areas_first(&mut kl);
     let dim = findings.reference.molecule.dimension();
-    let floor = |at: &super::reference::Ensemble| at.floor(dim, findings.samples).0;
+    let floor = |at: &Ensemble| at.floor(dim, findings.samples).0;
     let floors = findings.reference.at.iter().map(floor).collect();
     let line = Mark::Line { dash: Dash::Dotted };
     let floor = Series::new(line, rungs, floors, Colour::Ink).labelled("halves of the reference");
@@ -252,51 +254,64 @@ fn free_energy(findings: &Findings) -> Plate {
         ("as sampled", |a| a.free_energy),
         ("reweighted", |a| a.free_energy_reweighted),
     ];
+    let reference = findings.reference.at.iter();
+    let exact: Vec<Estimate> = reference.map(Ensemble::free_energy).collect();
+    let values = || exact.iter().map(|e| e.value);
+    let low = values().fold(f64::INFINITY, f64::min) - MARGIN;
+    let high = values().fold(f64::NEG_INFINITY, f64::max) + MARGIN;
+    let x: Vec<f64> = (0..MEASURED).map(kelvin).collect();
     let mut figure = Figure::new("Free energy of the minor mode of φ").columns(2);
-    let count = findings.methods.len().max(1) as f64;
     for (how, read) in read {
-        let mut panel = Panel::new(kelvin_axis(), Axis::new("ΔF / kT")).titled(how);
-        let exact: Vec<Estimate> = findings
-            .reference
-            .at
-            .iter()
-            .map(|at| at.free_energy())
-            .collect();
-        let x: Vec<f64> = (0..MEASURED).map(kelvin).collect();
+        let y = Axis::new("ΔF / kT").from_to(low, high);
         let edge = |sign: f64| exact.iter().map(|e| e.value + sign * e.error).collect();
-        panel = panel
+        let mut panel = Panel::new(kelvin_axis(), y)
+            .titled(how)
             .with(Series::band(x.clone(), edge(-1.0), edge(1.0), Colour::Ink))
             .with(Series::line(x.clone(), edge(0.0), Colour::Ink).labelled(TRUTH));
         for (place, method) in findings.methods.iter().enumerate() {
-            let spreads: Vec<(Spread, f64)> = (0..MEASURED)
-                .map(|rung| {
-                    let at = || {
-                        method
-                            .seeds
-                            .iter()
-                            .filter_map(|seed| read(seed.at.get(rung)?))
-                    };
-                    let own = Spread::of(at().map(|e| e.error)).mean;
-                    (Spread::of(at().map(|e| e.value)), own)
-                })
-                .collect();
-            // Side by side, so that bars do not cover each other.
-            let aside = 4.0 * (place as f64 - 0.5 * (count - 1.0));
-            let x = x.iter().map(|x| x + aside).collect();
-            let y = spreads.iter().map(|(s, _)| s.mean).collect();
-            let bars = spreads.iter().map(|(s, own)| s.half_width(*own)).collect();
-            let dots = Series::dots(x, y, Some(bars), method.style.colour);
-            panel = panel.with(dots.labelled(&method.label));
+            panel = with_bars(panel, findings, place, method, &x, read);
         }
         figure = figure.with(panel);
     }
     Plate {
         stem: "free-energy",
-        caption: "−ln(p/(1 − p)) of the share p with 0 < φ < 2.5 among trans peptides of L-alanine. Dots are means \
-                  over seeds, bars one standard deviation (for a single seed the bootstrap error); the band of \
-                  replica exchange is one standard error from independent ladders. Dots stand side by side at 300, \
-                  357, 424, 505 and 600 K."
+        caption: "−ln(p/(1 − p)) of the share p with 0 < φ < 2.5 among trans peptides of L-alanine. Lines and dots \
+                  are means over seeds, bars one standard deviation (for a single seed the bootstrap error); the \
+                  band of replica exchange is one standard error from independent ladders. Dots stand side by side \
+                  at 300, 357, 424, 505 and 600 K. The axis is cut."
             .into(),
         figure,
     }
+}
+
+/// The line of a method with error bars, set aside a little so that bars do not cover each other.
+fn with_bars(
+    panel: Panel,
+    findings: &Findings,
+    place: usize,
+    method: &Method,
+    x: &[f64],
+    read: fn(&AtTemperature) -> Option<Estimate>,
+) -> Panel {
+    let middle = 0.5 * (findings.methods.len() as f64 - 1.0);
+    let x: Vec<f64> = x
+        .iter()
+        .map(|x| x + 4.0 * (place as f64 - middle))
+        .collect();
+    let (mut y, mut bars) = (vec![], vec![]);
+    for rung in 0..MEASURED {
+        let at = || {
+            method
+                .seeds
+                .iter()
+                .filter_map(|seed| read(seed.at.get(rung)?))
+        };
+        let spread = Spread::of(at().map(|e| e.value));
+        y.push(spread.mean);
+        bars.push(spread.half_width(Spread::of(at().map(|e| e.error)).mean));
+    }
+    let dots = Series::dots(x.clone(), y.clone(), Some(bars), method.style.colour);
+    panel
+        .with(dots)
+        .with(Series::styled(x, y, method.style).labelled(&method.label))
 }
