@@ -1,16 +1,17 @@
-//! Times the training step at the published settings, in the peers' format.
+//! The training step at the published settings: ready to be timed, and timed in the peers' format.
 //!
-//! One line of JSON per operation, so that `cargo xtask bench` can set this program and its peers
-//! (`peers/`) side by side. Threads are those of the environment variable `RAYON_NUM_THREADS`.
+//! [`Speed`] prints one line of JSON per operation, so that `cargo xtask bench` can set this program
+//! and its peers (`peers/`) side by side. Threads are those of the environment variable
+//! `RAYON_NUM_THREADS`.
 
-use std::time::Instant;
+use std::{fmt, time::Instant};
 
 use anyhow::{Context, Result};
 use burn::{module::AutodiffModule, tensor::Tensor};
 use burn_autodiff::Autodiff;
 use serde_json::json;
 use trade_cli::{
-    config::RunConfig,
+    config::{DataSource, RunConfig},
     device::{Action, DeviceName, on},
     run::problem,
     train::trainer,
@@ -22,6 +23,109 @@ use crate::experiment::{self, Preset};
 
 /// Steps before the first that counts.
 const WARM_UP: usize = 2;
+/// Rows of a pass without gradient.
+const PASS_ROWS: usize = 512;
+/// Samples of data at most at a condition: they are only there to be drawn from.
+const SAMPLES: usize = 10_000;
+
+/// What can be timed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// A training step of the likelihood.
+    NllStep,
+    /// A training step of the likelihood and TRADE, in continuous mode if the experiment has it.
+    TradeStep,
+    /// 512 samples with their log density.
+    Sample,
+    /// The log density of 512 samples.
+    LogProb,
+}
+
+impl Operation {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::NllStep, Self::Sample, Self::LogProb, Self::TradeStep];
+
+    /// Makes an operation ready to run at the published settings of an experiment.
+    ///
+    /// # Errors
+    /// If the experiment is unknown or a configuration does not fit.
+    pub fn ready<B: FlowBackend>(
+        self,
+        settings: &str,
+        device: &B::Device,
+    ) -> Result<Box<dyn FnMut() -> Result<()>>> {
+        let methods: &[&str] = match self {
+            Self::TradeStep => &["trade-continuous", "trade-grid"],
+            _ => &["nll"],
+        };
+        let config = published(settings, methods)?;
+        let problem = problem(&config)?;
+        let mut trainer = trainer::<Autodiff<B>>(&config, &problem, device.clone())?;
+        let device = device.clone();
+        if matches!(self, Self::NllStep | Self::TradeStep) {
+            return Ok(Box::new(move || {
+                trainer.advance()?;
+                B::sync(&device).context("the device failed")
+            }));
+        }
+        // One step, so that layers that start from data have seen some.
+        trainer.advance()?;
+        let flow = trainer.model().valid();
+        let dim = flow.dim() + flow.augmentation();
+        let noise = Stream::new(0, 0).normal(PASS_ROWS * dim);
+        let noise: Tensor<B, 2> = upload(noise, dim, &device);
+        let condition = Condition::uniform(&problem.bases[0], PASS_ROWS, &noise);
+        if self == Self::Sample {
+            return Ok(Box::new(move || {
+                let (x, log_prob) = flow.sample(noise.clone(), &condition);
+                drop((x.into_data(), log_prob.into_data()));
+                Ok(())
+            }));
+        }
+        let x = flow.sample(noise, &condition).0;
+        Ok(Box::new(move || {
+            drop(flow.log_prob(x.clone(), &condition).value.into_data());
+            Ok(())
+        }))
+    }
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NllStep => "nll-step",
+            Self::TradeStep => "trade-step",
+            Self::Sample => "sample",
+            Self::LogProb => "log-prob",
+        })
+    }
+}
+
+/// The published settings of the first of some methods that an experiment has, with every term at
+/// full weight from the first step.
+///
+/// # Errors
+/// If there is no such experiment, or it has none of the methods.
+pub fn published(settings: &str, methods: &[&str]) -> Result<RunConfig> {
+    let experiment = experiment::named(settings, Preset::Paper)?;
+    let found = methods
+        .iter()
+        .find_map(|name| experiment.methods.iter().find(|m| m.name == *name));
+    let mut config = found
+        .with_context(|| format!("`{settings}` has no method {}", methods.join(" or ")))?
+        .config
+        .clone();
+    for data in &mut config.data {
+        if let DataSource::Exact(samples) = &mut data.from {
+            *samples = (*samples).min(SAMPLES);
+        }
+    }
+    for objective in &mut config.objectives {
+        objective.weight = Ramp::constant(1.0);
+        objective.adaptive = None;
+    }
+    Ok(config)
+}
 
 /// What to time.
 #[derive(Clone, Debug)]
@@ -40,26 +144,12 @@ impl Speed {
     /// # Errors
     /// If the experiment is unknown or a configuration does not fit.
     pub fn run(&self) -> Result<()> {
-        let experiment = experiment::named(&self.settings, Preset::Paper)?;
-        for (method, operation) in [("nll", "nll-step"), ("trade-continuous", "trade-step")] {
-            let found = experiment.methods.iter().find(|m| m.name == method);
-            let mut config = found
-                .with_context(|| format!("no method `{method}`"))?
-                .config
-                .clone();
-            // Every term at full weight from the first step, measured alone.
-            for objective in &mut config.objectives {
-                objective.weight = Ramp::constant(1.0);
-                objective.adaptive = None;
-            }
-            on(
-                self.device,
-                Steps {
-                    config,
-                    operation,
-                    speed: self,
-                },
-            )?;
+        for operation in Operation::ALL {
+            let timed = Timed {
+                speed: self,
+                operation,
+            };
+            on(self.device, timed)?;
         }
         let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
         let peak = status.lines().find_map(|line| {
@@ -113,38 +203,17 @@ impl Speed {
     }
 }
 
-/// The training step of a configuration, and the passes without gradients.
-struct Steps<'a> {
-    config: RunConfig,
-    operation: &'static str,
+/// An operation on the device.
+struct Timed<'a> {
     speed: &'a Speed,
+    operation: Operation,
 }
 
-impl Action for Steps<'_> {
+impl Action for Timed<'_> {
     type Output = ();
 
     fn run<B: FlowBackend>(self, device: B::Device) -> Result<()> {
-        let problem = problem(&self.config)?;
-        let mut trainer = trainer::<Autodiff<B>>(&self.config, &problem, device.clone())?;
-        self.speed.time(self.operation, || {
-            trainer.advance()?;
-            B::sync(&device).context("the device failed")
-        })?;
-        if self.operation != "nll-step" {
-            return Ok(());
-        }
-        let flow = trainer.model().valid();
-        let (batch, dim) = (512, flow.dim());
-        let noise: Tensor<B, 2> = upload(Stream::new(0, 0).normal(batch * dim), dim, &device);
-        let condition = Condition::uniform(&[0.7], batch, &noise);
-        self.speed.time("sample", || {
-            let (x, log_prob) = flow.sample(noise.clone(), &condition);
-            drop((x.into_data(), log_prob.into_data()));
-            Ok(())
-        })?;
-        self.speed.time("log-prob", || {
-            drop(flow.log_prob(noise.clone(), &condition).value.into_data());
-            Ok(())
-        })
+        let run = self.operation.ready::<B>(&self.speed.settings, &device)?;
+        self.speed.time(&self.operation.to_string(), run)
     }
 }

@@ -32,7 +32,7 @@ use trade_targets::{
 };
 
 use self::study::AlanineStudy;
-use super::{Experiment, Method, Preset, boundary, plain};
+use super::{Experiment, Method, Preset, log_variance, plain};
 
 /// The temperature of the data, K: the control parameter 1.
 const BASE: f64 = 600.0;
@@ -288,7 +288,7 @@ impl Sizes {
     /// puts between the modes, where no data are, costs the likelihood nothing, and TRADE carries
     /// it along.
     fn boundary(&self) -> ObjectiveConfig {
-        boundary(self.batch, from_one_tenth((0.05, 0.3)))
+        log_variance(self.batch, Schedule::Bases, from_one_tenth((0.05, 0.3)))
     }
 
     /// The likelihood with TRADE, and on `desktop` with the energy at the base.

@@ -29,7 +29,7 @@ use trade_flows::{
 };
 use trade_targets::{TargetConfig, exact::GaussianMixtureConfig};
 
-use super::{Experiment, Method, Preset, boundary, plain, steerable};
+use super::{Experiment, Method, Preset, log_variance, plain, steerable};
 use study::{MixtureStudy, RANGE, SHOWN, powers};
 
 /// The sizes that a preset chooses.
@@ -55,8 +55,8 @@ struct Sizes {
     trade: TradeConfig,
     /// The TRADE term's weight from a part of training on.
     weight: (f64, f64),
-    /// The weight of the log variance at the base, see [`Sizes::boundary`].
-    boundary: Option<f64>,
+    /// The weight of the log variance beside TRADE, see [`Sizes::log_variance`].
+    energy_weight: Option<f64>,
     evaluation: usize,
 }
 
@@ -101,7 +101,7 @@ impl Sizes {
                     ..TradeConfig::default()
                 },
                 weight: (0.5, 0.1),
-                boundary: Some(2.0),
+                energy_weight: Some(2.0),
                 evaluation: 40_000,
             },
             Preset::Paper => Self {
@@ -124,7 +124,7 @@ impl Sizes {
                     ..TradeConfig::default()
                 },
                 weight: (1.0, 0.0),
-                boundary: None,
+                energy_weight: None,
                 evaluation: 40_000,
             },
         }
@@ -248,18 +248,19 @@ impl Sizes {
         ])
     }
 
-    /// The log variance at the base, at points where the flow goes at other powers. The TRADE loss
-    /// knows derivatives only: what the flow says at the base where no data lie, between the modes
-    /// and far out, it carries to low powers, where the density is large there.
-    fn boundary(&self) -> Option<ObjectiveConfig> {
-        let weight = self.boundary.map(Ramp::constant)?;
-        Some(boundary(2 * self.batch, weight))
+    /// The log variance at powers of the whole range, at points where the flow goes at other powers.
+    /// The TRADE loss knows derivatives only: what the flow says where no data lie at the base,
+    /// between the modes and far out, it carries to low powers, where the density is large there.
+    fn log_variance(&self, weight: f64) -> ObjectiveConfig {
+        log_variance(2 * self.batch, uniform(), Ramp::constant(weight))
     }
 
-    /// A TRADE run, which knows the energy or not.
-    fn with_boundary(&self, mut run: RunConfig, energy: EnergyOrigin) -> RunConfig {
+    /// A run with the log variance, if it may know the energy.
+    fn with_log_variance(&self, mut run: RunConfig, energy: EnergyOrigin) -> RunConfig {
         if energy == EnergyOrigin::GroundTruth {
-            run.objectives.extend(self.boundary());
+            let weight = self.energy_weight;
+            run.objectives
+                .extend(weight.map(|weight| self.log_variance(weight)));
         }
         run
     }
@@ -293,7 +294,7 @@ impl Sizes {
             expectation_retain: self.retain,
             expectation_from: SampleOrigin::Flow,
         }));
-        self.with_boundary(run, energy)
+        self.with_log_variance(run, energy)
     }
 
     fn continuous(&self, energy: EnergyOrigin, points: SampleOrigin) -> RunConfig {
@@ -312,7 +313,7 @@ impl Sizes {
                 ..TradeContinuousConfig::default()
             })),
         );
-        self.with_boundary(run, energy)
+        self.with_log_variance(run, energy)
     }
 }
 
@@ -354,6 +355,14 @@ pub(super) fn experiment(preset: Preset) -> Experiment {
             sizes.run(vec![sizes.nll(), sizes.reweighted()]),
         ),
         main("tsf", "volume preserving (TSF)", tsf),
+        main(
+            "log-variance",
+            "log variance + NLL",
+            sizes.run(vec![
+                sizes.nll(),
+                sizes.log_variance(sizes.energy_weight.unwrap_or(1.0)),
+            ]),
+        ),
         main("trade-grid", "TRADE, grid", grid(Flow)),
         main("trade-continuous", "TRADE, continuous", continuous(Flow)),
         further(

@@ -35,7 +35,7 @@ use trade_targets::{TargetConfig, lattice::Phi4Config};
 pub(super) use plane::experiment as plane;
 
 use self::study::LatticeStudy;
-use super::{Experiment, Method, Preset, boundary, plain};
+use super::{Experiment, Method, Preset, log_variance, plain};
 
 /// The side of the lattice.
 const SIDE: usize = 8;
@@ -263,7 +263,11 @@ impl Sizes {
     /// derivatives only: what the flow says at a base far from the data there, it carries to where
     /// the density is large.
     fn boundary(&self) -> ObjectiveConfig {
-        boundary(self.trade_batch, from_one_twentieth(BOUNDARY_WEIGHT))
+        log_variance(
+            self.trade_batch,
+            Schedule::Bases,
+            from_one_twentieth(BOUNDARY_WEIGHT),
+        )
     }
 
     fn grid(&self) -> RunConfig {

@@ -101,12 +101,12 @@ fn plain(loss: LossConfig) -> ObjectiveConfig {
     }
 }
 
-/// The log variance at the bases, at points where the flow goes at any condition, with a logarithm in
-/// the place of large squares.
-fn boundary(batch: usize, weight: Ramp) -> ObjectiveConfig {
+/// The log variance at some conditions, at points where the flow goes at any, with a logarithm in the
+/// place of large squares.
+fn log_variance(batch: usize, conditions: Schedule, weight: Ramp) -> ObjectiveConfig {
     let loss = LossConfig::LogVariance(LogVarianceConfig {
         batch,
-        conditions: Schedule::Bases,
+        conditions,
         points: SampleOrigin::FlowOverRange,
         clip: Clip {
             log_clip: Some(4.0),

@@ -45,27 +45,40 @@ pub(super) struct Start {
     pub(super) right: usize,
 }
 
+/// What a sum is added to.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Onto<'a, T> {
+    /// What the result holds.
+    Itself,
+    /// Nothing; the result is overwritten.
+    Zero,
+    /// A number for each row; the result is overwritten.
+    Rows(&'a [T]),
+}
+
 /// Checks once what the kernels below rely on for every access.
-fn check<const ROWS: usize, const I: usize, const M: usize>(
+fn check<T, const ROWS: usize, const I: usize, const M: usize>(
     (starts, inner): (&[Start], usize),
     lanes: usize,
     left: usize,
     right: usize,
+    onto: Onto<T>,
     out: usize,
     out_step: usize,
-) -> bool {
-    if starts.is_empty() || inner == 0 {
-        return false;
+) {
+    if inner > 0 {
+        for start in starts {
+            assert!(
+                (start.left + inner - 1) * I + (ROWS - 1) * M < left,
+                "left factor"
+            );
+            assert!(start.right + inner * lanes <= right, "right factor");
+        }
     }
-    for start in starts {
-        assert!(
-            (start.left + inner - 1) * I + (ROWS - 1) * M < left,
-            "left factor"
-        );
-        assert!(start.right + inner * lanes <= right, "right factor");
+    if let Onto::Rows(rows) = onto {
+        assert!(ROWS <= rows.len(), "rows");
     }
     assert!((ROWS - 1) * out_step + lanes <= out, "result");
-    true
 }
 
 /// A number type with tile products.
@@ -73,8 +86,8 @@ fn check<const ROWS: usize, const I: usize, const M: usize>(
 /// Fused multiply-adds are used where the instructions have them, so that results differ in
 /// rounding between instruction sets.
 pub(super) trait Product: Copy {
-    /// `out[m · out_step + lane] += Σ left[l · ROWS + m] · right[r + lane]`, summed over `starts` and
-    /// `i < inner` with `l = start.left + i` and `r = start.right + i · WIDTH`: the left factor's
+    /// `out[m · out_step + lane] = onto + Σ left[l · ROWS + m] · right[r + lane]`, summed over `starts`
+    /// and `i < inner` with `l = start.left + i` and `r = start.right + i · WIDTH`: the left factor's
     /// rows lie side by side.
     ///
     /// # Panics
@@ -84,6 +97,7 @@ pub(super) trait Product: Copy {
         sum: (&[Start], usize),
         left: &[Self],
         right: &[Self],
+        onto: Onto<Self>,
         out: &mut [Self],
         out_step: usize,
     );
@@ -97,6 +111,7 @@ pub(super) trait Product: Copy {
         sum: (&[Start], usize),
         left: &[Self],
         right: &[Self],
+        onto: Onto<Self>,
         out: &mut [Self],
         out_step: usize,
     );
@@ -112,23 +127,28 @@ macro_rules! x86_tile {
             (starts, inner): (&[Start], usize),
             left: &[$t],
             right: &[$t],
+            onto: Onto<$t>,
             out: &mut [$t],
             out_step: usize,
         ) {
             use std::arch::x86_64::{$fma, $load, $set, $store, $zero};
             const LANES: usize = $width / $per;
-            if !check::<ROWS, I, M>(
+            check::<$t, ROWS, I, M>(
                 (starts, inner),
                 $width,
                 left.len(),
                 right.len(),
+                onto,
                 out.len(),
                 out_step,
-            ) {
-                return;
-            }
+            );
             for part in 0..$per {
                 let mut sums = [$zero(); ROWS];
+                if let Onto::Rows(rows) = onto {
+                    for m in 0..ROWS {
+                        sums[m] = $set(rows[m]);
+                    }
+                }
                 for start in starts {
                     // SAFETY: `check` has bounded the last access of every loop.
                     unsafe {
@@ -150,7 +170,10 @@ macro_rules! x86_tile {
                     // SAFETY: as above.
                     unsafe {
                         let out = out.as_mut_ptr().add(at);
-                        $store(out, $fma(one, $load(out), sums[m]));
+                        if let Onto::Itself = onto {
+                            sums[m] = $fma(one, $load(out), sums[m]);
+                        }
+                        $store(out, sums[m]);
                     }
                 }
             }
@@ -212,25 +235,29 @@ fn portable<T, const N: usize, const ROWS: usize, const I: usize, const M: usize
     (starts, inner): (&[Start], usize),
     left: &[T],
     right: &[T],
+    onto: Onto<T>,
     out: &mut [T],
     out_step: usize,
 ) where
     T: Copy + Default + Send + Sync,
     Lanes<T, N>: Real + Vector<Scalar = T>,
 {
-    if !check::<ROWS, I, M>(
+    check::<T, ROWS, I, M>(
         (starts, inner),
         N,
         left.len(),
         right.len(),
+        onto,
         out.len(),
         out_step,
-    ) {
-        return;
-    }
+    );
     for m in 0..ROWS {
         let row = &mut out[m * out_step..][..N];
-        let mut sum = Lanes([T::default(); N]);
+        let mut sum = match onto {
+            Onto::Itself => Lanes::load(row),
+            Onto::Zero => Lanes([T::default(); N]),
+            Onto::Rows(rows) => Lanes([rows[m]; N]),
+        };
         for start in starts {
             for i in 0..inner {
                 let factor = left[(start.left + i) * I + m * M];
@@ -238,7 +265,7 @@ fn portable<T, const N: usize, const ROWS: usize, const I: usize, const M: usize
                 sum = sum + Lanes(from_fn(|_| factor)) * vector;
             }
         }
-        (Lanes::load(row) + sum).store(row);
+        sum.store(row);
     }
 }
 
@@ -250,6 +277,7 @@ macro_rules! product {
             sum: (&[Start], usize),
             left: &[$t],
             right: &[$t],
+            onto: Onto<$t>,
             out: &mut [$t],
             out_step: usize,
         ) {
@@ -257,19 +285,23 @@ macro_rules! product {
                 #[cfg(target_arch = "x86_64")]
                 Instructions::Avx512 => {
                     // SAFETY: `Instructions::widest` has found the feature.
-                    unsafe { $avx512::<ROWS, I, M>(sum, left, right, out, out_step) }
+                    unsafe { $avx512::<ROWS, I, M>(sum, left, right, onto, out, out_step) }
                 }
                 #[cfg(target_arch = "x86_64")]
                 Instructions::Avx2 => {
                     // Half as many registers of half the width: four rows at a time.
                     for start in (0..ROWS).step_by(STEP) {
                         let (left, out) = (&left[start * M..], &mut out[start * out_step..]);
+                        let onto = match onto {
+                            Onto::Rows(rows) => Onto::Rows(&rows[start..]),
+                            other => other,
+                        };
                         // SAFETY: as above.
-                        unsafe { $avx2::<STEP, I, M>(sum, left, right, out, out_step) }
+                        unsafe { $avx2::<STEP, I, M>(sum, left, right, onto, out, out_step) }
                     }
                 }
                 Instructions::Portable => {
-                    portable::<$t, $width, ROWS, I, M>(sum, left, right, out, out_step);
+                    portable::<$t, $width, ROWS, I, M>(sum, left, right, onto, out, out_step);
                 }
             }
         }
@@ -280,10 +312,11 @@ macro_rules! product {
                 sum: (&[Start], usize),
                 left: &[Self],
                 right: &[Self],
+                onto: Onto<Self>,
                 out: &mut [Self],
                 out_step: usize,
             ) {
-                $tile::<ROWS, ROWS, 1>(instructions, sum, left, right, out, out_step);
+                $tile::<ROWS, ROWS, 1>(instructions, sum, left, right, onto, out, out_step);
             }
 
             fn accumulate_apart<const ROWS: usize>(
@@ -291,10 +324,11 @@ macro_rules! product {
                 sum: (&[Start], usize),
                 left: &[Self],
                 right: &[Self],
+                onto: Onto<Self>,
                 out: &mut [Self],
                 out_step: usize,
             ) {
-                $tile::<ROWS, 1, $width>(instructions, sum, left, right, out, out_step);
+                $tile::<ROWS, 1, $width>(instructions, sum, left, right, onto, out, out_step);
             }
         }
     };
@@ -358,6 +392,13 @@ mod tests {
     }
 
     fn compare<const ROWS: usize>() {
+        let rows = uniform(ROWS, 4, 2.0);
+        for onto in [Onto::Itself, Onto::Zero, Onto::Rows(&rows)] {
+            compare_onto::<ROWS>(onto);
+        }
+    }
+
+    fn compare_onto<const ROWS: usize>(onto: Onto<f64>) {
         let starts = [(0, 3), (9, 70), (4, 0)].map(|(left, right)| Start { left, right });
         let sum = (&starts[..], 8);
         let (left, right) = (uniform(17 * ROWS + 130, 1, 2.0), uniform(140, 2, 2.0));
@@ -365,11 +406,16 @@ mod tests {
         for instructions in available() {
             // Both ways a factor is laid out.
             let (mut aside, mut apart) = (begin.clone(), begin.clone());
-            f64::accumulate::<ROWS>(instructions, sum, &left, &right, &mut aside, 9);
-            f64::accumulate_apart::<ROWS>(instructions, sum, &left, &right, &mut apart, 9);
+            f64::accumulate::<ROWS>(instructions, sum, &left, &right, onto, &mut aside, 9);
+            f64::accumulate_apart::<ROWS>(instructions, sum, &left, &right, onto, &mut apart, 9);
             for m in 0..ROWS {
                 for lane in 0..8 {
-                    let (mut one, mut other) = (begin[m * 9 + lane], begin[m * 9 + lane]);
+                    let begin = match onto {
+                        Onto::Itself => begin[m * 9 + lane],
+                        Onto::Zero => 0.0,
+                        Onto::Rows(rows) => rows[m],
+                    };
+                    let (mut one, mut other) = (begin, begin);
                     for start in starts {
                         for i in 0..8 {
                             let right = right[start.right + i * 8 + lane];
@@ -407,7 +453,8 @@ mod tests {
         for instructions in available() {
             let mut out = vec![0.0_f32; 256];
             let sum = (&starts[..], 50);
-            f32::accumulate::<16>(instructions, sum, &left32, &right32, &mut out, 16);
+            let onto = Onto::Zero;
+            f32::accumulate::<16>(instructions, sum, &left32, &right32, onto, &mut out, 16);
             for (at, value) in out.iter().enumerate() {
                 let exact: f64 = (0..50)
                     .map(|i| left[i * 16 + at / 16] * right[i * 16 + at % 16])

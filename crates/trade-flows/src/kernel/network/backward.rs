@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 
 use super::super::dispatch::{Job, widest};
 use super::super::lanes::{Element, Jet, Vector};
-use super::super::product::{each_tile, padded};
+use super::super::product::{Onto, each_tile, padded};
 use super::{
     Packed, SHARD_ROWS, Tape, Tile, clear, each, forward::activate, lanes, packed::Layer, pieces,
     room,
@@ -194,11 +194,11 @@ fn tile<T: Element, R: Jet<T::Lanes, M>, const M: usize>(
         cross(layer, tile, bar, &mut scratch.across);
         weights(packed, layer, tile, source, &scratch.across, sums);
         if layer.activated {
-            clear(&mut scratch.pulled, field.len());
-            argument(packed, layer, bar, &mut scratch.pulled);
+            room(&mut scratch.pulled, field.len());
+            argument(packed, layer, bar, Onto::Zero, &mut scratch.pulled);
             pull::<T, R, M>(field, &scratch.pulled, &mut before[i]);
         } else {
-            argument(packed, layer, bar, &mut before[i]);
+            argument(packed, layer, bar, Onto::Itself, &mut before[i]);
         }
     }
     tile.store(&scratch.bars[0], packed.input(), &mut grad_x);
@@ -256,7 +256,8 @@ fn weights<T: Element>(
                 let sums = &mut sums[(tap * shape.tap + start) * shape.columns + column..];
                 let source = &source[start * lanes..];
                 T::accumulate_apart::<ROWS>(
-                    packed.instructions, (pairs, lanes), source, across, sums, shape.columns,
+                    packed.instructions, (pairs, lanes), source, across, Onto::Itself, sums,
+                    shape.columns,
                 );
             });
         }
@@ -267,8 +268,14 @@ fn weights<T: Element>(
     }
 }
 
-/// Adds the gradient for the layer's argument.
-fn argument<T: Element>(packed: &Packed<T>, layer: &Layer<T>, bar: &[T], pulled: &mut [T]) {
+/// The gradient for the layer's argument.
+fn argument<T: Element>(
+    packed: &Packed<T>,
+    layer: &Layer<T>,
+    bar: &[T],
+    onto: Onto<T>,
+    pulled: &mut [T],
+) {
     let lanes = lanes::<T>();
     let inner = layer.output.width;
     let site = padded(layer.input.width) * lanes;
@@ -279,8 +286,8 @@ fn argument<T: Element>(packed: &Packed<T>, layer: &Layer<T>, bar: &[T], pulled:
             .zip(pulled.chunks_exact_mut(layer.input.block::<T>()));
         for (bar, pulled) in blocks {
             for (sees, pulled) in layer.sees.iter().zip(pulled.chunks_exact_mut(site)) {
-                let pulled = &mut pulled[start * lanes..];
-                T::accumulate::<ROWS>(packed.instructions, (sees, inner), weights, bar, pulled, lanes);
+                let (sum, pulled) = ((&sees[..], inner), &mut pulled[start * lanes..]);
+                T::accumulate::<ROWS>(packed.instructions, sum, weights, bar, onto, pulled, lanes);
             }
         }
     });

@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 
 use super::super::dispatch::{Job, widest};
 use super::super::lanes::{Element, Jet, Vector};
-use super::super::product::{each_tile, padded};
+use super::super::product::{Onto, each_tile, padded};
 use super::{Packed, Tape, Tile, clear, each, lanes, packed::Layer, pieces, room};
 
 /// A tile's task: its rows, where its result goes, and where it is recorded.
@@ -87,26 +87,32 @@ fn apply<T: Element>(
 ) {
     let lanes = lanes::<T>();
     let (input, output) = (layer.input.block::<T>(), layer.output.block::<T>());
+    let site = padded(layer.output.width) * lanes;
     if let Some(skip) = skip {
         z.clone_from(skip);
-    } else {
-        clear(z, tile.all() * output);
-    }
-    let site = padded(layer.output.width) * lanes;
-    for z in z[..tile.blocks * output].chunks_exact_mut(site) {
-        for (z, bias) in z.chunks_exact_mut(lanes).zip(layer.bias) {
-            for z in z {
-                *z += *bias;
+        for z in z[..tile.blocks * output].chunks_exact_mut(site) {
+            for (z, bias) in z.chunks_exact_mut(lanes).zip(&layer.bias) {
+                for z in z {
+                    *z += *bias;
+                }
             }
         }
+    } else {
+        room(z, tile.all() * output);
     }
     let inner = layer.input.width;
     each_tile!(layer.output.width, start, ROWS => {
         let weights = &layer.tiles[start * layer.taps * inner..][..ROWS * layer.taps * inner];
-        for (h, z) in source.chunks_exact(input).zip(z.chunks_exact_mut(output)) {
+        let blocks = source.chunks_exact(input).zip(z.chunks_exact_mut(output));
+        for (block, (h, z)) in blocks.enumerate() {
+            let onto = match skip {
+                Some(_) => Onto::Itself,
+                None if block < tile.blocks => Onto::Rows(&layer.bias[start..]),
+                None => Onto::Zero,
+            };
             for (sees, z) in layer.sees.iter().zip(z.chunks_exact_mut(site)) {
-                let z = &mut z[start * lanes..];
-                T::accumulate::<ROWS>(packed.instructions, (sees, inner), weights, h, z, lanes);
+                let (sum, z) = ((&sees[..], inner), &mut z[start * lanes..]);
+                T::accumulate::<ROWS>(packed.instructions, sum, weights, h, onto, z, lanes);
             }
         }
     });

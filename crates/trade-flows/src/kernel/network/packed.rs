@@ -7,7 +7,7 @@ use crate::network::{Network, NetworkLayer};
 
 /// A layer's weights and bias.
 #[derive(Debug)]
-pub(super) struct Layer<'a, T> {
+pub(super) struct Layer<T> {
     pub(super) input: Shape,
     pub(super) output: Shape,
     pub(super) taps: usize,
@@ -16,7 +16,8 @@ pub(super) struct Layer<'a, T> {
     /// For the layer itself: tile by tile of outputs, tap by tap, for each input the weights of
     /// the tile. For its gradient: tile by tile of inputs, tap by tap, for each output.
     pub(super) tiles: Vec<T>,
-    pub(super) bias: &'a [T],
+    /// Filled up with zeros to what tiles can be made of.
+    pub(super) bias: Vec<T>,
     /// What a product runs over, in weights and a block: for the layer itself, for each output
     /// site the taps that see something; for its gradient, for each input site the outputs that
     /// see it.
@@ -28,8 +29,8 @@ pub(super) struct Layer<'a, T> {
 
 /// A network ready to run.
 #[derive(Debug)]
-pub(super) struct Packed<'a, T> {
-    pub(super) layers: Vec<Layer<'a, T>>,
+pub(super) struct Packed<T> {
+    pub(super) layers: Vec<Layer<T>>,
     /// The input and each result.
     pub(super) shapes: Vec<Shape>,
     pub(super) planes: usize,
@@ -38,13 +39,13 @@ pub(super) struct Packed<'a, T> {
     pub(super) instructions: Instructions,
 }
 
-impl<'a, T: Element> Packed<'a, T> {
+impl<T: Element> Packed<T> {
     /// For [`network`](super::network).
     pub(super) fn forward(
         network: &Network,
         planes: usize,
         weights: &[&[T]],
-        biases: &[&'a [T]],
+        biases: &[&[T]],
     ) -> Self {
         let mut packed = Self::new(network, planes, weights, biases);
         for ((layer, shape), weight) in packed.layers.iter_mut().zip(&network.layers).zip(weights) {
@@ -59,7 +60,7 @@ impl<'a, T: Element> Packed<'a, T> {
         network: &Network,
         planes: usize,
         weights: &[&[T]],
-        biases: &[&'a [T]],
+        biases: &[&[T]],
     ) -> Self {
         let mut packed = Self::new(network, planes, weights, biases);
         let tile = Tile::new::<T>(packed.tile_rows, planes);
@@ -72,7 +73,7 @@ impl<'a, T: Element> Packed<'a, T> {
     }
 
     /// All but what is read by products, after all lengths have been checked.
-    fn new(network: &Network, planes: usize, weights: &[&[T]], biases: &[&'a [T]]) -> Self {
+    fn new(network: &Network, planes: usize, weights: &[&[T]], biases: &[&[T]]) -> Self {
         let shape = |(sites, width)| Shape { sites, width };
         let shapes: Vec<Shape> = network.fields().into_iter().map(shape).collect();
         assert_eq!(weights.len(), network.layers.len(), "weights");
@@ -88,6 +89,8 @@ impl<'a, T: Element> Packed<'a, T> {
             if let Some(skip) = layer.skip {
                 assert!(skip <= i && shapes[skip] == output, "skip of layer {i}");
             }
+            let mut bias = biases[i].to_vec();
+            bias.resize(padded(output.width), T::default());
             Layer {
                 input,
                 output,
@@ -95,7 +98,7 @@ impl<'a, T: Element> Packed<'a, T> {
                 activated: layer.activated,
                 skip: layer.skip,
                 tiles: Vec::new(),
-                bias: biases[i],
+                bias,
                 sees: Vec::new(),
                 pairs: Vec::new(),
             }
@@ -139,7 +142,7 @@ impl<'a, T: Element> Packed<'a, T> {
     }
 }
 
-impl<T: Element> Layer<'_, T> {
+impl<T: Element> Layer<T> {
     /// Each tap that sees something: output site, tap, input site.
     fn seen(&self, layer: &NetworkLayer) -> Vec<(usize, usize, usize)> {
         match &layer.patches {
