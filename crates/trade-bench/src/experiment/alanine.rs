@@ -10,29 +10,26 @@ mod tables;
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
-use trade_cli::config::{
-    DataConfig, DataSource, EvaluateConfig, LossConfig, ObjectiveConfig, RunConfig,
+use trade_cli::{
+    config::{DataConfig, DataSource, EvaluateConfig, LossConfig, ObjectiveConfig, RunConfig},
+    molecule as recipe,
 };
 use trade_core::{
-    causality::CausalityConfig,
     grid::Spacing,
     learning_rate::{LearningRate, OneCycle},
-    objective::{
-        Clip, NllConfig, ReverseKlConfig, Robust,
-        trade::{Blur, TradeConfig, TradeGridConfig},
-    },
+    objective::ReverseKlConfig,
     ramp::Ramp,
     schedule::Schedule,
     train::{AdamConfig, AdaptiveConfig, TrainConfig},
 };
-use trade_flows::{ConditionerConfig, FlowConfig, molecule::MoleculeFlow};
+use trade_flows::{FlowConfig, molecule::MoleculeFlow};
 use trade_targets::{
     TargetConfig,
     molecule::{MoleculeConfig, ZMatrixConfig},
 };
 
 use self::study::AlanineStudy;
-use super::{Experiment, Method, Preset, log_variance, plain};
+use super::{Experiment, Method, Preset};
 
 /// The temperature of the data, K: the control parameter 1.
 const BASE: f64 = 600.0;
@@ -86,16 +83,11 @@ fn molecule() -> MoleculeConfig {
     }
 }
 
-/// Gaussian noise on the positions of data and evaluation points, nm.
-const NOISE: f64 = 3e-4;
-
 /// The sizes that a preset chooses.
 #[derive(Clone, Copy, Debug)]
 struct Sizes {
     /// The published flow and losses, not those of the project.
     published: bool,
-    /// Width of the hidden layers.
-    hidden: usize,
     steps: usize,
     /// Frames at the base condition, 1 ps apart.
     samples: usize,
@@ -129,7 +121,6 @@ impl Sizes {
             },
             Preset::Desktop => Self {
                 published: false,
-                hidden: 64,
                 steps: 2500,
                 samples: 40_000,
                 batch: 128,
@@ -144,7 +135,6 @@ impl Sizes {
             // 60 epochs of 80 % of 500 000 frames.
             Preset::Paper => Self {
                 published: true,
-                hidden: 256,
                 steps: 60 * 400_000 / 289,
                 samples: 400_000,
                 batch: 289,
@@ -163,13 +153,10 @@ impl Sizes {
     /// first.
     fn flow(&self) -> MoleculeFlow {
         let published = MoleculeFlow::alanine_dipeptide();
-        MoleculeFlow {
-            conditioner: ConditionerConfig {
-                hidden: vec![self.hidden; 2],
-                ..published.conditioner.clone()
-            },
-            blind_start: !self.published,
-            ..published
+        if self.published {
+            published
+        } else {
+            recipe::blind(published)
         }
     }
 
@@ -208,14 +195,7 @@ impl Sizes {
     }
 
     fn nll(&self) -> ObjectiveConfig {
-        plain(LossConfig::Nll(NllConfig {
-            batch: self.batch,
-            noise: NOISE,
-            clip: Clip {
-                clip: Some(1e9),
-                log_clip: Some(1e3),
-            },
-        }))
+        recipe::likelihood(self.batch)
     }
 
     fn reverse_kl(&self) -> ObjectiveConfig {
@@ -232,83 +212,30 @@ impl Sizes {
         }
     }
 
-    /// TRADE as published, or else steadied: residuals of `T ∂_T`, which are of one size over the
-    /// range, a logarithm in the place of large ones, and a weight from the tenth of training on, so
-    /// that no large residuals build up.
+    /// TRADE as published, or as the tool `trade` configures it for any molecule.
     fn trade(&self) -> ObjectiveConfig {
-        let blur = Blur {
-            width: NOISE,
-            ..Blur::default()
-        };
-        let (trade, weight, adaptive) = if self.published {
-            let trade = TradeConfig {
-                penalty: Robust::SmoothL1(5e-4),
-                blur,
-                ..TradeConfig::default()
-            };
-            let adaptive = AdaptiveConfig {
+        let (samples, every) = (self.expectation_samples, self.expectation_every);
+        if !self.published {
+            return recipe::trade(self.batch, self.grid_points, samples, every);
+        }
+        let grid = recipe::published_grid(self.batch, self.grid_points, samples, every);
+        ObjectiveConfig {
+            loss: LossConfig::TradeGrid(grid),
+            weight: late(),
+            adaptive: Some(AdaptiveConfig {
                 initial: 1.03e-4,
                 ..AdaptiveConfig::default()
-            };
-            (trade, late(), Some(adaptive))
-        } else {
-            let trade = TradeConfig {
-                penalty: Robust::SmoothL1(1.0),
-                logarithmic: true,
-                clip: Clip {
-                    log_clip: Some(5.0),
-                    ..Clip::default()
-                },
-                blur,
-                ..TradeConfig::default()
-            };
-            (trade, from_one_tenth((0.1, 1.0)), None)
-        };
-        ObjectiveConfig {
-            loss: LossConfig::TradeGrid(TradeGridConfig {
-                trade,
-                points: self.grid_points,
-                batch: self.batch,
-                causality: CausalityConfig {
-                    epsilon: 0.125,
-                    retain: 0.8,
-                    ..CausalityConfig::default()
-                },
-                expectation_samples: self.expectation_samples,
-                expectation_every: self.expectation_every,
-                expectation_retain: 0.65,
-                ..TradeGridConfig::default()
             }),
-            weight,
-            adaptive,
         }
-    }
-
-    /// The log variance at 600 K, at points where the flow goes at any temperature: what the flow
-    /// puts between the modes, where no data are, costs the likelihood nothing, and TRADE carries
-    /// it along.
-    fn boundary(&self) -> ObjectiveConfig {
-        log_variance(self.batch, Schedule::Bases, from_one_tenth((0.05, 0.3)))
     }
 
     /// The likelihood with TRADE, and on `desktop` with the energy at the base.
     fn with_trade(&self) -> Vec<ObjectiveConfig> {
         let mut objectives = vec![self.nll(), self.trade()];
         if !self.published {
-            objectives.push(self.boundary());
+            objectives.push(recipe::energy_at_base(self.batch));
         }
         objectives
-    }
-}
-
-/// A weight that is zero in the first tenth of training, and then goes from one value to another.
-fn from_one_tenth((start, end): (f64, f64)) -> Ramp {
-    Ramp {
-        start,
-        end,
-        before: Some(0.0),
-        pct_start: 0.1,
-        ..Ramp::default()
     }
 }
 
