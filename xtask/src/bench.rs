@@ -1,4 +1,4 @@
-//! Times the training step, beside PyTorch if asked for.
+//! Times layers and training steps, the latter beside PyTorch if asked for.
 
 use std::{
     collections::BTreeMap,
@@ -6,34 +6,49 @@ use std::{
     process::{Command, Stdio},
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use crate::{call, target_folder};
+use crate::{call, cargo, target_folder};
 
 /// Milliseconds (for `peak-memory`, mebibytes) by threads and operation.
 type Figures = BTreeMap<(usize, String), f64>;
 
-/// Runs `trade-bench speed`, and the peer in the same go, with each number of threads.
-pub(crate) fn bench(settings: &str, peer: Option<&str>, threads: &[usize]) -> Result<()> {
-    let peer = match peer {
-        None => None,
-        Some("torch") => Some(torch()?),
-        Some(other) => bail!("unknown peer `{other}`; expected torch"),
-    };
+/// Runs the benches with each number of threads.
+pub(crate) fn alone(threads: &[usize]) -> Result<()> {
+    for n in threads {
+        println!("threads: {n}");
+        let mut benches = cargo();
+        benches
+            .args([
+                "bench",
+                "--workspace",
+                "--bench",
+                "layers",
+                "--bench",
+                "steps",
+            ])
+            .env("RAYON_NUM_THREADS", n.to_string());
+        call(&mut benches)?;
+    }
+    Ok(())
+}
+
+/// Runs `trade-bench speed` and a peer in the same go, with each number of threads.
+pub(crate) fn beside(peer: &str, settings: &str, threads: &[usize]) -> Result<()> {
+    ensure!(peer == "torch", "unknown peer `{peer}`; expected torch");
+    let (python, script) = torch()?;
     let (mut ours, mut theirs) = (Figures::new(), Figures::new());
     for &n in threads {
         let mut own = Command::new(target_folder()?.join("release").join("trade-bench"));
         own.args(["speed", "--settings", settings])
             .env("RAYON_NUM_THREADS", n.to_string());
         read(&mut own, n, &mut ours)?;
-        if let Some((python, script)) = &peer {
-            let mut other = Command::new(python);
-            other
-                .arg(script)
-                .args(["--settings", settings, "--threads", &n.to_string()]);
-            read(&mut other, n, &mut theirs)?;
-        }
+        let mut other = Command::new(&python);
+        other
+            .arg(&script)
+            .args(["--settings", settings, "--threads", &n.to_string()]);
+        read(&mut other, n, &mut theirs)?;
     }
     println!("| threads | operation | TRADE | PyTorch | PyTorch / TRADE |");
     println!("|--:|:--|--:|--:|--:|");

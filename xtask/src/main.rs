@@ -28,9 +28,10 @@ enum Chore {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         options: Vec<String>,
     },
-    /// Time the training step at the published settings.
+    /// Time each layer, the training steps and the passes at the published settings; with a peer,
+    /// the steps and passes of one experiment beside it.
     Bench {
-        /// The experiment whose settings are used.
+        /// The experiment whose settings are used beside a peer: multi-well or lattice.
         #[arg(long, default_value = "multi-well")]
         settings: String,
         /// Time a peer in the same run: torch (needs python3 and a network).
@@ -74,7 +75,10 @@ fn run(chore: Chore) -> Result<()> {
             threads,
         } => {
             call(cargo().args(["build", "--release", "-p", "trade-bench"]))?;
-            bench::bench(&settings, peer.as_deref(), &threads)
+            match peer {
+                Some(peer) => bench::beside(&peer, &settings, &threads),
+                None => bench::alone(&threads),
+            }
         }
         Chore::Ci => call(Command::new("bash").arg(".ci/run")),
         Chore::Docs => {

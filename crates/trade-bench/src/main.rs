@@ -5,7 +5,7 @@ use std::{path::PathBuf, process::ExitCode};
 use anyhow::{Result, ensure};
 use clap::{Parser, Subcommand};
 use trade_bench::{experiment::Preset, reproduce::Reproduce, speed::Speed};
-use trade_cli::device::DeviceName;
+use trade_cli::{device::DeviceName, threads};
 
 /// The experiments of the TRADE paper.
 #[derive(Parser)]
@@ -103,6 +103,7 @@ fn run(args: Args) -> Result<()> {
             device,
         } => {
             ensure!(repeats > 0, "--repeats: at least one is needed");
+            threads::join_pool(device);
             Speed {
                 settings,
                 repeats,

@@ -23,5 +23,6 @@ pub mod run;
 pub mod sample;
 pub mod simulate;
 pub mod states;
+pub mod threads;
 pub mod train;
 mod trajectory;

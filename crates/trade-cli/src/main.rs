@@ -15,6 +15,7 @@ use trade_cli::{
     run::RunFolder,
     sample::{LogProb, Sample},
     simulate::{molecule::SimulateMolecule, phi4::SimulatePhi4},
+    threads,
     train::{self, Train},
 };
 use trade_targets::{
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
 }
 
 fn run(args: Args) -> Result<()> {
+    threads::join_pool(args.device);
     let seed = args.seed.unwrap_or(0);
     let say = |messages: Vec<String>| {
         if !args.quiet {

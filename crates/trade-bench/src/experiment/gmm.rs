@@ -72,7 +72,7 @@ impl Sizes {
                 ..Self::of(Preset::Desktop)
             },
             Preset::Desktop => Self {
-                steps: 14_000,
+                steps: 10_000,
                 batch: 256,
                 max_lr: 3e-3,
                 careful_lr: 1e-3,

@@ -1,0 +1,18 @@
+//! The threads of the processor.
+
+use crate::device::DeviceName;
+
+/// Makes the calling thread, which must be the program's main one, a thread of rayon's pool, if the
+/// device is the processor. A kernel called from outside the pool is handed to another thread, whose
+/// caches hold nothing of what the kernel needs, and waits for it to wake up; a training step calls
+/// hundreds.
+///
+/// Not for GPUs: their own threads must never wait for this one. Without effect if the pool is
+/// there already.
+pub fn join_pool(device: DeviceName) {
+    if matches!(device, DeviceName::Flex | DeviceName::NdArray) {
+        let pool = rayon::ThreadPoolBuilder::new().use_current_thread();
+        // An error says that there is a pool.
+        let _ = pool.build_global();
+    }
+}
