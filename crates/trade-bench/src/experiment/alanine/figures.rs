@@ -23,6 +23,9 @@ const MARGIN: f64 = 1.5;
 /// The name of the reference in legends.
 const TRUTH: &str = "replica exchange";
 
+/// A free energy of a run at a temperature.
+type Reading = fn(&AtTemperature) -> Option<Estimate>;
+
 /// All figures; those of the same name as a common one take its place.
 pub(super) fn plates(findings: &Findings, results: &Results) -> Result<Vec<Plate>> {
     let truth = SHOWN
@@ -250,7 +253,7 @@ fn quality(findings: &Findings, results: &Results) -> Plate {
 
 /// The free energy of the minor mode against the temperature, as sampled and reweighted.
 fn free_energy(findings: &Findings) -> Plate {
-    let read: [(&str, fn(&AtTemperature) -> Option<Estimate>); 2] = [
+    let read: [(&str, Reading); 2] = [
         ("as sampled", |a| a.free_energy),
         ("reweighted", |a| a.free_energy_reweighted),
     ];
@@ -291,7 +294,7 @@ fn with_bars(
     place: usize,
     method: &Method,
     x: &[f64],
-    read: fn(&AtTemperature) -> Option<Estimate>,
+    read: Reading,
 ) -> Panel {
     let middle = 0.5 * (findings.methods.len() as f64 - 1.0);
     let x: Vec<f64> = x
