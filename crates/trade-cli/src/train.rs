@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail, ensure};
 use burn::module::AutodiffModule;
 use burn_autodiff::Autodiff;
 use trade_core::{
-    Density,
+    Density, Target,
     objective::{
         LogVariance, Nll, Problem, ReverseKl, ReweightedNll,
         trade::{TradeContinuous, TradeGrid},
@@ -139,7 +139,11 @@ where
             };
             let (ramp, adaptive, problem) = (weight, entry.adaptive, problem.clone());
             Ok(match entry.loss.clone() {
-                LossConfig::Nll(c) => WeightedObjective::new(Nll::new(c, data()?), ramp, adaptive),
+                LossConfig::Nll(c) => {
+                    let perturbation = Target::<B>::perturbation(&*problem.target);
+                    let nll = Nll::new(c, data()?).perturbed_by(perturbation);
+                    WeightedObjective::new(nll, ramp, adaptive)
+                }
                 LossConfig::ReverseKl(c) => {
                     WeightedObjective::new(ReverseKl::new(c, problem), ramp, adaptive)
                 }

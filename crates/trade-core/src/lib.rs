@@ -27,4 +27,4 @@ pub use dataset::{DataOrder, Dataset, upload, upload_as};
 pub use density::Density;
 pub use dual::{Dual, softplus};
 pub use error::{Error, Result};
-pub use target::{PowerFamily, Target};
+pub use target::{Perturbation, PowerFamily, Target};

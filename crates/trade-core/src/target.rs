@@ -1,9 +1,15 @@
 //! What the method asks of a problem.
 
+use std::sync::Arc;
+
 use burn::tensor::{Tensor, backend::Backend};
 use serde::{Deserialize, Serialize};
 
 use crate::{Condition, random::Stream};
+
+/// Gaussian noise on states in coordinates of the target's own: from states, row-major `[n, dim]`,
+/// and the width for each of them to the moved states.
+pub type Perturbation = Arc<dyn Fn(&[f32], &[f64], &mut Stream) -> Vec<f32> + Send + Sync>;
 
 /// How the first control parameter acts, where the family is a power of one density:
 /// `q(x|c) = h(x) · s(x)^{e(c)}`. Such families can be trained without an energy (METHOD §4).
@@ -84,5 +90,12 @@ pub trait Target<B: Backend> {
     /// `x`: `[batch, dim]` → `[batch, dim]`
     fn symmetrise(&self, x: Tensor<B, 2>, _stream: &mut Stream) -> Tensor<B, 2> {
         x
+    }
+
+    /// The noise that stands for noise on each entry of a state, in the likelihood of data and in
+    /// blurred evaluation points, where the target means noise on other coordinates; `None` by
+    /// default.
+    fn perturbation(&self) -> Option<Perturbation> {
+        None
     }
 }

@@ -11,7 +11,7 @@ use burn::{
 use burn_flex::{Flex, FlexDevice};
 use gaussian::{Bath, DIM, Gaussian, Training, gradient, moved, values};
 use trade_core::{
-    Dataset,
+    Dataset, Perturbation,
     causality::CausalityConfig,
     grid::Spacing,
     objective::{
@@ -790,6 +790,25 @@ fn likelihood_terms_are_what_the_formulas_say() {
     };
     let loss = number(&first(Box::new(Nll::new(config, data(n))), &model));
     let expected = mean(&|x| -host.log_prob(x, 1.0));
+    assert!((loss / expected - 1.0).abs() < 1e-5, "{loss} {expected}");
+
+    // With noise in the target's own coordinates: here all states are drawn in by the width.
+    let config = NllConfig {
+        batch: n,
+        noise: 0.25,
+        ..NllConfig::default()
+    };
+    let drawn_in: Perturbation = Arc::new(|states, widths, _| {
+        let rows = states.chunks(DIM).zip(widths);
+        rows.flat_map(|(row, width)| row.iter().map(|x| x * *width as f32).collect::<Vec<_>>())
+            .collect()
+    });
+    let nll = Nll::new(config, data(n)).perturbed_by(Some(drawn_in));
+    let loss = number(&first(Box::new(nll), &model));
+    let expected = mean(&|x| {
+        let near: Vec<f64> = x.iter().map(|x| 0.25 * x).collect();
+        -host.log_prob(&near, 1.0)
+    });
     assert!((loss / expected - 1.0).abs() < 1e-5, "{loss} {expected}");
 
     // One temperature for all, by a range of no width; every row once, in random order.

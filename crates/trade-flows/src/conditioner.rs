@@ -1,5 +1,7 @@
 //! Networks that give a layer its parameters.
 
+use std::ops::Range;
+
 use burn::{
     module::{Module, Param},
     tensor::{DType, Tensor, TensorData, backend::Backend},
@@ -9,6 +11,10 @@ use serde::{Deserialize, Serialize};
 use trade_core::{Dual, random::Stream};
 
 use crate::{FlowBackend, Network, Stacked};
+
+/// The second layer of a residual block starts uniform within this bound, weights and biases, so that
+/// the block starts near the identity (as nflows does).
+const RESIDUAL_START: f64 = 1e-3;
 
 /// How the weights of hidden layers are drawn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -79,7 +85,7 @@ impl ConditionerConfig {
             for pair in self.hidden.windows(2) {
                 blocks.push(ResidualBlock {
                     first: dense(pair[0], pair[1]),
-                    second: dense(pair[1], pair[0]),
+                    second: dense(pair[1], pair[0]).shrunk_to(RESIDUAL_START),
                 });
             }
         } else {
@@ -134,6 +140,22 @@ impl<B: FlowBackend> Conditioner<B> {
     }
 }
 
+impl<B: Backend> Conditioner<B> {
+    /// The network with zero weights on some inputs: it does not see them yet.
+    pub(crate) fn blind_to(mut self, inputs: Range<usize>) -> Self {
+        let first = self.layers.first_mut().unwrap_or(&mut self.last);
+        let weight = first.weight.clone().map(|w| {
+            let [_, outputs] = w.dims();
+            let zeros = w.clone().slice([inputs.clone(), 0..outputs]).zeros_like();
+            w.slice_assign([inputs.clone(), 0..outputs], zeros)
+                .detach()
+                .require_grad()
+        });
+        first.weight = weight;
+        self
+    }
+}
+
 /// `h + W₂ silu(W₁ silu(h) + b₁) + b₂`.
 #[derive(Module, Debug)]
 struct ResidualBlock<B: Backend> {
@@ -184,6 +206,19 @@ impl<B: Backend> Dense<B> {
             weight: parameter(weight, [inputs, outputs], device),
             bias: parameter(bias, [outputs], device),
         }
+    }
+
+    /// The layer with its uniform weights and biases scaled to `U(−bound, bound)`.
+    fn shrunk_to(mut self, bound: f64) -> Self {
+        let [inputs, _] = self.weight.dims();
+        let scale = bound * (inputs.max(1) as f64).sqrt();
+        self.weight = self
+            .weight
+            .map(|w| w.mul_scalar(scale).detach().require_grad());
+        self.bias = self
+            .bias
+            .map(|b| b.mul_scalar(scale).detach().require_grad());
+        self
     }
 
     /// The layer as the last of a network.

@@ -34,6 +34,9 @@ pub struct MoleculeFlow {
     pub bins: usize,
     /// The networks.
     pub conditioner: ConditionerConfig,
+    /// Whether the couplings start the same at all temperatures; see
+    /// [`GroupCouplingConfig::blind_start`].
+    pub blind_start: bool,
 }
 
 /// The torsions of the first halves in the published flow of alanine dipeptide.
@@ -72,6 +75,7 @@ impl MoleculeFlow {
                 residual: true,
                 ..ConditionerConfig::default()
             },
+            blind_start: false,
         }
     }
 
@@ -121,6 +125,7 @@ impl MoleculeFlow {
                 map: map(block),
                 conditioner: self.conditioner.clone(),
                 use_control,
+                blind_start: self.blind_start,
             })
         };
         // The two groups of each block; none where one of them is empty.

@@ -9,12 +9,12 @@ use burn::{
     tensor::DType,
 };
 use burn_flex::{Flex, FlexDevice};
-use layer_cases::{Batch, DIRECTIONS, each, functional, layer};
+use layer_cases::{Batch, Case, DIRECTIONS, each, functional, layer};
 use numeric::{Noise, assert_close, check_gradient, gradient, log_abs_det, numbers, rows};
 use trade_core::random::Stream;
 use trade_flows::{
-    Direction,
-    layer::{Layer, LayerConfig},
+    ConditionerConfig, Direction, LastLayer,
+    layer::{GroupCouplingConfig, GroupMap, Layer, LayerConfig, Widths},
 };
 
 /// Errors relative to one plus the largest entry of a row: a coupling adds up all entries.
@@ -234,4 +234,52 @@ fn zero_weights_are_the_identity() {
             assert_close(what, &log_det, &vec![0.0; batch.n], 5e-6);
         }
     });
+}
+
+#[test]
+fn a_coupling_that_starts_blind_sees_the_context_but_not_the_control() {
+    let widths = Widths {
+        dim: 5,
+        controls: 2,
+        context: 3,
+    };
+    for blind_start in [true, false] {
+        let coupling = GroupCouplingConfig {
+            moved: [0, 3],
+            given: [3, 5],
+            circular: [2, 5],
+            map: GroupMap::Spline { bins: 4 },
+            conditioner: ConditionerConfig {
+                hidden: vec![6, 6],
+                residual: true,
+                last_layer: LastLayer::ZeroBias,
+                ..ConditionerConfig::default()
+            },
+            use_control: true,
+            blind_start,
+        };
+        let case = Case {
+            config: LayerConfig::GroupCoupling(coupling),
+            volume_preserving: false,
+            dims: &[5],
+            unit: true,
+        };
+        let layer = case
+            .config
+            .init(widths, &FlexDevice, &mut Stream::new(5, 7));
+        let batch = Batch::moderate(&case, widths);
+        let image = |batch: &Batch| batch.values(&layer, Direction::Forward, DType::F32).0;
+        let twice = |values: &[f64]| values.iter().map(|v| 2.0 * v).collect();
+        let here = image(&batch);
+        let elsewhere = image(&Batch {
+            control: twice(&batch.control),
+            ..batch.clone()
+        });
+        assert_eq!(here == elsewhere, blind_start);
+        let given_other = image(&Batch {
+            context: twice(&batch.context),
+            ..batch.clone()
+        });
+        assert_ne!(here, given_other);
+    }
 }

@@ -6,7 +6,7 @@ use burn::tensor::{Tensor, backend::Backend};
 use rand::Rng;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use trade_core::{Condition, PowerFamily, Target, random::Stream};
+use trade_core::{Condition, Perturbation, PowerFamily, Target, random::Stream};
 
 use crate::{
     error::{Error, Result},
@@ -206,5 +206,9 @@ impl<B: Backend> Target<B> for AnyTarget {
 
     fn symmetrise(&self, x: Tensor<B, 2>, stream: &mut Stream) -> Tensor<B, 2> {
         self.target().symmetrise(x, stream)
+    }
+
+    fn perturbation(&self) -> Option<Perturbation> {
+        self.target::<B>().perturbation()
     }
 }

@@ -1,24 +1,26 @@
 //! Alanine dipeptide: data at 600 K, carried to 300 K.
 
+mod cost;
+mod figures;
+mod histogram;
 mod measured;
+mod reference;
 mod study;
+mod tables;
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
-use trade_cli::config::{
-    DataConfig, DataSource, EvaluateConfig, LossConfig, ObjectiveConfig, RunConfig,
+use trade_cli::{
+    config::{DataConfig, DataSource, EvaluateConfig, LossConfig, ObjectiveConfig, RunConfig},
+    molecule as recipe,
 };
 use trade_core::{
-    causality::CausalityConfig,
     grid::Spacing,
     learning_rate::{LearningRate, OneCycle},
-    objective::{
-        NllConfig, ReverseKlConfig, Robust,
-        trade::{TradeConfig, TradeGridConfig},
-    },
+    objective::ReverseKlConfig,
     ramp::Ramp,
     schedule::Schedule,
-    train::{AdamConfig, AdaptiveConfig, AdaptiveRule, TrainConfig},
+    train::{AdamConfig, AdaptiveConfig, TrainConfig},
 };
 use trade_flows::{FlowConfig, molecule::MoleculeFlow};
 use trade_targets::{
@@ -27,7 +29,7 @@ use trade_targets::{
 };
 
 use self::study::AlanineStudy;
-use super::{Experiment, Method, Preset, plain};
+use super::{Experiment, Method, Preset};
 
 /// The temperature of the data, K: the control parameter 1.
 const BASE: f64 = 600.0;
@@ -84,6 +86,8 @@ fn molecule() -> MoleculeConfig {
 /// The sizes that a preset chooses.
 #[derive(Clone, Copy, Debug)]
 struct Sizes {
+    /// The published flow and losses, not those of the project.
+    published: bool,
     steps: usize,
     /// Frames at the base condition, 1 ps apart.
     samples: usize,
@@ -112,22 +116,25 @@ impl Sizes {
                 expectation_every: 5,
                 evaluation: 100,
                 flow_samples: 500,
-                reference: (0.5, 4, 20.0),
+                reference: (1.0, 4, 20.0),
+                ..Self::of(Preset::Desktop)
             },
             Preset::Desktop => Self {
+                published: false,
                 steps: 2500,
-                samples: 100_000,
+                samples: 40_000,
                 batch: 128,
                 max_lr: 2e-3,
                 grid_points: 25,
-                expectation_samples: 500,
+                expectation_samples: 1000,
                 expectation_every: 200,
                 evaluation: 10_000,
                 flow_samples: 25_000,
-                reference: (30.0, 16, 200.0),
+                reference: (100.0, 16, 200.0),
             },
             // 60 epochs of 80 % of 500 000 frames.
             Preset::Paper => Self {
+                published: true,
                 steps: 60 * 400_000 / 289,
                 samples: 400_000,
                 batch: 289,
@@ -137,8 +144,19 @@ impl Sizes {
                 expectation_every: 1000,
                 evaluation: 25_000,
                 flow_samples: 25_000,
-                reference: (120.0, 16, 200.0),
+                reference: (200.0, 16, 200.0),
             },
+        }
+    }
+
+    /// The published flow, on `desktop` with narrower networks that do not see the temperature at
+    /// first.
+    fn flow(&self) -> MoleculeFlow {
+        let published = MoleculeFlow::alanine_dipeptide();
+        if self.published {
+            published
+        } else {
+            recipe::blind(published)
         }
     }
 
@@ -177,10 +195,7 @@ impl Sizes {
     }
 
     fn nll(&self) -> ObjectiveConfig {
-        plain(LossConfig::Nll(NllConfig {
-            batch: self.batch,
-            ..NllConfig::default()
-        }))
+        recipe::likelihood(self.batch)
     }
 
     fn reverse_kl(&self) -> ObjectiveConfig {
@@ -197,31 +212,30 @@ impl Sizes {
         }
     }
 
+    /// TRADE as published, or as the tool `trade` configures it for any molecule.
     fn trade(&self) -> ObjectiveConfig {
+        let (samples, every) = (self.expectation_samples, self.expectation_every);
+        if !self.published {
+            return recipe::trade(self.batch, self.grid_points, samples, every);
+        }
+        let grid = recipe::published_grid(self.batch, self.grid_points, samples, every);
         ObjectiveConfig {
-            loss: LossConfig::TradeGrid(TradeGridConfig {
-                trade: TradeConfig {
-                    penalty: Robust::SmoothL1(5e-4),
-                    ..TradeConfig::default()
-                },
-                points: self.grid_points,
-                batch: self.batch,
-                causality: CausalityConfig {
-                    epsilon: 0.125,
-                    retain: 0.8,
-                    ..CausalityConfig::default()
-                },
-                expectation_samples: self.expectation_samples,
-                expectation_every: self.expectation_every,
-                expectation_retain: 0.65,
-                ..TradeGridConfig::default()
-            }),
+            loss: LossConfig::TradeGrid(grid),
             weight: late(),
             adaptive: Some(AdaptiveConfig {
-                rule: AdaptiveRule::Relative(1.0),
+                initial: 1.03e-4,
                 ..AdaptiveConfig::default()
             }),
         }
+    }
+
+    /// The likelihood with TRADE, and on `desktop` with the energy at the base.
+    fn with_trade(&self) -> Vec<ObjectiveConfig> {
+        let mut objectives = vec![self.nll(), self.trade()];
+        if !self.published {
+            objectives.push(recipe::energy_at_base(self.batch));
+        }
+        objectives
     }
 }
 
@@ -238,7 +252,7 @@ fn late() -> Ramp {
 /// The experiment with its baselines.
 pub(super) fn experiment(preset: Preset) -> Experiment {
     let sizes = Sizes::of(preset);
-    let flow = MoleculeFlow::alanine_dipeptide();
+    let flow = sizes.flow();
     let spline = |objectives| sizes.run(flow.spline(), objectives);
     let steerable = |normalised| sizes.run(flow.steerable(normalised), vec![sizes.nll()]);
     let methods = vec![
@@ -249,9 +263,10 @@ pub(super) fn experiment(preset: Preset) -> Experiment {
             "NLL and reverse KL",
             spline(vec![sizes.nll(), sizes.reverse_kl()]),
         ),
-        Method::main(
-            "trade-grid",
-            "TRADE, grid",
+        Method::main("trade-grid", "TRADE, grid", spline(sizes.with_trade())),
+        Method::further(
+            "trade-grid-alone",
+            "TRADE, grid, no energy at 600 K",
             spline(vec![sizes.nll(), sizes.trade()]),
         ),
         Method::further("tsf-normalised", "TSF, slopes normalised", steerable(true)),

@@ -14,7 +14,7 @@ use trade_core::{
     grid::Spacing,
     learning_rate::{LearningRate, OneCycle},
     objective::{
-        Clip, LogVarianceConfig, NllConfig, ReverseKlConfig, ReweightedNllConfig, Robust,
+        Clip, NllConfig, ReverseKlConfig, ReweightedNllConfig, Robust,
         trade::{
             Blur, EnergyOrigin, SampleOrigin, TradeConfig, TradeContinuousConfig, TradeGridConfig,
         },
@@ -29,7 +29,7 @@ use trade_flows::{
 };
 use trade_targets::{TargetConfig, exact::GaussianMixtureConfig};
 
-use super::{Experiment, Method, Preset, plain, steerable};
+use super::{Experiment, Method, Preset, log_variance, plain, steerable};
 use study::{MixtureStudy, RANGE, SHOWN, powers};
 
 /// The sizes that a preset chooses.
@@ -257,20 +257,7 @@ impl Sizes {
     /// The TRADE loss knows derivatives only: what the flow says where no data lie at the base,
     /// between the modes and far out, it carries to low powers, where the density is large there.
     fn log_variance(&self, weight: f64) -> ObjectiveConfig {
-        ObjectiveConfig {
-            loss: LossConfig::LogVariance(LogVarianceConfig {
-                batch: 2 * self.batch,
-                conditions: uniform(),
-                points: SampleOrigin::FlowOverRange,
-                clip: Clip {
-                    log_clip: Some(4.0),
-                    ..Clip::default()
-                },
-                ..LogVarianceConfig::default()
-            }),
-            weight: Ramp::constant(weight),
-            adaptive: None,
-        }
+        log_variance(2 * self.batch, uniform(), Ramp::constant(weight))
     }
 
     /// A run with the log variance, if it may know the energy.

@@ -19,8 +19,8 @@ use trade_core::{
     grid::Spacing,
     learning_rate::{LearningRate, OneCycle},
     objective::{
-        Clip, LogVarianceConfig, NllConfig, ReverseKlConfig, Robust,
-        trade::{Blur, Centre, SampleOrigin, TradeConfig, TradeContinuousConfig, TradeGridConfig},
+        NllConfig, ReverseKlConfig, Robust,
+        trade::{Blur, Centre, TradeConfig, TradeContinuousConfig, TradeGridConfig},
     },
     ramp::Ramp,
     schedule::Schedule,
@@ -35,7 +35,7 @@ use trade_targets::{TargetConfig, lattice::Phi4Config};
 pub(super) use plane::experiment as plane;
 
 use self::study::LatticeStudy;
-use super::{Experiment, Method, Preset, plain};
+use super::{Experiment, Method, Preset, log_variance, plain};
 
 /// The side of the lattice.
 const SIDE: usize = 8;
@@ -263,20 +263,11 @@ impl Sizes {
     /// derivatives only: what the flow says at a base far from the data there, it carries to where
     /// the density is large.
     fn boundary(&self) -> ObjectiveConfig {
-        let loss = LossConfig::LogVariance(LogVarianceConfig {
-            batch: self.trade_batch,
-            conditions: Schedule::Bases,
-            points: SampleOrigin::FlowOverRange,
-            clip: Clip {
-                log_clip: Some(4.0),
-                ..Clip::default()
-            },
-            ..LogVarianceConfig::default()
-        });
-        ObjectiveConfig {
-            weight: from_one_twentieth(BOUNDARY_WEIGHT),
-            ..plain(loss)
-        }
+        log_variance(
+            self.trade_batch,
+            Schedule::Bases,
+            from_one_twentieth(BOUNDARY_WEIGHT),
+        )
     }
 
     fn grid(&self) -> RunConfig {

@@ -11,7 +11,11 @@ use std::{str::FromStr, sync::Arc};
 
 use anyhow::{Context, Result, bail};
 use trade_cli::config::{LossConfig, ObjectiveConfig, RunConfig};
-use trade_core::ramp::Ramp;
+use trade_core::{
+    objective::{Clip, LogVarianceConfig, trade::SampleOrigin},
+    ramp::Ramp,
+    schedule::Schedule,
+};
 use trade_flows::{
     ConditionerConfig, FlowConfig, LastLayer, PreprocessConfig, Stage,
     layer::{AffineCouplingConfig, AffineKind, LayerConfig, PermutationKind, SoftClamp},
@@ -94,6 +98,25 @@ fn plain(loss: LossConfig) -> ObjectiveConfig {
         loss,
         weight: Ramp::constant(1.0),
         adaptive: None,
+    }
+}
+
+/// The log variance at some conditions, at points where the flow goes at any, with a logarithm in the
+/// place of large squares.
+fn log_variance(batch: usize, conditions: Schedule, weight: Ramp) -> ObjectiveConfig {
+    let loss = LossConfig::LogVariance(LogVarianceConfig {
+        batch,
+        conditions,
+        points: SampleOrigin::FlowOverRange,
+        clip: Clip {
+            log_clip: Some(4.0),
+            ..Clip::default()
+        },
+        ..LogVarianceConfig::default()
+    });
+    ObjectiveConfig {
+        weight,
+        ..plain(loss)
     }
 }
 

@@ -12,6 +12,7 @@ use crate::{
     dataset::{DataOrder, Dataset},
     error::Result,
     random::Purpose,
+    target::Perturbation,
 };
 
 /// The configuration of [`Nll`].
@@ -20,7 +21,8 @@ use crate::{
 pub struct NllConfig {
     /// Samples a step.
     pub batch: usize,
-    /// The width of Gaussian dequantisation noise on the data.
+    /// The width of Gaussian noise on the data, fresh in each step: on the entries of a state, or on
+    /// what the target takes noise on, such as the positions of a molecule's atoms in nm.
     pub noise: f64,
     /// Limits on the loss of one sample.
     pub clip: Clip,
@@ -41,6 +43,7 @@ pub struct Nll {
     config: NllConfig,
     data: Arc<Dataset>,
     order: DataOrder,
+    perturbation: Option<Perturbation>,
 }
 
 impl Nll {
@@ -50,7 +53,15 @@ impl Nll {
             config,
             data,
             order: DataOrder::default(),
+            perturbation: None,
         }
+    }
+
+    /// With noise as the target has it, see [`Target::perturbation`](crate::Target::perturbation).
+    #[must_use]
+    pub fn perturbed_by(mut self, perturbation: Option<Perturbation>) -> Self {
+        self.perturbation = perturbation;
+        self
     }
 }
 
@@ -68,8 +79,16 @@ impl<B: AutodiffBackend, M: Trainable<B>> Objective<B, M> for Nll {
         let condition = Condition::from_inner(condition);
         let [n, d] = x.dims();
         if self.config.noise > 0.0 {
-            let noise = step.streams.get(Purpose::Augmentation).normal(n * d);
-            x = x + step.upload(noise, d).mul_scalar(self.config.noise);
+            let stream = step.streams.get(Purpose::Augmentation);
+            x = if let Some(perturbation) = &self.perturbation {
+                let states: Vec<f32> = x.to_data().iter::<f32>().collect();
+                let widths = vec![self.config.noise; n];
+                let moved = perturbation(&states, &widths, stream);
+                step.upload(moved, d)
+            } else {
+                let noise = stream.normal(n * d);
+                x + step.upload(noise, d).mul_scalar(self.config.noise)
+            };
         }
         let x = with_auxiliary_noise(x, step);
         let nll = step.model.log_prob(x, &condition).value.neg();

@@ -80,6 +80,11 @@ pub struct GroupCouplingConfig {
     /// Whether the network sees the control parameters.
     #[serde(default = "yes")]
     pub use_control: bool,
+    /// Whether the network starts with zero weights on the control parameters, so that the coupling
+    /// is the same at all conditions until training says otherwise. Data at one condition never
+    /// train these weights: at random ones the coupling moves at random with the condition.
+    #[serde(default)]
+    pub blind_start: bool,
 }
 
 fn yes() -> bool {
@@ -134,8 +139,15 @@ impl GroupCouplingConfig {
         let [_, circular] = apart(self.moved, self.circular);
         let inputs = given + given_circular + widths.features(self.use_control);
         let outputs = (moved - circular) * self.map.width(false) + circular * self.map.width(true);
+        let net = self.conditioner.init(inputs, outputs, device, stream);
         GroupCoupling {
-            net: self.conditioner.init(inputs, outputs, device, stream),
+            net: if self.blind_start && self.use_control {
+                // What the network sees of the condition comes last: controls, then context.
+                let end = inputs - widths.context;
+                net.blind_to(end - widths.controls..end)
+            } else {
+                net
+            },
             config: self.clone(),
         }
     }

@@ -309,6 +309,7 @@ fn unit_cases() -> Vec<Case> {
                     ..ConditionerConfig::default()
                 },
                 use_control,
+                blind_start: false,
             };
             cases.push(case(LayerConfig::GroupCoupling(coupling), preserving));
         }

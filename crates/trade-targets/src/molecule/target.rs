@@ -7,7 +7,7 @@ use burn::tensor::{Tensor, TensorData, backend::Backend};
 use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use trade_core::{Condition, PowerFamily, Target};
+use trade_core::{Condition, Perturbation, PowerFamily, Target, random::Stream};
 
 use super::dynamics::{self, BOLTZMANN, SimulateConfig};
 use super::tensor::TensorEnergy;
@@ -262,6 +262,32 @@ impl Molecule {
         self.parts.z_matrix.to_cartesian(&internal)
     }
 
+    /// States after Gaussian noise on the positions of all atoms, of a width in nm for each state. The
+    /// noise reaches constrained bonds too, which a state does not have; a state whose moved atoms
+    /// have no internal coordinates stays as it is.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where the numbers do not make whole states.
+    pub fn perturbed(
+        &self,
+        states: &[f64],
+        widths: &[f64],
+        stream: &mut Stream,
+    ) -> Result<Vec<f64>> {
+        let mut moved = Vec::with_capacity(states.len());
+        for (state, width) in states.chunks(self.dimension()).zip(widths) {
+            let mut positions = self.positions(state)?;
+            let coordinates = positions.as_flattened_mut();
+            let noise = stream.normal(coordinates.len());
+            for (x, noise) in coordinates.iter_mut().zip(noise) {
+                *x += width * f64::from(noise);
+            }
+            let found = self.states(positions.as_flattened());
+            moved.extend(found.unwrap_or_else(|_| state.to_vec()));
+        }
+        Ok(moved)
+    }
+
     /// The states of an array: itself if `[n, dim]`, else those of its frames, `[n, atoms, 3]`.
     ///
     /// # Errors
@@ -398,6 +424,17 @@ impl<B: Backend> Target<B> for Molecule {
 
     fn power_family(&self) -> Option<PowerFamily> {
         Some(PowerFamily::Temperature)
+    }
+
+    fn perturbation(&self) -> Option<Perturbation> {
+        let molecule = self.clone();
+        Some(Arc::new(move |states, widths, stream| {
+            let exact: Vec<f64> = states.iter().map(|x| f64::from(*x)).collect();
+            match molecule.perturbed(&exact, widths, stream) {
+                Ok(moved) => moved.into_iter().map(|x| x as f32).collect(),
+                Err(_) => states.to_vec(),
+            }
+        }))
     }
 
     fn log_prior(&self, x: &Tensor<B, 2>) -> Option<Tensor<B, 1>> {

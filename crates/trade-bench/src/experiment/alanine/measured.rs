@@ -1,23 +1,41 @@
-//! What is measured of conformations: backbone torsions, basins, cis peptides, chirality.
+//! What is measured of conformations: basins, cis peptides, chirality, free energies.
 
 use std::f64::consts::{PI, TAU};
 
 use serde::{Deserialize, Serialize};
+use trade_core::estimate::{Estimate, bootstrap::Bootstrap};
 
-/// Bins along each axis of the plane of `φ` and `ψ`.
-const BINS: usize = 30;
 /// The free bonds and angles, which come before the torsions in a state.
 const BEFORE: usize = 29;
 /// The rows of the z-matrix that are `φ`, `ψ`, the two `ω`, and the torsion of the side chain that
 /// is positive in L-alanine.
-const PHI: usize = 4;
-const PSI: usize = 11;
+pub(super) const PHI: usize = 4;
+pub(super) const PSI: usize = 11;
 const OMEGA: [usize; 2] = [1, 13];
 const CHIRALITY: usize = 18;
+/// Bootstrap resamples behind an error.
+const RESAMPLES: usize = 200;
 
 /// A torsion of a state, in `[−π, π]`.
-fn torsion(state: &[f64], row: usize) -> f64 {
+pub(super) fn torsion(state: &[f64], row: usize) -> f64 {
     TAU * state[BEFORE + row] - PI
+}
+
+/// Whether `0 < φ < 2.5`.
+fn is_minor(state: &[f64]) -> bool {
+    let phi = torsion(state, PHI);
+    phi > 0.0 && phi < 2.5
+}
+
+/// Whether a peptide bond is cis, `|ω| < 90°`.
+fn is_cis(state: &[f64]) -> bool {
+    let bent = |row: &usize| torsion(state, *row).abs() < PI / 2.0;
+    OMEGA.iter().any(bent)
+}
+
+/// Whether it is D-alanine.
+fn is_mirrored(state: &[f64]) -> bool {
+    torsion(state, CHIRALITY) < 0.0
 }
 
 /// Weighted shares of conformations.
@@ -25,7 +43,7 @@ fn torsion(state: &[f64], row: usize) -> f64 {
 pub(super) struct Shares {
     /// With `0 < φ < 2.5`.
     pub(super) minor: f64,
-    /// With a cis peptide bond, `|ω| < 90°`.
+    /// With a cis peptide bond.
     pub(super) cis: f64,
     /// D-alanine.
     pub(super) mirrored: f64,
@@ -35,58 +53,70 @@ impl Shares {
     /// The shares among states, row-major, of these weights.
     pub(super) fn of(states: &[f64], dim: usize, weights: &[f64]) -> Self {
         let total: f64 = weights.iter().sum();
-        let share = |holds: &dyn Fn(&[f64]) -> bool| {
+        let share = |holds: fn(&[f64]) -> bool| {
             let rows = states.chunks(dim).zip(weights);
             rows.filter(|(state, _)| holds(state))
                 .map(|(_, w)| w)
                 .sum::<f64>()
                 / total
         };
-        let minor = |state: &[f64]| {
-            let phi = torsion(state, PHI);
-            phi > 0.0 && phi < 2.5
-        };
-        let cis = |state: &[f64]| {
-            OMEGA
-                .iter()
-                .any(|row| torsion(state, *row).abs() < PI / 2.0)
-        };
-        let mirrored = |state: &[f64]| torsion(state, CHIRALITY) < 0.0;
         Self {
-            minor: share(&minor),
-            cis: share(&cis),
-            mirrored: share(&mirrored),
+            minor: share(is_minor),
+            cis: share(is_cis),
+            mirrored: share(is_mirrored),
         }
     }
 }
 
-/// The shares of the cells of `[−π, π]²` in the plane of `φ` and `ψ`.
-pub(super) fn plane(states: &[f64], dim: usize) -> Vec<f64> {
-    let mut cells = vec![0.0; BINS * BINS];
-    let each = dim as f64 / states.len().max(1) as f64;
-    for state in states.chunks(dim) {
-        let bin = |row: usize| ((state[BEFORE + row] * BINS as f64) as usize).min(BINS - 1);
-        cells[bin(PHI) * BINS + bin(PSI)] += each;
-    }
-    cells
+/// `ΔF/k_B T = −ln(p/(1 − p))` of the minor mode, with weight `p`, against all else, of weighted
+/// states, among trans peptides of L-alanine, which are what the reference holds. The error is from
+/// a bootstrap over the states. None where one side has no weight.
+pub(super) fn free_energy(
+    states: &[f64],
+    dim: usize,
+    weights: &[f64],
+    seed: u64,
+) -> Option<Estimate> {
+    let rows: Vec<(bool, f64)> = states
+        .chunks(dim)
+        .zip(weights)
+        .filter(|(state, _)| !is_cis(state) && !is_mirrored(state))
+        .map(|(state, w)| (is_minor(state), *w))
+        .collect();
+    let of = |rows: &mut dyn Iterator<Item = (bool, f64)>| {
+        let mut sums = [0.0; 2];
+        for (minor, weight) in rows {
+            sums[usize::from(minor)] += weight;
+        }
+        (sums[0] / sums[1]).ln()
+    };
+    let value = of(&mut rows.iter().copied());
+    let replicate = |chosen: &[usize]| of(&mut chosen.iter().map(|i| rows[*i]));
+    let bootstrap = Bootstrap::new(rows.len(), RESAMPLES, seed, replicate).ok()?;
+    value.is_finite().then(|| Estimate {
+        value,
+        error: bootstrap.error(),
+    })
 }
 
-/// `Σ P ln(P/Q)` over the cells that neither leaves empty, as the paper has it.
-pub(super) fn divergence(p: &[f64], q: &[f64]) -> f64 {
-    p.iter()
-        .zip(q)
-        .filter(|(p, q)| **p > 0.0 && **q > 0.0)
-        .map(|(p, q)| p * (p / q).ln())
-        .sum()
+/// The same of a share with its error.
+pub(super) fn free_energy_of(minor: Estimate) -> Estimate {
+    let Estimate { value: p, error } = minor;
+    Estimate {
+        value: ((1.0 - p) / p).ln(),
+        error: error / (p * (1.0 - p)),
+    }
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    /// A state whose torsions are these, others zero.
-    fn state(torsions: &[(usize, f64)]) -> Vec<f64> {
-        let mut state = vec![0.5; BEFORE + 19];
+    pub(in super::super) const DIM: usize = BEFORE + 19;
+
+    /// A trans state of L-alanine whose torsions are these, others zero.
+    pub(in super::super) fn state(torsions: &[(usize, f64)]) -> Vec<f64> {
+        let mut state = vec![0.5; DIM];
         state[BEFORE + OMEGA[0]] = 1.0;
         state[BEFORE + OMEGA[1]] = 0.0;
         state[BEFORE + CHIRALITY] = 0.8;
@@ -105,25 +135,34 @@ mod tests {
             state(&[(PHI, -2.0)]),
         ]
         .concat();
-        let found = Shares::of(&states, BEFORE + 19, &[1.0, 2.0, 3.0, 4.0]);
+        let found = Shares::of(&states, DIM, &[1.0, 2.0, 3.0, 4.0]);
         for (found, exact) in [(found.minor, 0.1), (found.cis, 0.2), (found.mirrored, 0.3)] {
             assert!((found - exact).abs() < 1e-12, "{found} {exact}");
         }
     }
 
     #[test]
-    fn divergences_of_planes() {
-        let dim = BEFORE + 19;
-        let corner = state(&[(PHI, -3.0), (PSI, -3.0)]);
-        let middle = state(&[(PHI, 0.1), (PSI, 0.1)]);
-        let p = plane(&[corner.clone(), middle.clone()].concat(), dim);
-        let q = plane(
-            &[corner.clone(), corner.clone(), corner, middle].concat(),
-            dim,
-        );
-        assert!((p.iter().sum::<f64>() - 1.0).abs() < 1e-12);
-        assert_eq!(divergence(&p, &p), 0.0);
-        let exact = 0.5 * (0.5_f64 / 0.75).ln() + 0.5 * 2.0_f64.ln();
-        assert!((divergence(&p, &q) - exact).abs() < 1e-12);
+    fn free_energies_are_of_trans_l_alanine_with_binomial_errors() {
+        let count = |n: usize, state: Vec<f64>| state.repeat(n);
+        let states = [
+            count(100, state(&[(PHI, 1.0)])),
+            count(700, state(&[(PHI, -1.0)])),
+            count(50, state(&[(PHI, 1.0), (CHIRALITY, -2.0)])),
+            count(50, state(&[(PHI, 1.0), (OMEGA[0], 0.0)])),
+        ]
+        .concat();
+        let found = free_energy(&states, DIM, &[2.0; 900], 1).unwrap();
+        assert!((found.value - 7.0_f64.ln()).abs() < 1e-12);
+        // 1/√(n p (1 − p)) with n = 800, p = 1/8; two hundred resamples know it to 5 %, at 4 sigma.
+        let exact = 1.0 / (800.0_f64 * 0.125 * 0.875).sqrt();
+        assert!((found.error / exact - 1.0).abs() < 0.2, "{found:?} {exact}");
+        let share = Estimate {
+            value: 0.125,
+            error: (0.125 * 0.875 / 800.0_f64).sqrt(),
+        };
+        let of_share = free_energy_of(share);
+        assert!((of_share.value - found.value).abs() < 1e-12);
+        assert!((of_share.error - exact).abs() < 1e-12);
+        assert!(free_energy(&state(&[(PHI, -1.0)]), DIM, &[1.0], 1).is_none());
     }
 }

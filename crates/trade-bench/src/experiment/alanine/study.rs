@@ -2,33 +2,38 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use trade_cli::{
     device::{self, Action},
     model::{self, Given},
     run::RunFolder,
 };
-use trade_core::{correct::snis::Weights, random::Stream};
-use trade_flows::FlowBackend;
-use trade_targets::molecule::{Molecule, Topology, dynamics};
+use trade_core::{
+    correct::snis::Weights,
+    estimate::{Estimate, ess::relative_ess_with_error},
+    random::Stream,
+};
+use trade_flows::{Flow, FlowBackend};
+use trade_targets::molecule::Molecule;
 
 use super::{
-    BASE, Sizes,
-    measured::{Shares, divergence, plane},
+    Sizes, cost, figures,
+    histogram::{Densities, divergence, published_divergence},
+    measured::{Shares, free_energy},
+    reference::{Ensemble, Reference, temperature},
+    tables,
 };
 use crate::{
     experiment::{Shown, Studied, Study, Trained},
-    report::{Results, Section, Spread},
+    figure::{Style, styles},
+    report::Results,
 };
 
-/// Where flows are measured: rungs 0, 2 and 4 of the reference's ladder, which doubles the
-/// temperature in four steps.
-const RUNGS: [(usize, f64); 3] = [(0, 0.5), (2, std::f64::consts::FRAC_1_SQRT_2), (4, 1.0)];
-/// The rungs of the ladder, up to 1009 K, where peptide bonds and `φ` move.
-const REPLICAS: usize = 8;
 /// The first stream of the study's random numbers, apart from those of training.
 const STREAM: u64 = 30_000;
+/// Bootstrap resamples behind an error of the effective sample size.
+const RESAMPLES: usize = 200;
 
 /// What is measured of the molecule's runs alone.
 #[derive(Debug)]
@@ -36,99 +41,97 @@ pub(super) struct AlanineStudy {
     sizes: Sizes,
 }
 
-/// The measurements of a run or of the reference, one for each of [`RUNGS`].
+/// The measurements of a run.
 #[derive(Debug, Serialize, Deserialize)]
-struct Measured {
-    at: Vec<AtTemperature>,
+pub(super) struct Measured {
+    /// States at which the training asked for the energy.
+    pub(super) energies: f64,
+    /// One for each of the reference's temperatures.
+    pub(super) at: Vec<AtTemperature>,
 }
 
 /// The measurements at one temperature.
 #[derive(Debug, Serialize, Deserialize)]
-struct AtTemperature {
+pub(super) struct AtTemperature {
     /// The shares among samples as they are.
-    plain: Shares,
+    pub(super) raw: Shares,
     /// The shares with importance weights.
-    reweighted: Shares,
+    pub(super) reweighted: Shares,
+    /// `ΔF/k_B T` of the minor mode among samples as they are.
+    pub(super) free_energy: Option<Estimate>,
+    /// The same with importance weights.
+    pub(super) free_energy_reweighted: Option<Estimate>,
     /// The relative effective sample size of the weights.
-    ess: f64,
-    /// `Σ P ln(P/Q)` of samples `P` and as many frames `Q` of the reference.
-    divergence: f64,
+    pub(super) ess: Estimate,
+    /// The divergence of the `(φ, ψ)` histogram of samples from that of as many frames.
+    pub(super) divergence: f64,
+    /// The same in the published form.
+    pub(super) published_divergence: f64,
     /// The mean of `−ln p` over the reference's frames, in the 48 scaled coordinates.
-    nll: f64,
-    /// The same of two halves of the reference: the floor of `divergence`.
-    floor: f64,
-    /// The minor mode's share in the reference.
-    reference: f64,
+    pub(super) nll: f64,
+    /// What pictures show.
+    pub(super) densities: Densities,
+}
+
+/// A method with its measurements.
+pub(super) struct Method {
+    pub(super) name: String,
+    pub(super) label: String,
+    pub(super) style: Style,
+    pub(super) seeds: Vec<Measured>,
+}
+
+/// All that is shown.
+pub(super) struct Findings {
+    pub(super) reference: Reference,
+    /// Samples of each flow, and frames of the reference beside them.
+    pub(super) samples: usize,
+    pub(super) methods: Vec<Method>,
 }
 
 impl AlanineStudy {
     pub(super) fn new(sizes: Sizes) -> Self {
         Self { sizes }
     }
-
-    /// Replica exchange, kept in `folder`.
-    fn reference(&self, folder: &Path) -> Result<Reference> {
-        let config = super::molecule();
-        let (start, topology) = dynamics::Molecule::read(&config.system, &config.pdb)?;
-        let simulation = self.simulate(&topology).run_cached(&start, folder)?;
-        let molecule = config.init()?;
-        let states = RUNGS
-            .iter()
-            .map(|(rung, _)| {
-                let frames = simulation.frames.get(*rung).context("a rung is missing")?;
-                let frames: Vec<f64> = frames.iter().map(|x| f64::from(*x)).collect();
-                Ok(molecule.states(&frames)?)
-            })
-            .collect::<Result<_>>()?;
-        Ok(Reference { molecule, states })
-    }
-
-    fn simulate(&self, topology: &Topology) -> dynamics::SimulateConfig {
-        let (ns, walkers, equilibration_ps) = self.sizes.reference;
-        dynamics::SimulateConfig {
-            temperature: 0.5 * BASE,
-            replicas: REPLICAS,
-            t_max: 0.5 * BASE * 2_f64.powf((REPLICAS - 1) as f64 / 4.0),
-            ns,
-            walkers,
-            equilibration_ps,
-            seed: 11,
-            trans: topology.omega(),
-            ..dynamics::SimulateConfig::default()
-        }
-    }
-}
-
-/// The molecule and states of the reference at each of [`RUNGS`], trans only.
-struct Reference {
-    molecule: Molecule,
-    states: Vec<Vec<f64>>,
 }
 
 impl Study for AlanineStudy {
     fn prepare(&self, references: &Path) -> Result<()> {
-        self.reference(references).map(|_| ())
+        Reference::find(&self.sizes, references).map(drop)
     }
 
     fn measure(&self, run: &Trained<'_>) -> Result<serde_json::Value> {
         let measure = Measure {
             folder: run.folder,
-            reference: self.reference(run.references)?,
+            reference: Reference::find(&self.sizes, run.references)?,
             samples: self.sizes.flow_samples,
             seed: run.config.seed,
         };
-        Ok(serde_json::to_value(device::on(run.device, measure)?)?)
+        let measured = Measured {
+            energies: cost::energies(run.config),
+            at: device::on(run.device, measure)?,
+        };
+        Ok(serde_json::to_value(measured)?)
     }
 
-    fn show(&self, _: &Results, studied: &[Studied], _: &Path) -> Result<Shown> {
-        let sections = RUNGS
-            .iter()
-            .enumerate()
-            .map(|(place, (_, t))| section(studied, place, t * BASE))
-            .collect::<Result<_>>()?;
+    fn show(&self, results: &Results, studied: &[Studied], references: &Path) -> Result<Shown> {
+        let names: Vec<&str> = studied.iter().map(|s| s.name.as_str()).collect();
+        let methods = studied.iter().zip(styles(&names)).map(|(method, style)| {
+            Ok(Method {
+                name: method.name.clone(),
+                label: method.label.clone(),
+                style,
+                seeds: method.read()?,
+            })
+        });
+        let findings = Findings {
+            methods: methods.collect::<Result<_>>()?,
+            reference: Reference::find(&self.sizes, references)?,
+            samples: self.sizes.flow_samples,
+        };
         Ok(Shown {
-            plates: Vec::new(),
-            sections,
+            plates: figures::plates(&findings, results)?,
+            sections: tables::sections(&findings, results),
         })
     }
 }
@@ -141,106 +144,70 @@ struct Measure<'a> {
 }
 
 impl Action for Measure<'_> {
-    type Output = Measured;
+    type Output = Vec<AtTemperature>;
 
-    fn run<B: FlowBackend>(self, device: B::Device) -> Result<Measured> {
+    fn run<B: FlowBackend>(self, device: B::Device) -> Result<Vec<AtTemperature>> {
         let flow = model::read::<B>(self.folder, &device)?;
-        let Reference { molecule, states } = &self.reference;
-        let (dim, none) = (molecule.dimension(), &Given::Nothing);
-        let mut at = Vec::new();
-        for (place, ((_, t), states)) in RUNGS.iter().zip(states).enumerate() {
-            let mut stream = Stream::new(self.seed, STREAM + place as u64);
-            let samples = model::sample(&flow, &[*t], none, self.samples, &mut stream, &device);
-            let x: Vec<f64> = samples.x.iter().map(|x| f64::from(*x)).collect();
-            let found = molecule.energies(&x)?;
-            let log_weights: Vec<f64> = found
-                .energy
-                .iter()
-                .zip(&found.log_det)
-                .zip(&samples.log_prob)
-                .map(|((u, log_det), p)| log_det - u / (molecule.thermal_energy() * t) - p)
-                .map(|w| if w.is_finite() { w } else { f64::NEG_INFINITY })
-                .collect();
-            let most = log_weights
-                .iter()
-                .copied()
-                .fold(f64::NEG_INFINITY, f64::max);
-            let weights: Vec<f64> = log_weights.iter().map(|w| (w - most).exp()).collect();
-            let frames = states.len() / dim;
-            if frames < 2 {
-                bail!("the reference holds {frames} frames");
-            }
-            // As many on both sides; the reference in time order, so that halves are apart.
-            let count = self.samples.min(frames / 2);
-            let part = |of: &[f64], from: usize| plane(&of[from * dim..(from + count) * dim], dim);
-            let log_prob = {
-                let few: Vec<f32> = states[..self.samples.min(frames) * dim]
-                    .iter()
-                    .map(|x| *x as f32)
-                    .collect();
-                model::log_prob(&flow, &few, &[*t], none, &mut stream, &device)
-            };
-            at.push(AtTemperature {
-                plain: Shares::of(&x, dim, &vec![1.0; self.samples]),
-                reweighted: Shares::of(&x, dim, &weights),
-                ess: Weights::from_log(&log_weights)?.relative_ess(),
-                divergence: divergence(&part(&x, 0), &part(states, 0)),
-                nll: -log_prob.iter().sum::<f64>() / log_prob.len() as f64,
-                floor: divergence(&part(states, frames - count), &part(states, 0)),
-                reference: Shares::of(states, dim, &vec![1.0; frames]).minor,
-            });
-        }
-        Ok(Measured { at })
+        let rungs = self.reference.at.iter().enumerate();
+        rungs
+            .map(|(rung, ensemble)| self.at(&flow, rung, ensemble, &device))
+            .collect()
     }
 }
 
-/// The table at one temperature.
-fn section(studied: &[Studied], place: usize, kelvin: f64) -> Result<Section> {
-    let mut rows = Vec::new();
-    let mut truth = None;
-    for method in studied {
-        let seeds: Vec<Measured> = method.read()?;
-        let cell = |value: &dyn Fn(&AtTemperature) -> f64| {
-            let at = seeds.iter().filter_map(|seed| seed.at.get(place));
-            Spread::of(at.map(value)).text(4)
-        };
-        truth =
-            truth.or_else(|| Some((seeds.first()?.at.get(place)?.reference, cell(&|a| a.floor))));
-        rows.push(vec![
-            method.label.clone(),
-            cell(&|a| a.nll),
-            cell(&|a| a.ess),
-            cell(&|a| a.divergence),
-            cell(&|a| a.plain.minor),
-            cell(&|a| a.reweighted.minor),
-            cell(&|a| a.plain.cis),
-            cell(&|a| a.plain.mirrored),
-        ]);
+impl Measure<'_> {
+    fn at<B: FlowBackend>(
+        &self,
+        flow: &Flow<B>,
+        rung: usize,
+        ensemble: &Ensemble,
+        device: &B::Device,
+    ) -> Result<AtTemperature> {
+        let molecule = &self.reference.molecule;
+        let (dim, t) = (molecule.dimension(), temperature(rung));
+        let mut stream = Stream::new(self.seed, STREAM + rung as u64);
+        let none = &Given::Nothing;
+        let samples = model::sample(flow, &[t], none, self.samples, &mut stream, device);
+        let x: Vec<f64> = samples.x.iter().map(|x| f64::from(*x)).collect();
+        let (energies, log_weights) = weigh(molecule, t, &x, &samples.log_prob)?;
+        let weights = Weights::from_log(&log_weights)?;
+        let equal = vec![1.0; self.samples];
+        let densities = Densities::of(&x, dim, weights.as_slice(), &energies);
+        let count = self.samples.min(ensemble.frames(dim) / 2);
+        let few = super::histogram::plane(&x[..count * dim], dim);
+        let first = ensemble.first(dim, count);
+        let frames: Vec<f32> = ensemble.states[..count * dim]
+            .iter()
+            .map(|x| *x as f32)
+            .collect();
+        let log_prob = model::log_prob(flow, &frames, &[t], none, &mut stream, device);
+        Ok(AtTemperature {
+            raw: Shares::of(&x, dim, &equal),
+            reweighted: Shares::of(&x, dim, weights.as_slice()),
+            free_energy: free_energy(&x, dim, &equal, self.seed),
+            free_energy_reweighted: free_energy(&x, dim, weights.as_slice(), self.seed),
+            ess: relative_ess_with_error(&log_weights, RESAMPLES, self.seed)?,
+            divergence: divergence(&few, &first),
+            published_divergence: published_divergence(&few, &first),
+            nll: -log_prob.iter().sum::<f64>() / log_prob.len() as f64,
+            densities,
+        })
     }
-    let truth = truth.map_or(String::new(), |(minor, floor)| {
-        format!(
-            " Replica exchange, trans only, has a minor mode of {minor:.4}; the divergence of its \
-             two halves is {floor}."
-        )
-    });
-    let header = [
-        "method",
-        "NLL",
-        "relative ESS",
-        "KL of (φ, ψ)",
-        "minor mode",
-        "reweighted",
-        "cis",
-        "D-alanine",
-    ];
-    Ok(Section {
-        title: format!("Backbone at {kelvin:.0} K"),
-        text: format!(
-            "NLL of frames of replica exchange in the 48 scaled coordinates, without the log \
-             determinant to positions; `Σ P ln(P/Q)` over 30 × 30 bins of [−π, π]² against as many \
-             frames; shares of samples with 0 < φ < 2.5, a cis peptide bond, and of D-alanine.{truth}"
-        ),
-        header: header.map(String::from).into(),
-        rows,
-    })
+}
+
+/// The energies, kJ/mol, of samples with density `log_prob`, and their log weights; samples where
+/// nothing is finite weigh nothing.
+fn weigh(molecule: &Molecule, t: f64, x: &[f64], log_prob: &[f64]) -> Result<(Vec<f64>, Vec<f64>)> {
+    let found = molecule.energies(x)?;
+    let reduced = found
+        .energy
+        .iter()
+        .map(|u| u / (molecule.thermal_energy() * t));
+    let log_weights = reduced
+        .zip(&found.log_det)
+        .zip(log_prob)
+        .map(|((u, log_det), p)| log_det - u - p)
+        .map(|w| if w.is_finite() { w } else { f64::NEG_INFINITY })
+        .collect();
+    Ok((found.energy, log_weights))
 }

@@ -139,6 +139,27 @@ pub(in crate::objective) fn move_points<B: Backend, T: Target<B>>(
     if widest == 0.0 {
         return x;
     }
+    if let Some(perturbation) = target.perturbation() {
+        // Drawn on the host, which the target's own noise needs.
+        let mut widths = vec![blur.width; n];
+        if blur.widest.is_some() {
+            for (width, u) in widths.iter_mut().zip(stream.uniform(n)) {
+                *width += u * (widest - blur.width);
+            }
+        }
+        let roots = control.clone().narrow(1, 0, 1).sqrt().into_data();
+        for (width, root) in widths.iter_mut().zip(roots.iter::<f64>()) {
+            if blur.scale_by_root {
+                *width *= root;
+            } else if blur.scale_by_inverse_root {
+                *width /= root;
+            }
+        }
+        let (device, precision) = (x.device(), x.dtype());
+        let states: Vec<f32> = x.into_data().iter::<f32>().collect();
+        let moved = perturbation(&states, &widths, stream);
+        return upload_as(moved, d, &device, precision);
+    }
     let like = |values, width| upload_as::<B>(values, width, &x.device(), x.dtype());
     let noise = like(stream.normal(n * d), d);
     let noise = if blur.widest.is_some() {
