@@ -266,7 +266,7 @@ fn a_coupling_that_starts_blind_sees_the_context_but_not_the_control() {
         };
         let layer = case
             .config
-            .init(widths, &FlexDevice, &mut Stream::new(5, 7));
+            .init::<Flex>(widths, &FlexDevice, &mut Stream::new(5, 7));
         let batch = Batch::moderate(&case, widths);
         let image = |batch: &Batch| batch.values(&layer, Direction::Forward, DType::F32).0;
         let twice = |values: &[f64]| values.iter().map(|v| 2.0 * v).collect();
