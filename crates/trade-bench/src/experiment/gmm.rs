@@ -35,6 +35,8 @@ use study::{MixtureStudy, RANGE, SHOWN, powers};
 /// The sizes that a preset chooses.
 struct Sizes {
     steps: usize,
+    /// The same in continuous mode, where a step costs more.
+    continuous_steps: usize,
     batch: usize,
     max_lr: f64,
     /// The same for the methods that tear at a larger one: reverse KL, and TRADE at fresh conditions.
@@ -65,6 +67,7 @@ impl Sizes {
         match preset {
             Preset::Smoke => Self {
                 steps: 300,
+                continuous_steps: 300,
                 grid_points: 25,
                 expectation: (200, 100),
                 continuous: (128, 32),
@@ -73,6 +76,7 @@ impl Sizes {
             },
             Preset::Desktop => Self {
                 steps: 10_000,
+                continuous_steps: 8000,
                 batch: 256,
                 max_lr: 3e-3,
                 careful_lr: 1e-3,
@@ -106,6 +110,7 @@ impl Sizes {
             },
             Preset::Paper => Self {
                 steps: 600 * SAMPLES / 256,
+                continuous_steps: 600 * SAMPLES / 256,
                 batch: 256,
                 max_lr: 1e-4,
                 careful_lr: 1e-4,
@@ -312,8 +317,8 @@ impl Sizes {
 
     fn continuous(&self, energy: EnergyOrigin, points: SampleOrigin) -> RunConfig {
         let (samples, evaluation_points) = self.continuous;
-        let run = self.careful(
-            self.trade(LossConfig::TradeContinuous(TradeContinuousConfig {
+        let mut run = self.careful(self.trade(LossConfig::TradeContinuous(
+            TradeContinuousConfig {
                 trade: self.residual(energy, points),
                 schedule: Schedule::GrowingInterval {
                     spacing: Spacing::Log,
@@ -324,8 +329,9 @@ impl Sizes {
                 evaluation_points: Some(evaluation_points),
                 expectation_from: SampleOrigin::Flow,
                 ..TradeContinuousConfig::default()
-            })),
-        );
+            },
+        )));
+        run.train.steps = self.continuous_steps;
         self.with_log_variance(run, energy)
     }
 }
