@@ -10,8 +10,8 @@ use crate::{
     report::{Plate, Section, Spread},
 };
 
-/// Divergences below this are drawn at this value.
-const FLOOR: f64 = 1e-4;
+/// Divergences outside are drawn at the ends: a mode that is lost can cost any number of nats.
+const DRAWN: (f64, f64) = (1e-3, 100.0);
 /// Densities are shown over this many decades below the highest.
 const DECADES: f64 = 4.0;
 /// Shades a decade: neighbouring cells of one shade are one shape in the file.
@@ -150,7 +150,8 @@ fn divergence(rows: &[Row<'_>]) -> Plate {
                 })
                 .collect();
             let edge = |sign: f64| -> Vec<f64> {
-                let value = |s: &Spread| (s.mean + sign * s.half_width(0.0)).max(FLOOR);
+                let value =
+                    |s: &Spread| (s.mean + sign * s.half_width(0.0)).clamp(DRAWN.0, DRAWN.1);
                 spreads
                     .iter()
                     .map(|s| if s.mean.is_nan() { f64::NAN } else { value(s) })
@@ -176,7 +177,8 @@ fn divergence(rows: &[Row<'_>]) -> Plate {
         stem: "divergence",
         caption: format!(
             "KL(exact ‖ flow) and total variation by quadrature against the power β, on logarithmic axes. Lines \
-             are means over seeds, bands one standard deviation. Values below {FLOOR} are drawn there."
+             are means over seeds, bands one standard deviation. Values below {} or above {} are drawn there.",
+            DRAWN.0, DRAWN.1,
         ),
         figure,
     }
