@@ -7,12 +7,11 @@ use trade_core::{
     causality::CausalityConfig,
     learning_rate::{LearningRate, OneCycle},
     objective::{
-        Clip, LogVarianceConfig, NllConfig, Robust,
-        trade::{Blur, SampleOrigin, TradeConfig, TradeGridConfig},
+        Clip, NllConfig, Robust,
+        trade::{Blur, TradeConfig, TradeGridConfig},
     },
     ramp::Ramp,
     random::{Purpose, Streams},
-    schedule::Schedule,
     train::TrainConfig,
 };
 use trade_flows::molecule::MoleculeFlow;
@@ -61,11 +60,7 @@ pub fn config(target: MoleculeConfig, data: PathBuf, seed: u64) -> Result<RunCon
         }],
         bases: Vec::new(),
         flow: blind(flow).spline(),
-        objectives: vec![
-            likelihood(batch),
-            trade(batch, 25, 1000, 200),
-            energy_at_base(batch),
-        ],
+        objectives: vec![likelihood(batch), trade(batch, 25, 1000, 200)],
         train,
         evaluate: EvaluateConfig::default(),
     })
@@ -149,39 +144,13 @@ pub fn trade(
     };
     ObjectiveConfig {
         loss: LossConfig::TradeGrid(TradeGridConfig { trade, ..published }),
-        weight: from_one_tenth(0.1, 1.0),
-        adaptive: None,
-    }
-}
-
-/// The log variance at the frames' temperature, at points where the flow goes at any temperature: what
-/// it puts between the modes, where no frames are, costs the likelihood nothing, and TRADE carries it
-/// along.
-pub fn energy_at_base(batch: usize) -> ObjectiveConfig {
-    let loss = LossConfig::LogVariance(LogVarianceConfig {
-        batch,
-        conditions: Schedule::Bases,
-        points: SampleOrigin::FlowOverRange,
-        clip: Clip {
-            log_clip: Some(4.0),
-            ..Clip::default()
+        weight: Ramp {
+            start: 0.1,
+            end: 1.0,
+            before: Some(0.0),
+            pct_start: 0.1,
+            ..Ramp::default()
         },
-        ..LogVarianceConfig::default()
-    });
-    ObjectiveConfig {
-        loss,
-        weight: from_one_tenth(0.05, 0.3),
         adaptive: None,
-    }
-}
-
-/// A weight that is zero in the first tenth of training, and then goes from one value to another.
-fn from_one_tenth(start: f64, end: f64) -> Ramp {
-    Ramp {
-        start,
-        end,
-        before: Some(0.0),
-        pct_start: 0.1,
-        ..Ramp::default()
     }
 }

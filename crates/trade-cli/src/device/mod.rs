@@ -17,7 +17,7 @@ pub enum DeviceName {
     Flex,
     /// Burn's portable CPU backend.
     NdArray,
-    /// A GPU through Vulkan, Metal or DirectX.
+    /// A GPU through Vulkan or Metal.
     Wgpu(usize),
     /// An NVIDIA GPU.
     Cuda(usize),
