@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 
 use super::super::dispatch::{Job, widest};
 use super::super::lanes::{Element, Jet, Vector};
-use super::super::product::{Onto, each_tile, padded};
+use super::super::product::{Onto, VECTORS, Vectors, each_tile, padded};
 use super::{
     Packed, SHARD_ROWS, Tape, Tile, clear, each, forward::activate, lanes, packed::Layer, pieces,
     room,
@@ -246,24 +246,32 @@ fn weights<T: Element>(
     let places = layer.output.sites * lanes;
     // A tile with fewer blocks has the first of the pairs.
     let whole = Tile::new::<T>(packed.tile_rows, packed.planes).all();
+    let vector = tile.all() * places * lanes;
     let columns = (0..shape.columns)
-        .step_by(lanes)
-        .zip(across.chunks_exact(tile.all() * places * lanes));
+        .step_by(VECTORS * lanes)
+        .zip(across.chunks(VECTORS * vector));
     for (column, across) in columns {
+        let vectors = Vectors {
+            count: across.len() / vector,
+            right: vector,
+            out: lanes,
+            row: shape.columns,
+        };
         for (tap, pairs) in layer.pairs.iter().enumerate() {
-            let pairs = &pairs[..pairs.len() / whole * tile.all()];
+            let sum = (&pairs[..pairs.len() / whole * tile.all()], lanes);
             each_tile!(layer.input.width, start, ROWS => {
                 let sums = &mut sums[(tap * shape.tap + start) * shape.columns + column..];
                 let source = &source[start * lanes..];
                 T::accumulate_apart::<ROWS>(
-                    packed.instructions, (pairs, lanes), source, across, Onto::Itself, sums,
-                    shape.columns,
+                    packed.instructions, sum, source, across, Onto::Itself, sums, vectors,
                 );
             });
         }
-        let bias = &mut sums[shape.rows * shape.columns + column..][..lanes];
-        for row in across.chunks_exact(lanes).take(tile.blocks * places) {
-            add(bias, row);
+        let bias = sums[shape.rows * shape.columns + column..].chunks_exact_mut(lanes);
+        for (bias, across) in bias.zip(across.chunks_exact(vector)) {
+            for row in across.chunks_exact(lanes).take(tile.blocks * places) {
+                add(bias, row);
+            }
         }
     }
 }
@@ -278,16 +286,22 @@ fn argument<T: Element>(
 ) {
     let lanes = lanes::<T>();
     let inner = layer.output.width;
-    let site = padded(layer.input.width) * lanes;
+    let numbers = padded(layer.input.width) * lanes;
+    let (input, output) = (layer.input.block::<T>(), layer.output.block::<T>());
     each_tile!(layer.input.width, start, ROWS => {
         let weights = &layer.tiles[start * layer.taps * inner..][..ROWS * layer.taps * inner];
-        let blocks = bar
-            .chunks_exact(layer.output.block::<T>())
-            .zip(pulled.chunks_exact_mut(layer.input.block::<T>()));
+        let blocks = bar.chunks(VECTORS * output).zip(pulled.chunks_mut(VECTORS * input));
         for (bar, pulled) in blocks {
-            for (sees, pulled) in layer.sees.iter().zip(pulled.chunks_exact_mut(site)) {
-                let (sum, pulled) = ((&sees[..], inner), &mut pulled[start * lanes..]);
-                T::accumulate::<ROWS>(packed.instructions, sum, weights, bar, onto, pulled, lanes);
+            let vectors = Vectors {
+                count: bar.len() / output,
+                right: output,
+                out: input,
+                row: lanes,
+            };
+            for (site, sees) in layer.sees.iter().enumerate() {
+                let sum = (&sees[..], inner);
+                let pulled = &mut pulled[site * numbers + start * lanes..];
+                T::accumulate::<ROWS>(packed.instructions, sum, weights, bar, onto, pulled, vectors);
             }
         }
     });

@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 
 use super::super::dispatch::{Job, widest};
 use super::super::lanes::{Element, Jet, Vector};
-use super::super::product::{Onto, each_tile, padded};
+use super::super::product::{Onto, VECTORS, Vectors, each_tile, padded};
 use super::{Packed, Tape, Tile, clear, each, lanes, packed::Layer, pieces, room};
 
 /// A tile's task: its rows, where its result goes, and where it is recorded.
@@ -87,10 +87,10 @@ fn apply<T: Element>(
 ) {
     let lanes = lanes::<T>();
     let (input, output) = (layer.input.block::<T>(), layer.output.block::<T>());
-    let site = padded(layer.output.width) * lanes;
+    let numbers = padded(layer.output.width) * lanes;
     if let Some(skip) = skip {
         z.clone_from(skip);
-        for z in z[..tile.blocks * output].chunks_exact_mut(site) {
+        for z in z[..tile.blocks * output].chunks_exact_mut(numbers) {
             for (z, bias) in z.chunks_exact_mut(lanes).zip(&layer.bias) {
                 for z in z {
                     *z += *bias;
@@ -103,16 +103,27 @@ fn apply<T: Element>(
     let inner = layer.input.width;
     each_tile!(layer.output.width, start, ROWS => {
         let weights = &layer.tiles[start * layer.taps * inner..][..ROWS * layer.taps * inner];
-        let blocks = source.chunks_exact(input).zip(z.chunks_exact_mut(output));
-        for (block, (h, z)) in blocks.enumerate() {
+        let planes = source
+            .chunks_exact(tile.blocks * input)
+            .zip(z.chunks_exact_mut(tile.blocks * output));
+        for (plane, (source, z)) in planes.enumerate() {
             let onto = match skip {
                 Some(_) => Onto::Itself,
-                None if block < tile.blocks => Onto::Rows(&layer.bias[start..]),
+                None if plane == 0 => Onto::Rows(&layer.bias[start..]),
                 None => Onto::Zero,
             };
-            for (sees, z) in layer.sees.iter().zip(z.chunks_exact_mut(site)) {
-                let (sum, z) = ((&sees[..], inner), &mut z[start * lanes..]);
-                T::accumulate::<ROWS>(packed.instructions, sum, weights, h, onto, z, lanes);
+            for (h, z) in source.chunks(VECTORS * input).zip(z.chunks_mut(VECTORS * output)) {
+                let vectors = Vectors {
+                    count: h.len() / input,
+                    right: input,
+                    out: output,
+                    row: lanes,
+                };
+                for (site, sees) in layer.sees.iter().enumerate() {
+                    let sum = (&sees[..], inner);
+                    let z = &mut z[site * numbers + start * lanes..];
+                    T::accumulate::<ROWS>(packed.instructions, sum, weights, h, onto, z, vectors);
+                }
             }
         }
     });
