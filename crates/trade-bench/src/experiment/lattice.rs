@@ -89,7 +89,7 @@ impl Sizes {
             },
             Preset::Desktop => Self {
                 preset,
-                steps: 700,
+                steps: 2000,
                 samples: 40_000,
                 batch: 128,
                 trade_batch: 128,
