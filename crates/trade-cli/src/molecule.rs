@@ -41,9 +41,9 @@ pub fn config(target: MoleculeConfig, data: PathBuf, seed: u64) -> Result<RunCon
     };
     let batch = 128;
     let mut train = TrainConfig {
-        steps: 2500,
+        steps: 10_000,
         learning_rate: LearningRate::OneCycle(OneCycle {
-            max_lr: 2e-3,
+            max_lr: 1e-3,
             ..OneCycle::default()
         }),
         ..TrainConfig::default()

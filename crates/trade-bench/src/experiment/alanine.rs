@@ -121,10 +121,10 @@ impl Sizes {
             },
             Preset::Desktop => Self {
                 published: false,
-                steps: 2500,
+                steps: 10_000,
                 samples: 40_000,
                 batch: 128,
-                max_lr: 2e-3,
+                max_lr: 1e-3,
                 grid_points: 25,
                 expectation_samples: 1000,
                 expectation_every: 200,

@@ -98,8 +98,8 @@ impl Sizes {
                 expectation_every: 200,
                 evaluation: 2000,
                 kappas: 11,
-                reference_samples: 50_000,
-                flow_samples: 10_000,
+                reference_samples: 100_000,
+                flow_samples: 40_000,
             },
             // 400 epochs of 1024 fields a step.
             Preset::Paper => Self {
