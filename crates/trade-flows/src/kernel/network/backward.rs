@@ -164,8 +164,15 @@ fn tile<T: Element, R: Jet<T::Lanes, M>, const M: usize>(
     let tile = Tile::new::<T>(x[0].len() / packed.input().numbers(), M);
     let count = packed.layers.len();
     scratch.bars.resize_with(count + 1, Vec::new);
-    for (bar, shape) in scratch.bars.iter_mut().zip(&packed.shapes) {
-        clear(bar, tile.all() * shape.block::<T>());
+    let skipped = |i: usize| packed.layers.iter().any(|layer| layer.skip == Some(i));
+    for (i, (bar, shape)) in scratch.bars.iter_mut().zip(&packed.shapes).enumerate() {
+        let length = tile.all() * shape.block::<T>();
+        // The others are overwritten.
+        if i == count || skipped(i) {
+            clear(bar, length);
+        } else {
+            room(bar, length);
+        }
     }
     clear(&mut scratch.input, tile.all() * packed.input().block::<T>());
     tile.load(x, packed.input(), &mut scratch.input);
@@ -193,12 +200,13 @@ fn tile<T: Element, R: Jet<T::Lanes, M>, const M: usize>(
         }
         cross(layer, tile, bar, &mut scratch.across);
         weights(packed, layer, tile, source, &scratch.across, sums);
+        let onto = if skipped(i) { Onto::Itself } else { Onto::Zero };
         if layer.activated {
             room(&mut scratch.pulled, field.len());
             argument(packed, layer, bar, Onto::Zero, &mut scratch.pulled);
-            pull::<T, R, M>(field, &scratch.pulled, &mut before[i]);
+            pull::<T, R, M>(field, &scratch.pulled, onto, &mut before[i]);
         } else {
-            argument(packed, layer, bar, Onto::Itself, &mut before[i]);
+            argument(packed, layer, bar, onto, &mut before[i]);
         }
     }
     tile.store(&scratch.bars[0], packed.input(), &mut grad_x);
@@ -223,11 +231,22 @@ fn cross<T: Element>(layer: &Layer<T>, tile: Tile, bar: &[T], across: &mut Vec<T
         let sites = bar.chunks_exact(padded(outputs) * lanes);
         for (bar, across) in sites.zip(across.chunks_exact_mut(lanes * lanes)) {
             let bar = &bar[start * lanes..][..filled * lanes];
-            for (row, across) in across.chunks_exact_mut(lanes).enumerate() {
-                for (column, number) in across[..filled].iter_mut().enumerate() {
-                    *number = bar[column * lanes + row];
-                }
+            if filled == lanes {
+                // Of a length that the compiler knows.
+                transpose(bar, across, lanes);
+            } else {
+                transpose(bar, across, filled);
             }
+        }
+    }
+}
+
+#[inline(always)]
+fn transpose<T: Element>(bar: &[T], across: &mut [T], filled: usize) {
+    let lanes = lanes::<T>();
+    for (row, across) in across.chunks_exact_mut(lanes).enumerate() {
+        for (column, number) in across[..filled].iter_mut().enumerate() {
+            *number = bar[column * lanes + row];
         }
     }
 }
@@ -269,9 +288,9 @@ fn weights<T: Element>(
         }
         let bias = sums[shape.rows * shape.columns + column..].chunks_exact_mut(lanes);
         for (bias, across) in bias.zip(across.chunks_exact(vector)) {
-            for row in across.chunks_exact(lanes).take(tile.blocks * places) {
-                add(bias, row);
-            }
+            // Of values only.
+            let rows = &across[..tile.blocks * places * lanes];
+            widest(AddRows { rows, to: bias });
         }
     }
 }
@@ -307,11 +326,17 @@ fn argument<T: Element>(
     });
 }
 
-/// Pulls a gradient back through `SiLU` and adds it.
-fn pull<T: Element, R: Jet<T::Lanes, M>, const M: usize>(z: &[T], pulled: &[T], bar: &mut [T]) {
+/// Pulls a gradient back through `SiLU`.
+fn pull<T: Element, R: Jet<T::Lanes, M>, const M: usize>(
+    z: &[T],
+    pulled: &[T],
+    onto: Onto<T>,
+    bar: &mut [T],
+) {
     widest(Pull {
         z,
         pulled,
+        add: matches!(onto, Onto::Itself),
         bar,
         number: PhantomData::<fn() -> R>,
     });
@@ -320,6 +345,8 @@ fn pull<T: Element, R: Jet<T::Lanes, M>, const M: usize>(z: &[T], pulled: &[T], 
 struct Pull<'a, T, R, const M: usize> {
     z: &'a [T],
     pulled: &'a [T],
+    /// Whether to what `bar` holds, or in its place.
+    add: bool,
     bar: &'a mut [T],
     number: PhantomData<fn() -> R>,
 }
@@ -341,8 +368,29 @@ impl<T: Element, R: Jet<T::Lanes, M>, const M: usize> Job for Pull<'_, T, R, M> 
             let bars = (pulled * (logistic.sigmoid + z * logistic.slope)).planes();
             for m in 0..M {
                 let to = &mut self.bar[(M - 1 - m) * plane + at..][..lanes];
-                (<T::Lanes as Vector>::load(to) + bars[m]).store(to);
+                let mut bar = bars[m];
+                if self.add {
+                    bar = <T::Lanes as Vector>::load(to) + bar;
+                }
+                bar.store(to);
             }
         }
+    }
+}
+
+/// Adds rows of a vector each to a vector, in their order.
+struct AddRows<'a, T> {
+    rows: &'a [T],
+    to: &'a mut [T],
+}
+
+impl<T: Element> Job for AddRows<'_, T> {
+    #[inline(always)]
+    fn run(self) {
+        let mut sum = <T::Lanes as Vector>::load(self.to);
+        for row in self.rows.chunks_exact(<T::Lanes as Vector>::WIDTH) {
+            sum = sum + <T::Lanes as Vector>::load(row);
+        }
+        sum.store(self.to);
     }
 }
