@@ -16,7 +16,15 @@ mod objectives;
 mod training;
 mod traps;
 
-use std::{env, fmt::Write as _, fs, path::Path, sync::OnceLock};
+use std::{
+    env,
+    fmt::Write as _,
+    fs,
+    io::{Write as _, stderr},
+    path::Path,
+    sync::OnceLock,
+    time::Instant,
+};
 
 use anyhow::{Context, Result};
 use burn::tensor::DType;
@@ -127,7 +135,12 @@ impl Action for Compare {
             self.device
         );
         for (check, expected) in table().iter().zip(reference()) {
+            let start = Instant::now();
             let found = check.compute::<B>(DType::F32);
+            let seconds = start.elapsed().as_secs_f64();
+            if seconds > 1.0 {
+                say(&format!("{} {seconds:.1} s: {}", self.device, check.name));
+            }
             assert_eq!(found.len(), expected.len(), "{}", check.name);
             for ((quantity, found), (_, expected)) in found.iter().zip(expected) {
                 let error = error(found, expected);
@@ -152,15 +165,21 @@ impl Action for Compare {
     }
 }
 
+/// Writes a line to the terminal, past the harness, which keeps what tests print.
+fn say(line: &str) {
+    stderr()
+        .write_all(format!("{line}\n").as_bytes())
+        .expect("a terminal");
+}
+
 fn hold(device: DeviceName) {
     let failures = device::on(device, Compare { device }).expect("the device computes");
     assert!(failures.is_empty(), "on {device}:\n{}", failures.join("\n"));
 }
 
-/// Says on the terminal that a test did not run, past the harness, which keeps what tests print.
+/// Says on the terminal that a test did not run.
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 fn hold_if_there(device: DeviceName) {
-    use std::io::Write as _;
     struct Nothing;
     impl Action for Nothing {
         type Output = ();
@@ -170,12 +189,7 @@ fn hold_if_there(device: DeviceName) {
     }
     match device::on(device, Nothing) {
         Ok(()) => hold(device),
-        Err(why) => {
-            let line = format!("parity on {device} was SKIPPED: {why:#}\n");
-            std::io::stderr()
-                .write_all(line.as_bytes())
-                .expect("a terminal");
-        }
+        Err(why) => say(&format!("parity on {device} was SKIPPED: {why:#}")),
     }
 }
 
