@@ -155,10 +155,15 @@ macro_rules! x86_tile {
         ) {
             use std::arch::x86_64::{$fma, $load, $set, $store, $zero};
             const LANES: usize = $width / $per;
-            debug_assert_eq!(vectors.count, COUNT);
             check::<$t, ROWS, I, M>(
                 (starts, inner),
-                ($width, vectors),
+                (
+                    $width,
+                    Vectors {
+                        count: COUNT,
+                        ..vectors
+                    },
+                ),
                 left.len(),
                 right.len(),
                 onto,
