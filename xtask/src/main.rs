@@ -24,6 +24,10 @@ enum Chore {
     /// Rerun an experiment of the paper; `cargo xtask reproduce --help` lists its options.
     #[command(disable_help_flag = true)]
     Reproduce {
+        /// Choose the kernels of a GPU by their shapes, not by trials: for drivers in software, where
+        /// every trial is compiled on the CPU. Goes before the other options.
+        #[arg(long)]
+        no_autotune: bool,
         /// What `trade-bench reproduce` takes; with `--device` the backend's feature is built in.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         options: Vec<String>,
@@ -59,8 +63,11 @@ fn main() -> ExitCode {
 
 fn run(chore: Chore) -> Result<()> {
     match chore {
-        Chore::Reproduce { options } => {
-            build(device(&options))?;
+        Chore::Reproduce {
+            no_autotune,
+            options,
+        } => {
+            build(device(&options), !no_autotune)?;
             let program = target_folder()?.join("release").join("trade-bench");
             call(Command::new(program).arg("reproduce").args(options))
         }
@@ -69,7 +76,7 @@ fn run(chore: Chore) -> Result<()> {
             peer,
             threads,
         } => {
-            build(None)?;
+            build(None, true)?;
             match peer {
                 Some(peer) => bench::beside(&peer, &settings, &threads),
                 None => bench::alone(&threads),
@@ -87,7 +94,7 @@ fn run(chore: Chore) -> Result<()> {
 ///
 /// The whole workspace, as `cargo test --workspace` does: of a choice of packages, features would
 /// differ, and with them the compiled libraries.
-fn build(device: Option<&str>) -> Result<()> {
+fn build(device: Option<&str>, autotune: bool) -> Result<()> {
     let mut build = cargo();
     // Without this program, which is running.
     build.args([
@@ -102,6 +109,9 @@ fn build(device: Option<&str>) -> Result<()> {
     // An unknown name is left to the program, which says what there is; flex is there anyway.
     if let Some(backend @ ("ndarray" | "wgpu" | "cuda")) = backend {
         build.args(["--features", backend]);
+    }
+    if !autotune {
+        build.args(["--no-default-features", "--features", "flex"]);
     }
     call(&mut build)
 }
