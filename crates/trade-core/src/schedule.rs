@@ -87,10 +87,23 @@ impl Schedule {
         bases: &[Vec<f64>],
         stream: &mut Stream,
     ) -> Result<Vec<f64>> {
+        self.draw_from(None, progress, ranges, bases, stream)
+    }
+
+    /// The same, from the base with this number where one is given.
+    pub(crate) fn draw_from(
+        &self,
+        base: Option<usize>,
+        progress: f64,
+        ranges: &[(f64, f64)],
+        bases: &[Vec<f64>],
+        stream: &mut Stream,
+    ) -> Result<Vec<f64>> {
+        let choose = |n, stream: &mut Stream| base.unwrap_or_else(|| stream.index(n));
         if *self == Self::Bases {
             return match bases.len() {
                 0 => Err(Error::setting("bases", "at least one is needed")),
-                n => Ok(bases[stream.index(n)].clone()),
+                n => Ok(bases[choose(n, stream)].clone()),
             };
         }
         let progress = progress.clamp(0.0, 1.0);
@@ -114,7 +127,7 @@ impl Schedule {
             }
         };
         let bases = scale(bases, &axes)?;
-        let base = &bases[stream.index(bases.len())];
+        let base = &bases[choose(bases.len(), stream)];
         Ok(if let ([axis], [from]) = (&axes[..], &base[..]) {
             // The next base on each side, or the end of the range.
             let others = || bases.iter().map(|b| b[0]);
@@ -365,6 +378,17 @@ mod tests {
         );
         check(&c, 1.0 / 6.0, |c| c[0] < 1.0);
         check(&c, 2.0 / 3.0, |c| (1.0..3.0).contains(&c[0]));
+        // From the first of them alone: [1, 4].
+        let mut stream = Stream::new(22, 0);
+        let bases = [vec![3.0], vec![1.0]];
+        let mut from_first = || {
+            let drawn = schedule.draw_from(Some(0), 1.0, &[(0.0, 4.0)], &bases, &mut stream);
+            drawn.unwrap()
+        };
+        let c: Vec<_> = (0..40_000).map(|_| from_first()).collect();
+        assert!(c.iter().all(|c| (1.0..=4.0).contains(&c[0])));
+        check(&c, 1.0 / 3.0, |c| c[0] < 2.0);
+        check(&c, 1.0 / 3.0, |c| c[0] > 3.0);
         // At p = ½: [0.5, 2] and [2, 3.5].
         let c = draws(
             &schedule,

@@ -765,6 +765,7 @@ fn log_variance_at_the_base_sees_what_lies_beyond_the_data() {
     );
     for (points, widest) in [
         (SampleOrigin::Data, Some(3.0)),
+        (SampleOrigin::FlowAroundBase, None),
         (SampleOrigin::FlowOverRange, None),
     ] {
         let none = loss(points, widest, &solution);

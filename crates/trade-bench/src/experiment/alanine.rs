@@ -17,7 +17,7 @@ use trade_cli::{
 use trade_core::{
     grid::Spacing,
     learning_rate::{LearningRate, OneCycle},
-    objective::ReverseKlConfig,
+    objective::{ReverseKlConfig, trade::SampleOrigin},
     ramp::Ramp,
     schedule::Schedule,
     train::{AdamConfig, AdaptiveConfig, TrainConfig},
@@ -239,7 +239,12 @@ impl Sizes {
             pct_start: 0.1,
             ..Ramp::default()
         };
-        log_variance(self.batch, Schedule::Bases, weight)
+        log_variance(
+            SampleOrigin::FlowOverRange,
+            self.batch,
+            Schedule::Bases,
+            weight,
+        )
     }
 }
 

@@ -257,7 +257,12 @@ impl Sizes {
     /// The TRADE loss knows derivatives only: what the flow says where no data lie at the base,
     /// between the modes and far out, it carries to low powers, where the density is large there.
     fn log_variance(&self, weight: f64) -> ObjectiveConfig {
-        log_variance(2 * self.batch, uniform(), Ramp::constant(weight))
+        log_variance(
+            SampleOrigin::FlowOverRange,
+            2 * self.batch,
+            uniform(),
+            Ramp::constant(weight),
+        )
     }
 
     /// A run with the log variance, if it may know the energy.

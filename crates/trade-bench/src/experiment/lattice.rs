@@ -20,7 +20,7 @@ use trade_core::{
     learning_rate::{LearningRate, OneCycle},
     objective::{
         NllConfig, ReverseKlConfig, Robust,
-        trade::{Blur, Centre, TradeConfig, TradeContinuousConfig, TradeGridConfig},
+        trade::{Blur, Centre, SampleOrigin, TradeConfig, TradeContinuousConfig, TradeGridConfig},
     },
     ramp::Ramp,
     schedule::Schedule,
@@ -51,7 +51,7 @@ const BASES: [f64; 2] = [0.25, 0.29];
 /// start the term holds the flow where it is.
 const TRADE_WEIGHT: (f64, f64) = (1e-4, 3e-3);
 /// The weight of the log variance at the bases, likewise.
-const BOUNDARY_WEIGHT: (f64, f64) = (0.05, 0.5);
+const BOUNDARY_WEIGHT: (f64, f64) = (0.05, 5.0);
 
 /// The sizes that a preset chooses.
 struct Sizes {
@@ -99,7 +99,7 @@ impl Sizes {
                 evaluation: 2000,
                 kappas: 11,
                 reference_samples: 100_000,
-                flow_samples: 40_000,
+                flow_samples: 100_000,
             },
             // 400 epochs of 1024 fields a step.
             Preset::Paper => Self {
@@ -259,12 +259,13 @@ impl Sizes {
         self.run(vec![self.nll(), term, self.boundary()])
     }
 
-    /// The log variance at both bases, at points where the flow goes at other κ. The TRADE loss knows
-    /// derivatives only: what the flow says at a base far from the data there, it carries to where
-    /// the density is large.
+    /// The log variance at both bases, at points where the flow goes between them and beyond. The TRADE
+    /// loss knows derivatives only: what the flow says at a base far from the data there, it carries
+    /// to where the density is large.
     fn boundary(&self) -> ObjectiveConfig {
         log_variance(
-            self.trade_batch,
+            SampleOrigin::FlowAroundBase,
+            2 * self.trade_batch,
             Schedule::Bases,
             from_one_twentieth(BOUNDARY_WEIGHT),
         )

@@ -101,13 +101,17 @@ fn plain(loss: LossConfig) -> ObjectiveConfig {
     }
 }
 
-/// The log variance at some conditions, at points where the flow goes at any, with a logarithm in the
-/// place of large squares.
-fn log_variance(batch: usize, conditions: Schedule, weight: Ramp) -> ObjectiveConfig {
+/// The log variance at some conditions, with a logarithm in the place of large squares.
+fn log_variance(
+    points: SampleOrigin,
+    batch: usize,
+    conditions: Schedule,
+    weight: Ramp,
+) -> ObjectiveConfig {
     let loss = LossConfig::LogVariance(LogVarianceConfig {
         batch,
         conditions,
-        points: SampleOrigin::FlowOverRange,
+        points,
         clip: Clip {
             log_clip: Some(4.0),
             ..Clip::default()

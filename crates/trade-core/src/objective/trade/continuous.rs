@@ -104,16 +104,18 @@ pub(in crate::objective) fn nearest_base<'a>(
     bases: &'a [Vec<f64>],
     ranges: &[(f64, f64)],
 ) -> &'a [f64] {
+    nearest(c, bases, ranges).map_or(&[], |i| &bases[i])
+}
+
+/// Its number.
+pub(super) fn nearest(c: &[f64], bases: &[Vec<f64>], ranges: &[(f64, f64)]) -> Option<usize> {
     let distance = |base: &[f64]| -> f64 {
         let scaled = base.iter().zip(c).zip(ranges);
         scaled
             .map(|((b, c), (low, high))| ((b - c) / (high - low)).powi(2))
             .sum()
     };
-    bases
-        .iter()
-        .min_by(|a, b| distance(a).total_cmp(&distance(b)))
-        .map_or(&[], Vec::as_slice)
+    (0..bases.len()).min_by(|&a, &b| distance(&bases[a]).total_cmp(&distance(&bases[b])))
 }
 
 impl<B, M, T> Objective<B, M> for TradeContinuous<T>

@@ -5,7 +5,7 @@ use burn::tensor::{
     backend::{AutodiffBackend, Backend},
 };
 
-use super::{Blur, SampleOrigin};
+use super::{Blur, SampleOrigin, continuous::nearest};
 use crate::{
     Condition, Density, Target,
     dataset::upload_as,
@@ -65,25 +65,32 @@ where
             let at_base = Condition::new(base.clone()).with_context(condition.context.clone());
             Ok(flow(at_base, step.streams.get(purpose)))
         }
-        SampleOrigin::FlowOverRange => {
+        SampleOrigin::FlowAroundBase | SampleOrigin::FlowOverRange => {
+            let Problem { ranges, bases, .. } = problem;
+            let k = ranges.len();
             // On the logarithmic scale where there is one, as conditions are drawn elsewhere.
-            let positive = problem.ranges.iter().all(|(low, _)| *low > 0.0);
-            let uniform = Schedule::Uniform {
-                spacing: if positive {
-                    Spacing::Log
-                } else {
-                    Spacing::Linear
-                },
+            let positive = ranges.iter().all(|(low, _)| *low > 0.0);
+            let spacing = if positive {
+                Spacing::Log
+            } else {
+                Spacing::Linear
             };
-            let mut control = Vec::with_capacity(n * problem.ranges.len());
-            for _ in 0..n {
+            let (schedule, from) = if origin == SampleOrigin::FlowOverRange {
+                (Schedule::Uniform { spacing }, vec![None; n])
+            } else {
+                let rows: Vec<f64> = base.to_data().iter::<f64>().collect();
+                let from = rows.chunks(k).map(|c| nearest(c, bases, ranges)).collect();
+                (Schedule::GrowingInterval { spacing }, from)
+            };
+            let mut control = Vec::with_capacity(n * k);
+            for base in from {
                 let stream = step.streams.get(purpose);
-                let c = uniform.draw(1.0, &problem.ranges, &problem.bases, stream)?;
+                let c = schedule.draw_from(base, 1.0, ranges, bases, stream)?;
                 control.extend(c.into_iter().map(|c| c as f32));
             }
-            let control = step.upload(control, problem.ranges.len());
-            let anywhere = Condition::new(control).with_context(condition.context.clone());
-            Ok(flow(anywhere, step.streams.get(purpose)))
+            let there = Condition::new(step.upload(control, k));
+            let there = there.with_context(condition.context.clone());
+            Ok(flow(there, step.streams.get(purpose)))
         }
         SampleOrigin::Normal => {
             let d = Target::<B>::dim(&*problem.target);
