@@ -20,7 +20,7 @@ pub struct NetworkLayer {
 
 impl NetworkLayer {
     /// How many sites a site sees.
-    pub(crate) fn taps(&self) -> usize {
+    pub fn taps(&self) -> usize {
         self.patches.as_ref().map_or(1, |patches| patches.taps())
     }
 }
@@ -54,7 +54,7 @@ impl Network {
     }
 
     /// The sites and widths of the input and of each layer's result.
-    pub(crate) fn fields(&self) -> Vec<(usize, usize)> {
+    pub fn fields(&self) -> Vec<(usize, usize)> {
         let mut sites = self.sites;
         let after = |layer: &NetworkLayer| {
             sites = layer.patches.as_ref().map_or(sites, |p| p.outputs());
