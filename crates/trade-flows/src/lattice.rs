@@ -115,9 +115,11 @@ pub enum ZeroMode {
 #[allow(clippy::struct_excessive_bools)] // each piece is there or not
 pub struct LatticePieces {
     /// Divide the Fourier modes by their widths in a free theory of learned mass, first of all
-    /// ([`FourierWhitening`](crate::layer::FourierWhitening)).
+    /// ([`FourierWhitening`](crate::layer::FourierWhitening)). Not by default, for the
+    /// checkerboard couplings that follow are worse with it: given its neighbours a site has a simple
+    /// density, which mixed with the others it has no longer.
     pub whitening: bool,
-    /// Whether that mass may depend on the size of the magnetisation.
+    /// Whether that mass, if there is one, may depend on the size of the magnetisation.
     pub mass_of_magnetisation: bool,
     /// The number of checkerboard couplings, which know the translations
     /// ([`ConvCoupling`](crate::layer::ConvCoupling)).
@@ -134,7 +136,7 @@ pub struct LatticePieces {
 impl Default for LatticePieces {
     fn default() -> Self {
         Self {
-            whitening: true,
+            whitening: false,
             mass_of_magnetisation: true,
             checkerboards: 2,
             mode_couplings: 2,
@@ -147,8 +149,8 @@ impl Default for LatticePieces {
 /// A flow with what is known of the φ⁴ lattice built in.
 ///
 /// From the field to the latent space:
-/// 1. a whitening by the free propagator of a learned mass takes away the larger part of the
-///    correlations, and how they change with κ;
+/// 1. if asked for, a whitening by the free propagator of a learned mass takes away the larger part
+///    of the correlations, and how they change with κ;
 /// 2. checkerboard couplings: given its neighbours, the density of a site is known to be that of a
 ///    quartic potential, tilted by the sum of the neighbours. Their networks look at all sites of
 ///    the other colour in one layer, relative to the site, so that they commute with translations

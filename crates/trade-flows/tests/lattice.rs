@@ -221,8 +221,9 @@ fn checkerboards_commute_with_translations_that_keep_the_colours() {
     let (side, n) = (4, 16);
     let sites = side * side;
     let here = fields(n, sites);
-    for mass_of_magnetisation in [false, true] {
+    for (whitening, mass_of_magnetisation) in [(false, false), (true, false), (true, true)] {
         let pieces = LatticePieces {
+            whitening,
             mass_of_magnetisation,
             mode_couplings: 0,
             ..LatticePieces::default()
