@@ -142,23 +142,25 @@ pub fn named(name: &str) -> Option<RunConfig> {
                 grid.trade.blur.width = 0.1;
                 grid.trade.centre = Centre::Points;
                 grid.trade.penalty = Robust::Squared;
+                // What the flow has at 0.32 it has through all κ from 0.29 on.
+                grid.trade.points = SampleOrigin::FlowAroundBase;
             }
             // Scores of fields are large.
-            trade.weight = rising(1e-4, 3e-3);
+            trade.weight = rising(3e-4, 1e-2);
             trade.adaptive = None;
             // The energy says what no data say: how likely at κ = 0.29 is what is typical at 0.32.
             config.objectives.push(ObjectiveConfig {
                 loss: LossConfig::LogVariance(LogVarianceConfig {
-                    batch: 128,
+                    batch: 256,
                     conditions: Schedule::Bases,
-                    points: SampleOrigin::FlowOverRange,
+                    points: SampleOrigin::FlowAroundBase,
                     clip: Clip {
                         log_clip: Some(4.0),
                         ..Clip::default()
                     },
                     ..LogVarianceConfig::default()
                 }),
-                weight: rising(0.05, 0.5),
+                weight: rising(0.15, 15.0),
                 adaptive: None,
             });
             config.train.adam.clip_norm = Some(3.0);
