@@ -112,7 +112,6 @@ pub enum ZeroMode {
 /// What a [`physical_lattice_flow`] is built of. Every piece can be left out, to see what it
 /// brings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(clippy::struct_excessive_bools)] // each piece is there or not
 pub struct LatticePieces {
     /// Divide the Fourier modes by their widths in a free theory of learned mass, first of all
     /// ([`FourierWhitening`](crate::layer::FourierWhitening)). Not by default: a trained flow
