@@ -128,25 +128,74 @@ impl Schedule {
         };
         let bases = scale(bases, &axes)?;
         let base = &bases[choose(bases.len(), stream)];
-        Ok(if let ([axis], [from]) = (&axes[..], &base[..]) {
-            // The next base on each side, or the end of the range.
-            let others = || bases.iter().map(|b| b[0]);
-            let below = others().filter(|b| b < from).fold(0.0, f64::max);
-            let above = others().filter(|b| b > from).fold(1.0, f64::min);
-            let upward = stream.uniform_one() * (above - below) < above - from;
-            let end = if upward { above } else { below };
-            vec![axis.condition(from + fraction * (end - from))]
-        } else {
-            let direction = outward(base, stream);
-            let reach = reach(base, &direction);
-            let along =
-                |(axis, (z, d)): (&Axis, (f64, f64))| axis.condition(z + fraction * reach * d);
-            axes.iter()
-                .zip(base.iter().copied().zip(direction))
-                .map(along)
-                .collect()
-        })
+        let z = match &base[..] {
+            [from] => {
+                let (below, above) = neighbours(*from, &bases);
+                let upward = stream.uniform_one() * (above - below) < above - from;
+                let end = if upward { above } else { below };
+                vec![from + fraction * (end - from)]
+            }
+            _ => {
+                let direction = outward(base, stream);
+                let reach = reach(base, &direction);
+                along(base, &direction, fraction * reach)
+            }
+        };
+        Ok(conditions(&axes, &z))
     }
+}
+
+/// A condition on the way from the base with this number through `c`: drawn evenly as far as the next
+/// base or the end of the range, with several parameters to the boundary. At a base itself the way
+/// may go to any side.
+pub(crate) fn on_the_way(
+    c: &[f64],
+    base: usize,
+    ranges: &[(f64, f64)],
+    bases: &[Vec<f64>],
+    spacing: Spacing,
+    stream: &mut Stream,
+) -> Result<Vec<f64>> {
+    let axes = Axis::all(ranges, spacing)?;
+    let scaled = scale(bases, &axes)?;
+    let from = &scaled[base];
+    let z: Vec<f64> = axes.iter().zip(c).map(|(a, c)| a.coordinate(*c)).collect();
+    let way: Vec<f64> = z.iter().zip(from).map(|(z, b)| z - b).collect();
+    let length = way.iter().map(|d| d * d).sum::<f64>().sqrt();
+    // Conditions come in single precision.
+    if length < 1e-5 {
+        let around = Schedule::GrowingInterval { spacing };
+        return around.draw_from(Some(base), 1.0, ranges, bases, stream);
+    }
+    let direction: Vec<f64> = way.iter().map(|d| d / length).collect();
+    let reach = match from[..] {
+        [b] => {
+            let (below, above) = neighbours(b, &scaled);
+            if way[0] > 0.0 { above - b } else { b - below }
+        }
+        _ => reach(from, &direction),
+    };
+    let distance = stream.uniform_one() * reach;
+    Ok(conditions(&axes, &along(from, &direction, distance)))
+}
+
+/// The next base below and above the coordinate of one, or the ends of the range.
+fn neighbours(from: f64, bases: &[Vec<f64>]) -> (f64, f64) {
+    let others = || bases.iter().map(|b| b[0]);
+    let below = others().filter(|b| *b < from).fold(0.0, f64::max);
+    let above = others().filter(|b| *b > from).fold(1.0, f64::min);
+    (below, above)
+}
+
+fn along(z: &[f64], direction: &[f64], distance: f64) -> Vec<f64> {
+    z.iter()
+        .zip(direction)
+        .map(|(z, d)| z + distance * d)
+        .collect()
+}
+
+fn conditions(axes: &[Axis], z: &[f64]) -> Vec<f64> {
+    axes.iter().zip(z).map(|(a, z)| a.condition(*z)).collect()
 }
 
 /// One control parameter, with a coordinate that goes from 0 to 1 over its range.
@@ -430,6 +479,35 @@ mod tests {
         // tan of the angle is uniform-angled: P(ratio < tan 22.5°) = ¼.
         let tan = 2.0_f64.sqrt() - 1.0;
         check(&c, 0.25, |c| c[0] < tan * (30.0 - c[1]) / 20.0);
+    }
+
+    #[test]
+    fn the_way_leads_from_the_base_through_here() {
+        let mut stream = Stream::new(23, 0);
+        let mut through = |c: &[f64], base, ranges: &[(f64, f64)], bases: &[Vec<f64>]| -> Vec<_> {
+            let mut one = || on_the_way(c, base, ranges, bases, LINEAR, &mut stream).unwrap();
+            (0..40_000).map(|_| one()).collect()
+        };
+        let (range, bases) = ([(0.0, 4.0)], [vec![1.0], vec![3.0]]);
+        // From 1 through 1.5 to the next base; through 0.5 to the end of the range.
+        let c = through(&[1.5], 0, &range, &bases);
+        assert!(c.iter().all(|c| (1.0..=3.0).contains(&c[0])));
+        check(&c, 0.25, |c| c[0] < 1.5);
+        let c = through(&[0.5], 0, &range, &bases);
+        assert!(c.iter().all(|c| (0.0..=1.0).contains(&c[0])));
+        check(&c, 0.25, |c| c[0] < 0.25);
+        // At a base, to both sides: [0, 3].
+        let c = through(&[1.0], 0, &range, &bases);
+        assert!(c.iter().all(|c| (0.0..=3.0).contains(&c[0])));
+        check(&c, 1.0 / 3.0, |c| c[0] < 1.0);
+        check(&c, 1.0 / 3.0, |c| c[0] > 2.0);
+        // Two parameters: along the line from the base, here a diagonal of the scaled box.
+        let (ranges, bases) = ([(0.0, 1.0), (10.0, 30.0)], [vec![0.5, 20.0]]);
+        let c = through(&[0.75, 15.0], 0, &ranges, &bases);
+        assert!(c.iter().all(|c| {
+            (0.5..=1.0).contains(&c[0]) && ((c[0] - 0.5) * 20.0 - (20.0 - c[1])).abs() < 1e-9
+        }));
+        check(&c, 0.5, |c| c[0] < 0.75);
     }
 
     #[test]

@@ -763,15 +763,15 @@ fn log_variance_at_the_base_sees_what_lies_beyond_the_data() {
         range != own && (range / own - 0.99).abs() < 0.3,
         "{range} {own}"
     );
-    // Around the one base, the temperatures are even in the logarithm too.
-    let around = loss(SampleOrigin::FlowAroundBase, None, &wrong);
+    // From the one base on, the temperatures are even in the logarithm too.
+    let along = loss(SampleOrigin::FlowAlong, None, &wrong);
     assert!(
-        around != own && (around / own - 0.99).abs() < 0.3,
-        "{around} {own}"
+        along != own && (along / own - 0.99).abs() < 0.3,
+        "{along} {own}"
     );
     for (points, widest) in [
         (SampleOrigin::Data, Some(3.0)),
-        (SampleOrigin::FlowAroundBase, None),
+        (SampleOrigin::FlowAlong, None),
         (SampleOrigin::FlowOverRange, None),
     ] {
         let none = loss(points, widest, &solution);

@@ -45,10 +45,10 @@ pub enum SampleOrigin {
     Flow,
     /// The flow at the nearest base condition, as the published code does for wells and molecule.
     FlowAtBase,
-    /// The flow at conditions around the base condition, another for each point: as far as the next
-    /// bases or the ends of the range; with several control parameters, along random directions to
-    /// the boundary.
-    FlowAroundBase,
+    /// The flow at conditions along the way from the nearest base through this one, another for each
+    /// point: to the next base or the end of the range; with several control parameters, along the
+    /// line to the boundary. At a base itself the way leads to all sides.
+    FlowAlong,
     /// The flow at conditions from the whole range, another for each point.
     FlowOverRange,
     /// The data at a base condition.

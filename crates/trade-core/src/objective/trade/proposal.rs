@@ -13,7 +13,7 @@ use crate::{
     grid::Spacing,
     objective::{Problem, StepContext, Trainable, TrainableTarget},
     random::{Purpose, Stream},
-    schedule::Schedule,
+    schedule::{Schedule, on_the_way},
 };
 
 /// Points with the density they were drawn from.
@@ -65,7 +65,7 @@ where
             let at_base = Condition::new(base.clone()).with_context(condition.context.clone());
             Ok(flow(at_base, step.streams.get(purpose)))
         }
-        SampleOrigin::FlowAroundBase | SampleOrigin::FlowOverRange => {
+        SampleOrigin::FlowAlong | SampleOrigin::FlowOverRange => {
             let Problem { ranges, bases, .. } = problem;
             let k = ranges.len();
             // On the logarithmic scale where there is one, as conditions are drawn elsewhere.
@@ -75,18 +75,19 @@ where
             } else {
                 Spacing::Linear
             };
-            let (schedule, from) = if origin == SampleOrigin::FlowOverRange {
-                (Schedule::Uniform { spacing }, vec![None; n])
-            } else {
-                let rows: Vec<f64> = base.to_data().iter::<f64>().collect();
-                let from = rows.chunks(k).map(|c| nearest(c, bases, ranges)).collect();
-                (Schedule::GrowingInterval { spacing }, from)
-            };
+            let rows =
+                |t: &Tensor<B::InnerBackend, 2>| -> Vec<f64> { t.to_data().iter().collect() };
+            let (here, bases_of) = (rows(&condition.control.value), rows(base));
             let mut control = Vec::with_capacity(n * k);
-            for base in from {
+            for (c, base) in here.chunks(k.max(1)).zip(bases_of.chunks(k.max(1))) {
                 let stream = step.streams.get(purpose);
-                let c = schedule.draw_from(base, 1.0, ranges, bases, stream)?;
-                control.extend(c.into_iter().map(|c| c as f32));
+                let there = match nearest(base, bases, ranges) {
+                    Some(base) if origin == SampleOrigin::FlowAlong => {
+                        on_the_way(c, base, ranges, bases, spacing, stream)?
+                    }
+                    _ => Schedule::Uniform { spacing }.draw(1.0, ranges, bases, stream)?,
+                };
+                control.extend(there.into_iter().map(|c| c as f32));
             }
             let there = Condition::new(step.upload(control, k));
             let there = there.with_context(condition.context.clone());
