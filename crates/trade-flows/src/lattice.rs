@@ -246,8 +246,8 @@ pub fn physical_lattice_flow(
             } else {
                 1.0
             };
-            // A magnetisation of 3.5 a site.
-            let reach = 3.5 * unit * side as f64;
+            // Where the potential of a constant field has its minimum at κ = 0.365.
+            let reach = 0.5 / lambda.max(1e-3).sqrt() * unit * side as f64;
             let potential = ZeroModePotentialConfig {
                 side,
                 hopping: 0,
@@ -256,7 +256,7 @@ pub fn physical_lattice_flow(
                 quartic: lambda,
                 reach,
                 nodes: 129,
-                waves: 12,
+                terms: 8,
                 conditioner: mlp(&[32, 32]),
             };
             layers.push(stage(1, vec![LayerConfig::ZeroModePotential(potential)]));

@@ -1,7 +1,5 @@
 //! The magnetisation by its effective potential.
 
-use std::f64::consts::PI;
-
 use burn::{
     module::Module,
     tensor::{DType, Tensor, TensorData, backend::Backend},
@@ -40,9 +38,9 @@ pub struct ZeroModePotentialConfig {
     /// The number of nodes from zero on.
     #[serde(default = "nodes")]
     pub nodes: usize,
-    /// The number of cosines in the learned part.
-    #[serde(default = "waves")]
-    pub waves: usize,
+    /// The number of polynomials in the learned part, of degree 2, 4 and so on.
+    #[serde(default = "terms")]
+    pub terms: usize,
     /// The network.
     #[serde(default = "small")]
     pub conditioner: ConditionerConfig,
@@ -60,15 +58,18 @@ fn nodes() -> usize {
     128
 }
 
-fn waves() -> usize {
-    12
+fn terms() -> usize {
+    8
 }
 
 /// The end of the table of the normal distribution, and its bins.
 const NORMAL_REACH: f64 = 8.0;
 const NORMAL_BINS: usize = 256;
-/// How large the learned powers and the first cosine are for a network that says 1.
-const SIZE: f64 = 10.0;
+/// Twice the size of the first polynomial for a network that says 1.
+const SIZE: f64 = 3.0;
+/// The share of the reach that the polynomials vary over. On much more than what is visited their
+/// weights are large and cancel.
+const SPAN: f64 = 0.875;
 
 impl ZeroModePotentialConfig {
     /// The setting that makes no sense and why, if there is one.
@@ -85,6 +86,7 @@ impl ZeroModePotentialConfig {
             ("unit", positive(self.unit), "must be positive"),
             ("reach", positive(self.reach), "must be positive"),
             ("nodes", self.nodes >= 3, "must be at least 3"),
+            ("terms", self.terms >= 1, "must be at least 1"),
             ("quadratic", self.quadratic.is_finite(), "must be finite"),
             ("quartic", self.quartic.is_finite(), "must be finite"),
         ] {
@@ -101,19 +103,17 @@ impl ZeroModePotentialConfig {
         (0..self.nodes).map(|i| (step * i as f64).powi(2)).collect()
     }
 
-    /// The functions that the network weighs, at the nodes: two powers, then cosines.
+    /// The functions that the network weighs, at the nodes: the Chebyshev polynomials of even degree
+    /// in `z_0/(SPAN · reach)`, and the value at the end beyond.
     fn functions(&self) -> Vec<Vec<f64>> {
-        let share = |i: usize| i as f64 / (self.nodes - 1) as f64;
-        let at_nodes = |f: &dyn Fn(f64) -> f64| (0..self.nodes).map(|i| f(share(i))).collect();
-        let mut functions: Vec<Vec<f64>> = vec![
-            at_nodes(&|s| SIZE * s.powi(2)),
-            at_nodes(&|s| SIZE * s.powi(4)),
-        ];
-        for wave in 1..=self.waves {
-            let j = wave as f64;
-            functions.push(at_nodes(&|s| SIZE / (1.0 + j) * (j * PI * s).cos()));
-        }
-        functions
+        let last = SPAN * (self.nodes - 1) as f64;
+        let angle = |i: usize| (i as f64 / last).min(1.0).acos();
+        let polynomial = |j: usize| -> Vec<f64> {
+            let j = j as f64;
+            let at = |i| SIZE / (1.0 + j) * (2.0 * j * angle(i)).cos();
+            (0..self.nodes).map(at).collect()
+        };
+        (1..=self.terms).map(polynomial).collect()
     }
 
     pub(super) fn init<B: Backend>(
@@ -124,7 +124,7 @@ impl ZeroModePotentialConfig {
     ) -> ZeroModePotential<B> {
         let net = self
             .conditioner
-            .init(widths.features(true), self.waves + 2, device, stream);
+            .init(widths.features(true), self.terms, device, stream);
         ZeroModePotential {
             net,
             squares: self.squares(),
@@ -144,10 +144,13 @@ impl ZeroModePotentialConfig {
 /// log p(z_0|c) = 4κ φ_0² − a φ_0² − b φ_0⁴/V + Σ_j w_j(c) f_j(|z_0|) + const
 /// ```
 ///
-/// with the action of a constant field as its start, and powers and cosines `f_j` weighed by a
-/// network of the condition. How the coupling tilts it is exact for a constant field and
-/// independent of what is learned. The density is tabulated at fixed nodes, its logarithm linear in
-/// between, and the map matches shares of probability with a like table of the normal distribution.
+/// with the action of a constant field as its start, and even Chebyshev polynomials `f_j` weighed by
+/// a network of the condition. How the coupling tilts it is exact for a constant field and
+/// independent of what is learned. What is learned must be smooth where hardly a sample lies, with
+/// weights of moderate size: of cosines and powers together the same curve needs weights of
+/// thousands, and a local basis says nothing of the tail. The density is tabulated at fixed nodes,
+/// its logarithm linear in between, and the map matches shares of probability with a like table of
+/// the normal distribution.
 ///
 /// A spline with learned knots can have the same density. But its knots move with κ, and wherever a
 /// knot passes, `∂_κ log p` at a fixed field jumps: a TRADE residual then is made of jumps. Here the

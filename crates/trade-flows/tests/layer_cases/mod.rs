@@ -213,7 +213,7 @@ fn mode_cases() -> Vec<Case> {
         };
         push(LayerConfig::ZeroModeSpline(config), &[1, 3]);
     }
-    for (unit, nodes, waves) in [(3.0, 40, 2), (2.5, 7, 0)] {
+    for (unit, nodes, terms) in [(3.0, 40, 4), (2.5, 7, 1)] {
         let config = ZeroModePotentialConfig {
             side: 3,
             hopping: 0,
@@ -223,7 +223,7 @@ fn mode_cases() -> Vec<Case> {
             quartic: 0.5,
             reach: 2.0 * unit,
             nodes,
-            waves,
+            terms,
             conditioner: conditioner(),
         };
         push(LayerConfig::ZeroModePotential(config), &[9][..]);
