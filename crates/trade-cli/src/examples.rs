@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use trade_core::{
     learning_rate::{LearningRate, OneCycle},
     objective::{
-        Clip, LogVarianceConfig, NllConfig, Robust,
-        trade::{Centre, SampleOrigin, TradeConfig, TradeContinuousConfig, TradeGridConfig},
+        NllConfig, Robust,
+        trade::{TradeConfig, TradeContinuousConfig, TradeGridConfig},
     },
     ramp::Ramp,
     schedule::Schedule,
@@ -14,17 +14,16 @@ use trade_core::{
 };
 use trade_flows::{
     BaseVariance, ConditionerConfig, FlowConfig, LastLayer, PreprocessConfig, Stage,
-    lattice::{LatticePieces, physical_lattice_flow},
     layer::{ConditionalAffineConfig, LayerConfig, PermutationKind, RqsCouplingConfig},
 };
 use trade_targets::{
     TargetConfig,
     exact::{DoubleWellConfig, GaussianMixtureConfig, MultiWellConfig, WellControl},
-    lattice::Phi4Config,
 };
 
-use crate::config::{
-    DataConfig, DataSource, EvaluateConfig, LossConfig, ObjectiveConfig, RunConfig,
+use crate::{
+    config::{DataConfig, DataSource, EvaluateConfig, LossConfig, ObjectiveConfig, RunConfig},
+    lattice,
 };
 
 /// The names of the examples.
@@ -109,76 +108,9 @@ pub fn named(name: &str) -> Option<RunConfig> {
             }
             config
         }
-        "phi4" => {
-            let mut config = small(
-                TargetConfig::Phi4(Phi4Config::default()),
-                64,
-                BTreeMap::from([("kappa".to_string(), [0.22, 0.32])]),
-                &[("kappa", 0.25)],
-                grid,
-            );
-            config.data = [0.25, 0.29]
-                .map(|kappa| DataConfig {
-                    at: BTreeMap::from([("kappa".to_string(), kappa)]),
-                    from: DataSource::Exact(10_000),
-                })
-                .into();
-            config.flow = physical_lattice_flow(8, 1, 0.02, LatticePieces::default());
-            config.flow.preprocess = PreprocessConfig::Standardise {
-                centre: vec![0.27],
-                scale: vec![0.03],
-            };
-            let [nll, trade] = &mut config.objectives[..] else {
-                return Some(config);
-            };
-            if let LossConfig::Nll(nll) = &mut nll.loss {
-                nll.batch = 128;
-            }
-            if let LossConfig::TradeGrid(grid) = &mut trade.loss {
-                grid.batch = 128;
-                grid.points_per_condition = 16;
-                grid.causality.enabled = false;
-                grid.trade.symmetrise = true;
-                grid.trade.blur.width = 0.1;
-                grid.trade.centre = Centre::Points;
-                grid.trade.penalty = Robust::Squared;
-                // What the flow has at 0.32 it has through all κ from 0.29 on.
-                grid.trade.points = SampleOrigin::FlowAroundBase;
-            }
-            // Scores of fields are large.
-            trade.weight = rising(3e-4, 1e-2);
-            trade.adaptive = None;
-            // The energy says what no data say: how likely at κ = 0.29 is what is typical at 0.32.
-            config.objectives.push(ObjectiveConfig {
-                loss: LossConfig::LogVariance(LogVarianceConfig {
-                    batch: 256,
-                    conditions: Schedule::Bases,
-                    points: SampleOrigin::FlowAroundBase,
-                    clip: Clip {
-                        log_clip: Some(4.0),
-                        ..Clip::default()
-                    },
-                    ..LogVarianceConfig::default()
-                }),
-                weight: rising(0.15, 15.0),
-                adaptive: None,
-            });
-            config.train.adam.clip_norm = Some(3.0);
-            config
-        }
+        "phi4" => lattice::config(),
         _ => return None,
     })
-}
-
-/// A weight that grows over training.
-fn rising(start: f64, end: f64) -> Ramp {
-    Ramp {
-        start,
-        end,
-        before: Some(0.0),
-        pct_start: 0.05,
-        ..Ramp::constant(end)
-    }
 }
 
 /// A small flow and a short training: some minutes on two cores.

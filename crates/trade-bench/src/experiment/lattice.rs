@@ -9,49 +9,31 @@ mod reference;
 mod study;
 mod tables;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
-use trade_cli::config::{
-    DataConfig, DataSource, EvaluateConfig, LossConfig, ObjectiveConfig, RunConfig,
+use trade_cli::{
+    config::{EvaluateConfig, LossConfig, ObjectiveConfig, RunConfig},
+    lattice::{self as recipe, BASES, LAMBDA, RANGE, SIDE, from_one_twentieth},
 };
 use trade_core::{
-    causality::CausalityConfig,
     grid::Spacing,
-    learning_rate::{LearningRate, OneCycle},
+    learning_rate::LearningRate,
     objective::{
-        NllConfig, ReverseKlConfig, Robust,
-        trade::{Blur, Centre, SampleOrigin, TradeConfig, TradeContinuousConfig, TradeGridConfig},
+        ReverseKlConfig, Robust,
+        trade::{Blur, TradeConfig, TradeContinuousConfig, TradeGridConfig},
     },
-    ramp::Ramp,
     schedule::Schedule,
     train::{AdamConfig, AdaptiveConfig, AdaptiveRule, TrainConfig},
 };
 use trade_flows::{
-    FlowConfig, PreprocessConfig,
-    lattice::{LatticePieces, ZeroMode, physical_lattice_flow, published_lattice_flow},
+    FlowConfig,
+    lattice::{LatticePieces, ZeroMode, published_lattice_flow},
 };
-use trade_targets::{TargetConfig, lattice::Phi4Config};
 
 pub(super) use plane::experiment as plane;
 
 use self::study::LatticeStudy;
-use super::{Experiment, Method, Preset, log_variance, plain};
-
-/// The side of the lattice.
-const SIDE: usize = 8;
-/// The quartic coupling.
-const LAMBDA: f64 = 0.02;
-/// The range of κ.
-const RANGE: [f64; 2] = [0.22, 0.32];
-/// Where there are data.
-const BASES: [f64; 2] = [0.25, 0.29];
-
-/// The weight of the TRADE term on `desktop`, from the start of training to its end. With residuals in
-/// units of the whole range of κ, which is 0.1, they are 0.03 and 1. At its full weight from the
-/// start the term holds the flow where it is.
-const TRADE_WEIGHT: (f64, f64) = (3e-4, 1e-2);
-/// The weight of the log variance at the bases, likewise.
-const BOUNDARY_WEIGHT: (f64, f64) = (0.15, 15.0);
+use super::{Experiment, Method, Preset, plain};
 
 /// The sizes that a preset chooses.
 struct Sizes {
@@ -129,64 +111,37 @@ impl Sizes {
 
     /// The run that all methods share but for their losses.
     fn run(&self, objectives: Vec<ObjectiveConfig>) -> RunConfig {
-        let kappa = "kappa".to_string();
         RunConfig {
-            seed: 0,
-            target: TargetConfig::Phi4(Phi4Config {
-                l: SIDE,
-                lambda: Some(LAMBDA),
-            }),
-            ranges: BTreeMap::from([(kappa.clone(), RANGE)]),
-            data: BASES
-                .map(|base| DataConfig {
-                    at: BTreeMap::from([(kappa.clone(), base)]),
-                    from: DataSource::Exact(self.samples),
-                })
-                .into(),
-            bases: Vec::new(),
-            flow: self.flow(),
-            objectives,
-            train: self.train(),
             evaluate: EvaluateConfig {
                 conditions: self.kappas().into_iter().map(|kappa| vec![kappa]).collect(),
                 samples: self.evaluation,
                 ..EvaluateConfig::default()
             },
+            ..recipe::run(self.samples, self.flow(), objectives, self.train())
         }
     }
 
     fn flow(&self) -> FlowConfig {
         match self.preset {
             Preset::Paper => published_lattice_flow(SIDE, 1, false),
-            _ => physical(1, LatticePieces::default()),
+            _ => recipe::flow(1, LAMBDA, LatticePieces::default()),
         }
     }
 
     fn train(&self) -> TrainConfig {
-        if self.preset == Preset::Paper {
-            return TrainConfig {
-                steps: self.steps,
-                learning_rate: LearningRate::Scaled {
-                    schedule: Box::new(LearningRate::Constant { lr: 7.66e-5 }),
-                    // 20 of 400 epochs.
-                    after: 0.05,
-                    factor: 3.0,
-                },
-                adam: AdamConfig {
-                    clip_norm: Some(1000.0),
-                    ..AdamConfig::default()
-                },
-                ..TrainConfig::default()
-            };
+        if self.preset != Preset::Paper {
+            return recipe::train(self.steps);
         }
         TrainConfig {
             steps: self.steps,
-            learning_rate: LearningRate::OneCycle(OneCycle {
-                max_lr: 2e-3,
-                ..OneCycle::default()
-            }),
+            learning_rate: LearningRate::Scaled {
+                schedule: Box::new(LearningRate::Constant { lr: 7.66e-5 }),
+                // 20 of 400 epochs.
+                after: 0.05,
+                factor: 3.0,
+            },
             adam: AdamConfig {
-                clip_norm: Some(3.0),
+                clip_norm: Some(1000.0),
                 ..AdamConfig::default()
             },
             ..TrainConfig::default()
@@ -194,10 +149,7 @@ impl Sizes {
     }
 
     fn nll(&self) -> ObjectiveConfig {
-        plain(LossConfig::Nll(NllConfig {
-            batch: self.batch,
-            ..NllConfig::default()
-        }))
+        recipe::likelihood(self.batch)
     }
 
     /// Reverse KL over the whole range.
@@ -212,91 +164,54 @@ impl Sizes {
     }
 
     /// What both modes of TRADE share: the published symmetries, and on `paper` the published points,
-    /// blur and penalty. Elsewhere the residual is centred over its own points, which lie wherever the
-    /// flow goes around the base, for what the flow has at 0.32 it has through all κ from 0.29 on; see
-    /// the book.
+    /// blur and penalty. Why they are others elsewhere is in the book.
     fn residual(&self) -> TradeConfig {
-        let paper = self.preset == Preset::Paper;
+        if self.preset != Preset::Paper {
+            return recipe::residual();
+        }
         TradeConfig {
-            points: if paper {
-                SampleOrigin::Flow
-            } else {
-                SampleOrigin::FlowAroundBase
-            },
             blur: Blur {
-                width: if paper { 0.38 } else { 0.1 },
+                width: 0.38,
                 ..Blur::default()
             },
             symmetrise: true,
-            centre: if paper {
-                Centre::Expectation
-            } else {
-                Centre::Points
-            },
-            penalty: if paper {
-                Robust::Huber(6.87)
-            } else {
-                Robust::Squared
-            },
+            penalty: Robust::Huber(6.87),
             ..TradeConfig::default()
         }
     }
 
-    /// The likelihood with a TRADE term.
+    /// The likelihood with a TRADE term, and where the settings are not the published ones, the log
+    /// variance at the bases.
     fn trade(&self, loss: LossConfig) -> RunConfig {
-        if self.preset == Preset::Paper {
-            // Its weight follows the gradients of both. It begins at epoch 20 of 400.
-            let adaptive = AdaptiveConfig {
-                rule: AdaptiveRule::Relative(0.355),
-                initial: 1e-3,
-                ..AdaptiveConfig::default()
-            };
-            let term = ObjectiveConfig {
-                loss,
-                weight: from_one_twentieth((1.0, 1.0)),
-                adaptive: Some(adaptive),
-            };
-            return self.run(vec![self.nll(), term]);
+        if self.preset != Preset::Paper {
+            let boundary = recipe::boundary(2 * self.trade_batch);
+            return self.run(vec![self.nll(), recipe::trade(loss), boundary]);
         }
+        // Its weight follows the gradients of both. It begins at epoch 20 of 400.
+        let adaptive = AdaptiveConfig {
+            rule: AdaptiveRule::Relative(0.355),
+            initial: 1e-3,
+            ..AdaptiveConfig::default()
+        };
         let term = ObjectiveConfig {
             loss,
-            weight: from_one_twentieth(TRADE_WEIGHT),
-            adaptive: None,
+            weight: from_one_twentieth((1.0, 1.0)),
+            adaptive: Some(adaptive),
         };
-        self.run(vec![self.nll(), term, self.boundary()])
-    }
-
-    /// The log variance at both bases, at points where the flow goes between them and beyond. The TRADE
-    /// loss knows derivatives only: what the flow says at a base far from the data there, it carries
-    /// to where the density is large.
-    fn boundary(&self) -> ObjectiveConfig {
-        log_variance(
-            SampleOrigin::FlowAroundBase,
-            2 * self.trade_batch,
-            Schedule::Bases,
-            from_one_twentieth(BOUNDARY_WEIGHT),
-        )
+        self.run(vec![self.nll(), term])
     }
 
     fn grid(&self) -> RunConfig {
+        let grid = recipe::grid(
+            self.residual(),
+            self.trade_batch,
+            self.grid_points,
+            self.expectation_samples,
+            self.expectation_every,
+        );
         self.trade(LossConfig::TradeGrid(TradeGridConfig {
-            trade: self.residual(),
-            points: self.grid_points,
-            spacing: Spacing::Log,
-            batch: self.trade_batch,
             points_per_condition: if self.preset == Preset::Paper { 1 } else { 16 },
-            causality: CausalityConfig {
-                epsilon: 1.57e-6,
-                final_ratio: 0.228,
-                between_factor: 0.376,
-                retain: 2.5e-5,
-                retain_per_hit: true,
-                ..CausalityConfig::default()
-            },
-            expectation_samples: self.expectation_samples,
-            expectation_every: self.expectation_every,
-            expectation_retain: 0.1,
-            ..TradeGridConfig::default()
+            ..grid
         }))
     }
 
@@ -318,30 +233,6 @@ impl Sizes {
             reference_samples: self.reference_samples,
             flow_samples: self.flow_samples,
         }
-    }
-}
-
-/// A weight that is zero in the first twentieth of training, and then goes from one value to another.
-fn from_one_twentieth((start, end): (f64, f64)) -> Ramp {
-    Ramp {
-        start,
-        end,
-        before: Some(0.0),
-        pct_start: 0.05,
-        ..Ramp::constant(end)
-    }
-}
-
-/// The flow with the physics built in, with `controls` control parameters. The couplings vary
-/// little in ratio: standardised, they reach the networks with a spread of order one.
-fn physical(controls: usize, pieces: LatticePieces) -> FlowConfig {
-    let (centre, scale) = (vec![0.27, 0.022], vec![0.03, 0.005]);
-    FlowConfig {
-        preprocess: PreprocessConfig::Standardise {
-            centre: centre[..controls].to_vec(),
-            scale: scale[..controls].to_vec(),
-        },
-        ..physical_lattice_flow(SIDE, controls, LAMBDA, pieces)
     }
 }
 
@@ -388,13 +279,14 @@ pub(super) fn experiment(preset: Preset) -> Experiment {
         with_flow(
             "physical-flow",
             "TRADE, grid, physical flow",
-            physical(1, whole),
+            recipe::flow(1, LAMBDA, whole),
         ),
         with_flow(
             "whitening",
             "TRADE, grid, whitened first",
-            physical(
+            recipe::flow(
                 1,
+                LAMBDA,
                 LatticePieces {
                     whitening: true,
                     ..whole
@@ -404,8 +296,9 @@ pub(super) fn experiment(preset: Preset) -> Experiment {
         with_flow(
             "zero-mode-spline",
             "TRADE, grid, spline of the zero mode with learned knots",
-            physical(
+            recipe::flow(
                 1,
+                LAMBDA,
                 LatticePieces {
                     zero_mode: ZeroMode::Spline,
                     ..whole
@@ -415,8 +308,9 @@ pub(super) fn experiment(preset: Preset) -> Experiment {
         with_flow(
             "no-zero-mode",
             "TRADE, grid, nothing for the zero mode",
-            physical(
+            recipe::flow(
                 1,
+                LAMBDA,
                 LatticePieces {
                     zero_mode: ZeroMode::Plain,
                     ..whole
@@ -426,8 +320,9 @@ pub(super) fn experiment(preset: Preset) -> Experiment {
         with_flow(
             "no-sign-symmetry",
             "TRADE, grid, no sign symmetry",
-            physical(
+            recipe::flow(
                 1,
+                LAMBDA,
                 LatticePieces {
                     sign_symmetric: false,
                     ..whole
@@ -437,8 +332,9 @@ pub(super) fn experiment(preset: Preset) -> Experiment {
         with_flow(
             "no-checkerboards",
             "TRADE, grid, no couplings of sites",
-            physical(
+            recipe::flow(
                 1,
+                LAMBDA,
                 LatticePieces {
                     checkerboards: 0,
                     ..whole

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 use anyhow::Result;
 use trade_cli::{
     config::{DataConfig, DataSource, EvaluateConfig, LossConfig, RunConfig},
-    device,
+    device, lattice as recipe,
 };
 use trade_core::objective::trade::TradeContinuousConfig;
 use trade_flows::lattice::{LatticePieces, published_lattice_flow};
@@ -17,7 +17,6 @@ use trade_targets::{
 use super::{
     RANGE, SIDE, Sizes,
     measured::{Measure, Measured, lattice},
-    physical,
     quantity::QUANTITIES,
     reference::{Reference, SEED},
 };
@@ -57,7 +56,7 @@ pub(in crate::experiment) fn experiment(preset: Preset) -> Experiment {
             .into();
         config.flow = match preset {
             Preset::Paper => published_lattice_flow(SIDE, 2, false),
-            _ => physical(2, LatticePieces::default()),
+            _ => recipe::flow(2, LAMBDAS[0], LatticePieces::default()),
         };
         // The common curves run along the published λ.
         config.evaluate = EvaluateConfig {
