@@ -30,6 +30,9 @@ pub const SIDE: usize = 8;
 pub const LAMBDA: f64 = 0.02;
 /// Its range of κ.
 pub const RANGE: [f64; 2] = [0.22, 0.32];
+/// What is trained for it: at the very ends of training few points lie in the tail of the
+/// magnetisation.
+pub const TRAINED: [f64; 2] = [0.215, 0.33];
 /// The κ of its data.
 pub const BASES: [f64; 2] = [0.25, 0.29];
 
@@ -42,7 +45,7 @@ const BOUNDARY_WEIGHT: (f64, f64) = (0.15, 15.0);
 
 /// TRADE on a grid over the published range, from few simulated fields.
 pub fn config() -> RunConfig {
-    let (batch, points, expectation_samples, expectation_every) = (128, 25, 512, 50);
+    let (batch, points, expectation_samples, expectation_every) = (128, 41, 256, 200);
     let grid = grid(
         residual(),
         batch,
@@ -55,6 +58,7 @@ pub fn config() -> RunConfig {
         ..grid
     };
     run(
+        TRAINED,
         10_000,
         flow(1, LAMBDA, LatticePieces::default()),
         vec![
@@ -66,8 +70,9 @@ pub fn config() -> RunConfig {
     )
 }
 
-/// The published problem, with `samples` simulated fields at each base.
+/// The published problem, trained over `range`, with `samples` simulated fields at each base.
 pub fn run(
+    range: [f64; 2],
     samples: usize,
     flow: FlowConfig,
     objectives: Vec<ObjectiveConfig>,
@@ -80,7 +85,7 @@ pub fn run(
             l: SIDE,
             lambda: Some(LAMBDA),
         }),
-        ranges: BTreeMap::from([(kappa.clone(), RANGE)]),
+        ranges: BTreeMap::from([(kappa.clone(), range)]),
         data: BASES
             .map(|base| DataConfig {
                 at: BTreeMap::from([(kappa.clone(), base)]),

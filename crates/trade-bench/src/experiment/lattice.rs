@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use trade_cli::{
     config::{EvaluateConfig, LossConfig, ObjectiveConfig, RunConfig},
-    lattice::{self as recipe, BASES, LAMBDA, RANGE, SIDE, from_one_twentieth},
+    lattice::{self as recipe, BASES, LAMBDA, RANGE, SIDE, TRAINED, from_one_twentieth},
 };
 use trade_core::{
     grid::Spacing,
@@ -111,13 +111,17 @@ impl Sizes {
 
     /// The run that all methods share but for their losses.
     fn run(&self, objectives: Vec<ObjectiveConfig>) -> RunConfig {
+        let range = match self.preset {
+            Preset::Paper => RANGE,
+            _ => TRAINED,
+        };
         RunConfig {
             evaluate: EvaluateConfig {
                 conditions: self.kappas().into_iter().map(|kappa| vec![kappa]).collect(),
                 samples: self.evaluation,
                 ..EvaluateConfig::default()
             },
-            ..recipe::run(self.samples, self.flow(), objectives, self.train())
+            ..recipe::run(range, self.samples, self.flow(), objectives, self.train())
         }
     }
 
