@@ -263,3 +263,35 @@ impl<B: FlowBackend> Transform<B> for ZeroModePotential<B> {
         self.apply(false, z, features)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_functions_are_even_chebyshev_polynomials() {
+        let config = ZeroModePotentialConfig {
+            side: 4,
+            hopping: 0,
+            unit: 1.0,
+            quadratic: 1.0,
+            quartic: 0.02,
+            reach: 8.0,
+            nodes: 9,
+            terms: 2,
+            conditioner: small(),
+        };
+        let functions = config.functions();
+        // Seven eighths of the reach are seven of the eight intervals.
+        for i in 0..9 {
+            let s = (f64::from(i) / 7.0).min(1.0);
+            let expected = [
+                SIZE / 2.0 * (2.0 * s * s - 1.0),
+                SIZE / 3.0 * (8.0 * s.powi(4) - 8.0 * s * s + 1.0),
+            ];
+            for (f, expected) in functions.iter().zip(expected) {
+                assert!((f[i as usize] - expected).abs() < 1e-12, "{i}: {f:?}");
+            }
+        }
+    }
+}
