@@ -128,18 +128,15 @@ impl Schedule {
         };
         let bases = scale(bases, &axes)?;
         let base = &bases[choose(bases.len(), stream)];
-        let z = match &base[..] {
-            [from] => {
-                let (below, above) = neighbours(*from, &bases);
-                let upward = stream.uniform_one() * (above - below) < above - from;
-                let end = if upward { above } else { below };
-                vec![from + fraction * (end - from)]
-            }
-            _ => {
-                let direction = outward(base, stream);
-                let reach = reach(base, &direction);
-                along(base, &direction, fraction * reach)
-            }
+        let z = if let [from] = base[..] {
+            let (below, above) = neighbours(from, &bases);
+            let upward = stream.uniform_one() * (above - below) < above - from;
+            let end = if upward { above } else { below };
+            vec![from + fraction * (end - from)]
+        } else {
+            let direction = outward(base, stream);
+            let reach = reach(base, &direction);
+            along(base, &direction, fraction * reach)
         };
         Ok(conditions(&axes, &z))
     }
@@ -168,18 +165,21 @@ pub(crate) fn on_the_way(
         return around.draw_from(Some(base), 1.0, ranges, bases, stream);
     }
     let direction: Vec<f64> = way.iter().map(|d| d / length).collect();
-    let reach = match from[..] {
-        [b] => {
-            let (below, above) = neighbours(b, &scaled);
-            if way[0] > 0.0 { above - b } else { b - below }
+    let reach = if let [from] = from[..] {
+        let (below, above) = neighbours(from, &scaled);
+        if way[0] > 0.0 {
+            above - from
+        } else {
+            from - below
         }
-        _ => reach(from, &direction),
+    } else {
+        reach(from, &direction)
     };
     let distance = stream.uniform_one() * reach;
     Ok(conditions(&axes, &along(from, &direction, distance)))
 }
 
-/// The next base below and above the coordinate of one, or the ends of the range.
+/// The coordinates of the next base on each side of one, or the ends of the range.
 fn neighbours(from: f64, bases: &[Vec<f64>]) -> (f64, f64) {
     let others = || bases.iter().map(|b| b[0]);
     let below = others().filter(|b| *b < from).fold(0.0, f64::max);
