@@ -11,10 +11,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use trade_core::{
     objective::{
-        LogVarianceConfig, NllConfig, ReverseKlConfig, ReweightedNllConfig,
-        trade::{EnergyOrigin, TradeConfig, TradeContinuousConfig, TradeGridConfig},
+        Clip, LogVarianceConfig, NllConfig, ReverseKlConfig, ReweightedNllConfig,
+        trade::{EnergyOrigin, SampleOrigin, TradeConfig, TradeContinuousConfig, TradeGridConfig},
     },
     ramp::Ramp,
+    schedule::Schedule,
     train::{AdaptiveConfig, TrainConfig},
 };
 use trade_flows::FlowConfig;
@@ -83,6 +84,37 @@ pub struct ObjectiveConfig {
     /// An adaptive factor on the weight.
     #[serde(default)]
     pub adaptive: Option<AdaptiveConfig>,
+}
+
+impl ObjectiveConfig {
+    /// A term with a weight that follows no gradients.
+    pub fn new(loss: LossConfig, weight: Ramp) -> Self {
+        Self {
+            loss,
+            weight,
+            adaptive: None,
+        }
+    }
+
+    /// The log variance at some conditions, with a logarithm in the place of large squares.
+    pub fn log_variance(
+        points: SampleOrigin,
+        batch: usize,
+        conditions: Schedule,
+        weight: Ramp,
+    ) -> Self {
+        let loss = LossConfig::LogVariance(LogVarianceConfig {
+            batch,
+            conditions,
+            points,
+            clip: Clip {
+                log_clip: Some(4.0),
+                ..Clip::default()
+            },
+            ..LogVarianceConfig::default()
+        });
+        Self::new(loss, weight)
+    }
 }
 
 fn constant_weight() -> Ramp {

@@ -7,7 +7,7 @@ use trade_core::{
     grid::Spacing,
     learning_rate::{LearningRate, OneCycle},
     objective::{
-        Clip, LogVarianceConfig, NllConfig, Robust,
+        NllConfig, Robust,
         trade::{Blur, Centre, SampleOrigin, TradeConfig, TradeGridConfig},
     },
     ramp::Ramp,
@@ -132,14 +132,11 @@ pub fn train(steps: usize) -> TrainConfig {
 
 /// The likelihood of the fields.
 pub fn likelihood(batch: usize) -> ObjectiveConfig {
-    ObjectiveConfig {
-        loss: LossConfig::Nll(NllConfig {
-            batch,
-            ..NllConfig::default()
-        }),
-        weight: Ramp::constant(1.0),
-        adaptive: None,
-    }
+    let loss = LossConfig::Nll(NllConfig {
+        batch,
+        ..NllConfig::default()
+    });
+    ObjectiveConfig::new(loss, Ramp::constant(1.0))
 }
 
 /// The residual of both modes of TRADE, centred over its own points. They lie all along the way of the
@@ -188,32 +185,18 @@ pub fn grid(
 
 /// A TRADE term of growing weight.
 pub fn trade(loss: LossConfig) -> ObjectiveConfig {
-    ObjectiveConfig {
-        loss,
-        weight: from_one_twentieth(TRADE_WEIGHT),
-        adaptive: None,
-    }
+    ObjectiveConfig::new(loss, from_one_twentieth(TRADE_WEIGHT))
 }
 
-/// The log variance at the bases, at points where the flow goes between them and beyond, with a
-/// logarithm in the place of large squares. The TRADE loss knows derivatives only: what the flow
+/// The log variance at the bases, at points where the flow goes between them and beyond. The TRADE loss knows derivatives only: what the flow
 /// says at a base far from the data there, it carries to where the density is large.
 pub fn boundary(points: usize) -> ObjectiveConfig {
-    let loss = LossConfig::LogVariance(LogVarianceConfig {
-        batch: points,
-        conditions: Schedule::Bases,
-        points: SampleOrigin::FlowAlong,
-        clip: Clip {
-            log_clip: Some(4.0),
-            ..Clip::default()
-        },
-        ..LogVarianceConfig::default()
-    });
-    ObjectiveConfig {
-        loss,
-        weight: from_one_twentieth(BOUNDARY_WEIGHT),
-        adaptive: None,
-    }
+    ObjectiveConfig::log_variance(
+        SampleOrigin::FlowAlong,
+        points,
+        Schedule::Bases,
+        from_one_twentieth(BOUNDARY_WEIGHT),
+    )
 }
 
 /// A weight that is zero in the first twentieth of training, and then goes from one value to another.

@@ -85,11 +85,7 @@ pub fn likelihood(batch: usize) -> ObjectiveConfig {
             log_clip: Some(1e3),
         },
     });
-    ObjectiveConfig {
-        loss,
-        weight: Ramp::constant(1.0),
-        adaptive: None,
-    }
+    ObjectiveConfig::new(loss, Ramp::constant(1.0))
 }
 
 /// The published grid of TRADE for alanine dipeptide, with residuals of `∂_T`, that is without what

@@ -29,7 +29,7 @@ use trade_targets::{
 };
 
 use self::study::AlanineStudy;
-use super::{Experiment, Method, Preset, log_variance};
+use super::{Experiment, Method, Preset};
 
 /// The temperature of the data, K: the control parameter 1.
 const BASE: f64 = 600.0;
@@ -239,7 +239,7 @@ impl Sizes {
             pct_start: 0.1,
             ..Ramp::default()
         };
-        log_variance(
+        ObjectiveConfig::log_variance(
             SampleOrigin::FlowOverRange,
             self.batch,
             Schedule::Bases,

@@ -29,7 +29,7 @@ use trade_flows::{
 };
 use trade_targets::{TargetConfig, exact::GaussianMixtureConfig};
 
-use super::{Experiment, Method, Preset, log_variance, plain, steerable};
+use super::{Experiment, Method, Preset, plain, steerable};
 use study::{MixtureStudy, RANGE, SHOWN, powers};
 
 /// The sizes that a preset chooses.
@@ -257,7 +257,7 @@ impl Sizes {
     /// The TRADE loss knows derivatives only: what the flow says where no data lie at the base,
     /// between the modes and far out, it carries to low powers, where the density is large there.
     fn log_variance(&self, weight: f64) -> ObjectiveConfig {
-        log_variance(
+        ObjectiveConfig::log_variance(
             SampleOrigin::FlowOverRange,
             2 * self.batch,
             uniform(),

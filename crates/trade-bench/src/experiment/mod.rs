@@ -11,11 +11,7 @@ use std::{str::FromStr, sync::Arc};
 
 use anyhow::{Context, Result, bail};
 use trade_cli::config::{LossConfig, ObjectiveConfig, RunConfig};
-use trade_core::{
-    objective::{Clip, LogVarianceConfig, trade::SampleOrigin},
-    ramp::Ramp,
-    schedule::Schedule,
-};
+use trade_core::ramp::Ramp;
 use trade_flows::{
     ConditionerConfig, FlowConfig, LastLayer, PreprocessConfig, Stage,
     layer::{AffineCouplingConfig, AffineKind, LayerConfig, PermutationKind, SoftClamp},
@@ -94,34 +90,7 @@ impl Method {
 
 /// A term of the loss with weight 1 throughout.
 fn plain(loss: LossConfig) -> ObjectiveConfig {
-    ObjectiveConfig {
-        loss,
-        weight: Ramp::constant(1.0),
-        adaptive: None,
-    }
-}
-
-/// The log variance at some conditions, with a logarithm in the place of large squares.
-fn log_variance(
-    points: SampleOrigin,
-    batch: usize,
-    conditions: Schedule,
-    weight: Ramp,
-) -> ObjectiveConfig {
-    let loss = LossConfig::LogVariance(LogVarianceConfig {
-        batch,
-        conditions,
-        points,
-        clip: Clip {
-            log_clip: Some(4.0),
-            ..Clip::default()
-        },
-        ..LogVarianceConfig::default()
-    });
-    ObjectiveConfig {
-        weight,
-        ..plain(loss)
-    }
+    ObjectiveConfig::new(loss, Ramp::constant(1.0))
 }
 
 /// The temperature-steerable flow: volume preserving, augmented, and blind to the condition, which

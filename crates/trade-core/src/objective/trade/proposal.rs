@@ -77,15 +77,19 @@ where
             };
             let rows =
                 |t: &Tensor<B::InnerBackend, 2>| -> Vec<f64> { t.to_data().iter().collect() };
-            let (here, bases_of) = (rows(&condition.control.value), rows(base));
+            // Read from the device only where they are needed.
+            let ways = (origin == SampleOrigin::FlowAlong)
+                .then(|| (rows(&condition.control.value), rows(base)));
             let mut control = Vec::with_capacity(n * k);
-            for (c, base) in here.chunks(k.max(1)).zip(bases_of.chunks(k.max(1))) {
+            for row in (0..n).map(|i| i * k..(i + 1) * k) {
                 let stream = step.streams.get(purpose);
-                let there = match nearest(base, bases, ranges) {
-                    Some(base) if origin == SampleOrigin::FlowAlong => {
-                        on_the_way(c, base, ranges, bases, spacing, stream)?
-                    }
-                    _ => Schedule::Uniform { spacing }.draw(1.0, ranges, bases, stream)?,
+                let way = ways.as_ref().and_then(|(here, from)| {
+                    let base = nearest(&from[row.clone()], bases, ranges)?;
+                    Some((&here[row], base))
+                });
+                let there = match way {
+                    Some((c, base)) => on_the_way(c, base, ranges, bases, spacing, stream)?,
+                    None => Schedule::Uniform { spacing }.draw(1.0, ranges, bases, stream)?,
                 };
                 control.extend(there.into_iter().map(|c| c as f32));
             }
