@@ -1,212 +1,99 @@
-//! Colours that stay apart for colour-blind readers, and the line style a method keeps in every
-//! figure.
-#![allow(clippy::format_push_string, reason = "a page is written once")]
+//! Colours that readers with impaired colour vision can tell apart.
 
 /// What a mark or a letter is painted with.
 ///
-/// The named greys follow the page's light or dark scheme when the SVG is inlined in HTML; a
-/// standalone file shows the light scheme.
+/// The named greys and the hues follow the light or dark scheme of a page when the SVG is part of
+/// the page's HTML and the page contains [`dark_rules`]. A file on its own shows the light scheme.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Colour {
-    /// Text and reference curves: black on a light page.
+    /// The colour of text and reference curves, nearly black in the light scheme.
     Ink,
-    /// Secondary text, axes and rules.
+    /// The colour of axes, rules and secondary text.
     Muted,
-    /// Grid lines.
+    /// The colour of grid lines.
     Grid,
     /// The background.
     Paper,
-    /// Entry `i` of the palette, modulo its length of 8.
+    /// An entry of the palette. The index counts modulo the length of the palette, 8.
     Hue(usize),
-    /// A fixed colour, as heat maps need.
+    /// A fixed red, green and blue, as heat maps need.
     Rgb([u8; 3]),
 }
 
-/// Light-scheme palette: Okabe and Ito (2008) without black and yellow, with two of Tol's "muted"
-/// set in their place. All have a contrast of at least 2:1 on white and differ in lightness.
-const HUES: [[u8; 3]; 8] = [
-    [0x00, 0x72, 0xb2], // blue
-    [0xd5, 0x5e, 0x00], // vermilion
-    [0x00, 0x9e, 0x73], // green
-    [0xe6, 0x9f, 0x00], // orange
-    [0xcc, 0x79, 0xa7], // pink
-    [0x56, 0xb4, 0xe9], // sky
-    [0x88, 0x22, 0x55], // wine
-    [0x8a, 0x8a, 0x2e], // olive
-];
-
-/// The same hues lightened where they would sink into a dark page.
-const DARK_HUES: [[u8; 3]; 8] = [
-    [0x4a, 0xa3, 0xdf],
-    [0xee, 0x7f, 0x33],
-    [0x2e, 0xc4, 0x99],
-    [0xf0, 0xb4, 0x2e],
-    [0xe0, 0x9a, 0xc2],
-    [0x9a, 0xd8, 0xfa],
-    [0xc8, 0x5c, 0x92],
-    [0xb5, 0xb5, 0x52],
+/// The palette in the light and the dark scheme: Okabe and Ito (2008) without black and yellow,
+/// with two of Tol's "muted" set instead. All have a contrast of at least 2:1 on white and differ
+/// in lightness. The dark scheme lightens them where they would sink into a dark page.
+const PALETTE: [[u32; 2]; Colour::HUES] = [
+    [0x00_72b2, 0x4a_a3df], // blue
+    [0xd5_5e00, 0xee_7f33], // vermilion
+    [0x00_9e73, 0x2e_c499], // green
+    [0xe6_9f00, 0xf0_b42e], // orange
+    [0xcc_79a7, 0xe0_9ac2], // pink
+    [0x56_b4e9, 0x9a_d8fa], // sky
+    [0x88_2255, 0xc8_5c92], // wine
+    [0x8a_8a2e, 0xb5_b552], // olive
 ];
 
 impl Colour {
-    /// The light-scheme value, red, green, blue.
+    /// The number of hues in the palette.
+    pub(crate) const HUES: usize = 8;
+
+    /// The value in the light and the dark scheme.
+    fn schemes(self) -> [u32; 2] {
+        match self {
+            Self::Ink => [0x1f_2328, 0xe6_edf3],
+            Self::Muted => [0x6b_727c, 0x9a_a4af],
+            Self::Grid => [0xe3_e6ea, 0x2b_3139],
+            Self::Paper => [0xff_ffff, 0x12_161c],
+            Self::Hue(i) => PALETTE[i % PALETTE.len()],
+            Self::Rgb([r, g, b]) => [u32::from_be_bytes([0, r, g, b]); 2],
+        }
+    }
+
+    /// Returns red, green and blue in the light scheme.
     #[must_use]
     pub fn rgb(self) -> [u8; 3] {
-        match self {
-            Self::Ink => [0x1f, 0x23, 0x28],
-            Self::Muted => [0x6b, 0x72, 0x7c],
-            Self::Grid => [0xe3, 0xe6, 0xea],
-            Self::Paper => [0xff, 0xff, 0xff],
-            Self::Hue(i) => HUES[i % HUES.len()],
-            Self::Rgb(rgb) => rgb,
-        }
+        let [_, r, g, b] = self.schemes()[0].to_be_bytes();
+        [r, g, b]
     }
 
-    /// The dark-scheme value.
-    fn dark(self) -> [u8; 3] {
-        match self {
-            Self::Ink => [0xe6, 0xed, 0xf3],
-            Self::Muted => [0x9a, 0xa4, 0xaf],
-            Self::Grid => [0x2b, 0x31, 0x39],
-            Self::Paper => [0x12, 0x16, 0x1c],
-            Self::Hue(i) => DARK_HUES[i % DARK_HUES.len()],
-            Self::Rgb(rgb) => rgb,
-        }
-    }
-
-    /// `#rrggbb` of [`Colour::rgb`].
+    /// Returns the light scheme's value as `#rrggbb`.
     #[must_use]
     pub fn hex(self) -> String {
-        hex(self.rgb())
+        format!("#{:06x}", self.schemes()[0])
     }
 
-    /// Stem of the CSS classes the SVG carries for this colour; none for [`Colour::Rgb`].
-    pub(super) fn class(self) -> Option<String> {
+    /// The stem of the CSS classes that the SVG carries for this colour; none for
+    /// [`Colour::Rgb`].
+    pub(crate) fn class(self) -> Option<String> {
         match self {
             Self::Ink => Some("ink".into()),
             Self::Muted => Some("muted".into()),
             Self::Grid => Some("grid".into()),
             Self::Paper => Some("paper".into()),
-            Self::Hue(i) => Some(format!("hue{}", i % HUES.len())),
+            Self::Hue(i) => Some(format!("hue{}", i % PALETTE.len())),
             Self::Rgb(_) => None,
         }
     }
 }
 
-/// CSS rules that recolour inlined figures for a dark page; wrap them in a media query.
+/// Returns the CSS rules that recolour the figures in a page for a dark scheme. The page wraps them
+/// in a media query.
 #[must_use]
 pub fn dark_rules() -> String {
     let named = [Colour::Ink, Colour::Muted, Colour::Grid, Colour::Paper];
-    let hues = (0..HUES.len()).map(Colour::Hue);
-    let mut rules = String::new();
-    for colour in named.into_iter().chain(hues) {
-        if let Some(class) = colour.class() {
-            let value = hex(colour.dark());
-            rules +=
-                &format!("svg .{class}-fill{{fill:{value}}}svg .{class}-line{{stroke:{value}}}\n");
-        }
-    }
-    rules
+    let rules = |colour: Colour| {
+        let (class, value) = (colour.class()?, colour.schemes()[1]);
+        Some(format!(
+            "svg .{class}-fill{{fill:#{value:06x}}}svg .{class}-line{{stroke:#{value:06x}}}\n"
+        ))
+    };
+    let hues = (0..Colour::HUES).map(Colour::Hue);
+    named.into_iter().chain(hues).filter_map(rules).collect()
 }
 
-fn hex([r, g, b]: [u8; 3]) -> String {
-    format!("#{r:02x}{g:02x}{b:02x}")
-}
-
-/// How a line is interrupted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Dash {
-    /// Not at all.
-    #[default]
-    Solid,
-    /// Long dashes.
-    Dashed,
-    /// Short dashes.
-    Dotted,
-}
-
-impl Dash {
-    /// Lengths of ink and gap in pixels; none for a solid line.
-    pub(super) fn pattern(self) -> Option<[f64; 2]> {
-        match self {
-            Self::Solid => None,
-            Self::Dashed => Some([7.0, 3.5]),
-            Self::Dotted => Some([1.8, 2.6]),
-        }
-    }
-}
-
-/// Colour and dash by which a method is known in every figure of a report.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Style {
-    /// Colour of the lines, dots and bands.
-    pub colour: Colour,
-    /// Dash of the lines.
-    pub dash: Dash,
-}
-
-/// The methods with a place of their own in the palette.
-const KNOWN: [(&str, usize); 8] = [
-    ("trade-grid", 0),
-    ("trade-continuous", 1),
-    ("trade-energy-free", 2),
-    ("nll", 3),
-    ("reverse-kl", 4),
-    ("reweighting", 5),
-    ("tsf", 6),
-    ("log-variance", 7),
-];
-
-/// A style for each name, in the same order, no two alike for up to 24 names.
-///
-/// The main methods always get their own hue, solid, so that figures of different experiments can
-/// be compared; other names take a place by their hash, and the next free one if it is taken.
-#[must_use]
-pub fn styles(names: &[&str]) -> Vec<Style> {
-    let mut taken = vec![];
-    let mut found: Vec<Option<usize>> = names
-        .iter()
-        .map(|name| {
-            KNOWN
-                .iter()
-                .find(|(known, _)| known == name)
-                .map(|&(_, hue)| hue)
-        })
-        .collect();
-    taken.extend(found.iter().flatten().copied());
-    let places = 3 * HUES.len();
-    for (place, name) in found.iter_mut().zip(names) {
-        if place.is_none() {
-            // The solid styles belong to the known methods first.
-            let start = HUES.len() + (fnv(name) as usize) % (places - HUES.len());
-            let free = (0..places)
-                .map(|i| (start + i) % places)
-                .find(|i| !taken.contains(i));
-            let chosen = free.unwrap_or(start);
-            taken.push(chosen);
-            *place = Some(chosen);
-        }
-    }
-    found
-        .into_iter()
-        .map(|place| {
-            let place = place.unwrap_or(0);
-            let dash = [Dash::Solid, Dash::Dashed, Dash::Dotted][place / HUES.len() % 3];
-            Style {
-                colour: Colour::Hue(place),
-                dash,
-            }
-        })
-        .collect()
-}
-
-/// Fowler–Noll–Vo hash (FNV-1a, 32 bits): the same on every machine and in every release.
-fn fnv(name: &str) -> u32 {
-    name.bytes().fold(0x811c_9dc5, |hash, byte| {
-        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
-    })
-}
-
-/// Colour of `t` in [0, 1] on a dark-to-bright scale of even lightness steps (viridis).
+/// Returns the colour of `t` in [0, 1] on a dark-to-bright scale of even lightness steps (viridis).
+/// Values outside the interval take the colour of the nearer end.
 #[must_use]
 pub fn heat(t: f64) -> Colour {
     const STOPS: [[u8; 3]; 9] = [
@@ -220,14 +107,13 @@ pub fn heat(t: f64) -> Colour {
         [0xad, 0xdc, 0x30],
         [0xfd, 0xe7, 0x25],
     ];
-    // 64 levels let neighbouring cells share one rectangle.
+    // With 64 levels, neighbouring cells often share one rectangle.
     let level = (t.clamp(0.0, 1.0) * 63.0).round() / 63.0;
     let at = level * (STOPS.len() - 1) as f64;
     let below = (at as usize).min(STOPS.len() - 2);
     let mix = at - below as f64;
-    let [low, high] = [STOPS[below], STOPS[below + 1]];
-    let blend =
-        |i: usize| (f64::from(low[i]) * (1.0 - mix) + f64::from(high[i]) * mix).round() as u8;
+    let [low, high] = [STOPS[below], STOPS[below + 1]].map(|stop| stop.map(f64::from));
+    let blend = |i: usize| (low[i] * (1.0 - mix) + high[i] * mix).round() as u8;
     Colour::Rgb([blend(0), blend(1), blend(2)])
 }
 
@@ -236,41 +122,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn known_methods_keep_their_hue_whoever_else_is_there() {
-        let alone = styles(&["tsf"]);
-        let crowd = styles(&["something", "nll", "tsf", "trade-grid"]);
-        assert_eq!(alone[0], crowd[2]);
-        assert_eq!(
-            crowd[3],
-            Style {
-                colour: Colour::Hue(0),
-                dash: Dash::Solid
-            }
-        );
-    }
-
-    #[test]
-    fn twenty_four_methods_are_told_apart() {
-        let names: Vec<String> = (0..24).map(|i| format!("method-{i}")).collect();
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let all = styles(&names);
-        for (i, a) in all.iter().enumerate() {
-            for b in &all[..i] {
-                assert!(a.dash != b.dash || a.colour.rgb() != b.colour.rgb());
-            }
-        }
-    }
-
-    #[test]
     fn heat_scale_brightens_throughout() {
-        let luma = |t| match heat(t) {
-            Colour::Rgb([r, g, b]) => {
-                0.2126 * f64::from(r) + 0.7152 * f64::from(g) + 0.0722 * f64::from(b)
-            }
-            _ => f64::NAN,
+        let luma = |t| {
+            let [r, g, b] = heat(t).rgb().map(f64::from);
+            0.2126 * r + 0.7152 * g + 0.0722 * b
         };
         for i in 0..10 {
             assert!(luma(f64::from(i + 1) / 10.0) > luma(f64::from(i) / 10.0));
         }
+    }
+
+    #[test]
+    fn values_are_written_as_css_reads_them() {
+        assert_eq!(Colour::Hue(8).rgb(), [0x00, 0x72, 0xb2]);
+        assert_eq!(Colour::Hue(0).hex(), "#0072b2");
+        assert_eq!(Colour::Rgb([1, 2, 255]).hex(), "#0102ff");
+        assert!(dark_rules().starts_with("svg .ink-fill{fill:#e6edf3}svg .ink-line"));
+        assert_eq!(dark_rules().lines().count(), 12);
     }
 }

@@ -1,317 +1,149 @@
-//! A scene as pixels, and the PNG made of them.
+//! A scene as a PNG, painted at twice its size.
 
-use super::colour::Dash;
-use super::scene::{Anchor, Point, Scene, Shape, Text};
-use super::typeface::FACES;
-use anyhow::{Context, Result, anyhow};
-use plotters::backend::{BitMapBackend, DrawingBackend};
-use std::path::Path;
+use crate::scene::{Anchor, Form, Point, Scene, Shape, Text};
+use crate::typeface;
+use std::io;
+use tiny_skia::{
+    Color, FillRule, LineJoin, Paint, Path, PathBuilder, Pixmap, Stroke, StrokeDash, Transform,
+};
 
 /// Image pixels per scene pixel.
-const SCALE: f64 = 2.0;
-/// Scan lines per image row; along a row the coverage is exact.
-const LINES: usize = 5;
-/// Samples a side per image pixel of a glyph.
-const GLYPH: i32 = 4;
+const SCALE: f32 = 2.0;
+/// The largest image in pixels, which takes 1 GiB of memory.
+const LARGEST: u64 = 1 << 28;
 
-/// An RGB image of 8 bits a channel, row by row from the top.
-pub(super) struct Image {
-    pub width: usize,
-    pub height: usize,
-    pub pixels: Vec<u8>,
+/// The bytes of the PNG file.
+pub(crate) fn encode(scene: &Scene) -> io::Result<Vec<u8>> {
+    paint(scene)?.encode_png().map_err(io::Error::other)
 }
 
-/// Writes the scene to a PNG file.
-pub(super) fn write(scene: &Scene, path: &Path) -> Result<()> {
-    let image = paint(scene)?;
-    let size = (image.width as u32, image.height as u32);
-    let save = || -> Result<()> {
-        let mut file = BitMapBackend::new(path, size);
-        file.blit_bitmap((0, 0), size, &image.pixels)
-            .map_err(|e| anyhow!("{e}"))?;
-        file.present().map_err(|e| anyhow!("{e}"))
-    };
-    save().with_context(|| format!("writing the figure {}", path.display()))
-}
-
-/// Paints the scene at twice its size.
-pub(super) fn paint(scene: &Scene) -> Result<Image> {
-    let [width, height] = [scene.width, scene.height].map(|side| (side * SCALE).ceil() as usize);
-    let mut image = Image {
-        width,
-        height,
-        pixels: vec![255; 3 * width * height],
-    };
+fn paint(scene: &Scene) -> io::Result<Pixmap> {
+    let [width, height] =
+        [scene.width, scene.height].map(|side| (side * f64::from(SCALE)).ceil() as u32);
+    let mut image = (u64::from(width) * u64::from(height) <= LARGEST)
+        .then(|| Pixmap::new(width, height))
+        .flatten()
+        .ok_or_else(|| {
+            io::Error::other(format!(
+                "an image of {width} × {height} pixels is too large; show fewer panels"
+            ))
+        })?;
+    image.fill(Color::WHITE);
+    let zoom = Transform::from_scale(SCALE, SCALE);
     for shape in &scene.shapes {
-        match shape {
-            Shape::Stroke {
-                points,
-                colour,
-                width,
-                dash,
-                opacity,
-            } => {
-                let contours = outline(points, *width, *dash);
-                image.fill(&contours, colour.rgb(), *opacity);
-            }
-            Shape::Fill {
-                points,
-                colour,
-                opacity,
-            } => {
-                image.fill(&[scaled(points)], colour.rgb(), *opacity);
-            }
-            Shape::Disc {
-                centre,
-                radius,
-                colour,
-                opacity,
-            } => {
-                let [x, y] = centre.map(|c| c * SCALE);
-                image.fill(&[circle([x, y], radius * SCALE)], colour.rgb(), *opacity);
-            }
-            Shape::Text(text) => image.letters(text)?,
-        }
+        let [r, g, b] = shape.colour.rgb();
+        let mut paint = Paint::default();
+        paint.set_color_rgba8(r, g, b, (255.0 * shape.opacity).round() as u8);
+        draw(&mut image, shape, &paint, zoom);
     }
     Ok(image)
 }
 
-impl Image {
-    fn blend(&mut self, x: usize, y: usize, rgb: [u8; 3], alpha: f64) {
-        if x >= self.width || y >= self.height {
-            return;
-        }
-        let at = 3 * (y * self.width + x);
-        for (old, new) in self.pixels[at..at + 3].iter_mut().zip(rgb) {
-            *old = (f64::from(*old) * (1.0 - alpha) + f64::from(new) * alpha).round() as u8;
-        }
-    }
-
-    /// Fills the union of contours of one orientation (non-zero winding).
-    fn fill(&mut self, contours: &[Vec<Point>], rgb: [u8; 3], opacity: f64) {
-        let lines = LINES as f64;
-        let heights = || contours.iter().flatten().map(|p| p[1]);
-        let above = heights().fold(f64::INFINITY, f64::min).floor().max(0.0) as usize;
-        let below = heights().fold(0.0, f64::max).ceil() as usize;
-        let rows = above..below.min(self.height).max(above);
-        let mut crossings: Vec<Vec<(f64, i32)>> = vec![vec![]; rows.len() * LINES];
-        for contour in contours {
-            for (i, &a) in contour.iter().enumerate() {
-                let b = contour[(i + 1) % contour.len()];
-                let (top, bottom, winding) = if a[1] < b[1] { (a, b, 1) } else { (b, a, -1) };
-                let first = (top[1] * lines - 0.5).ceil().max(0.0) as usize;
-                let end = (bottom[1] * lines - 0.5).ceil().max(0.0) as usize;
-                let slope = (bottom[0] - top[0]) / (bottom[1] - top[1]);
-                let origin = rows.start * LINES;
-                for line in first.max(origin)..end.min(rows.end * LINES) {
-                    let y = (line as f64 + 0.5) / lines;
-                    crossings[line - origin].push((top[0] + (y - top[1]) * slope, winding));
-                }
-            }
-        }
-        let mut coverage = vec![0.0; self.width];
-        for (row, lines_of_row) in rows.clone().zip(crossings.chunks_mut(LINES)) {
-            let mut reach = (self.width, 0);
-            for crossing in lines_of_row {
-                crossing.sort_by(|a, b| a.0.total_cmp(&b.0));
-                let mut winding = 0;
-                let mut from = 0.0;
-                for &(x, turn) in crossing.iter() {
-                    if winding == 0 {
-                        from = x;
-                    }
-                    winding += turn;
-                    if winding == 0 {
-                        cover(&mut coverage, from, x, 1.0 / lines, &mut reach);
-                    }
-                }
-            }
-            for (x, part) in coverage.iter_mut().enumerate().take(reach.1).skip(reach.0) {
-                let alpha = std::mem::take(part).min(1.0) * opacity;
-                self.blend(x, row, rgb, alpha);
-            }
-        }
-    }
-
-    fn letters(&mut self, text: &Text) -> Result<()> {
-        let faces = FACES
-            .as_ref()
-            .context("the font carried in the program cannot be read")?;
-        let (glyphs, width) = faces.set(&text.content);
-        let em = text.size * SCALE;
-        let fine = em * f64::from(GLYPH);
-        let start = match text.anchor {
-            Anchor::Start => 0.0,
-            Anchor::Middle => -0.5 * width,
-            Anchor::End => -width,
-        };
-        // The only face is a light one: samples are smeared to a regular or a bold weight.
-        let smear = (fine * if text.bold { 0.045 } else { 0.015 }).round() as i32;
-        let margin = GLYPH * 2 + smear;
-        let [columns, rows] = [(width + 1.0) * fine, 2.0 * fine].map(|n| n as i32 + 2 * margin);
-        let baseline = (1.4 * fine) as i32;
-        let mut ink = vec![0.0_f32; (columns * rows) as usize];
-        for glyph in &glyphs {
-            let left = (glyph.x * fine).round() as i32 + margin;
-            faces.draw(glyph, fine, |x, y, coverage| {
-                for shift in 0..=smear {
-                    let (x, y) = (x + left + shift - smear / 2, y + baseline + margin);
-                    if (0..columns).contains(&x) && (0..rows).contains(&y) {
-                        let cell = &mut ink[(y * columns + x) as usize];
-                        *cell = cell.max(coverage);
-                    }
-                }
-            })?;
-        }
-        let [at_x, at_y] = text
-            .at
-            .map(|c| (c * SCALE * f64::from(GLYPH)).round() as i32);
-        let start = (start * fine).round() as i32;
-        let mut pixels = std::collections::BTreeMap::<(i32, i32), f32>::new();
-        for (i, &coverage) in ink.iter().enumerate().filter(|(_, c)| **c > 0.0) {
-            let (column, row) = (i % columns as usize, i / columns as usize);
-            let along = i32::try_from(column)? - margin + start;
-            let down = i32::try_from(row)? - margin - baseline;
-            let (x, y) = if text.turned {
-                (at_x + down, at_y - along)
-            } else {
-                (at_x + along, at_y + down)
-            };
-            *pixels
-                .entry((x.div_euclid(GLYPH), y.div_euclid(GLYPH)))
-                .or_default() += coverage;
-        }
-        let full = (GLYPH * GLYPH) as f32;
-        for ((x, y), sum) in pixels {
-            let alpha = f64::from((sum / full).min(1.0));
-            if let (Ok(x), Ok(y)) = (usize::try_from(x), usize::try_from(y)) {
-                self.blend(x, y, text.colour.rgb(), alpha);
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Adds the part of each pixel that a span covers on one scan line.
-fn cover(row: &mut [f64], from: f64, to: f64, weight: f64, reach: &mut (usize, usize)) {
-    let (from, to) = (from.max(0.0), to.min(row.len() as f64));
-    if from >= to {
-        return;
-    }
-    let (first, end) = (from as usize, (to.ceil() as usize).min(row.len()));
-    for (x, part) in row.iter_mut().enumerate().take(end).skip(first) {
-        *part += weight * (to.min(x as f64 + 1.0) - from.max(x as f64));
-    }
-    *reach = (reach.0.min(first), reach.1.max(end));
-}
-
-fn scaled(points: &[Point]) -> Vec<Point> {
-    points.iter().map(|p| p.map(|c| c * SCALE)).collect()
-}
-
-/// Contours, all clockwise, whose union is the line at its width.
-fn outline(points: &[Point], width: f64, dash: Dash) -> Vec<Vec<Point>> {
-    let half = 0.5 * width * SCALE;
-    let mut contours = vec![];
-    for piece in dashes(points, dash) {
-        let piece = scaled(&piece);
-        for pair in piece.windows(2) {
-            let [a, b] = [pair[0], pair[1]];
-            let length = (b[0] - a[0]).hypot(b[1] - a[1]);
-            if length > 0.0 {
-                let [nx, ny] = [
-                    (b[1] - a[1]) / length * half,
-                    -(b[0] - a[0]) / length * half,
-                ];
-                contours.push(vec![
-                    [a[0] + nx, a[1] + ny],
-                    [b[0] + nx, b[1] + ny],
-                    [b[0] - nx, b[1] - ny],
-                    [a[0] - nx, a[1] - ny],
-                ]);
-            }
-        }
-        let inner = piece
-            .get(1..piece.len().saturating_sub(1))
-            .unwrap_or_default();
-        contours.extend(inner.iter().map(|&joint| circle(joint, half)));
-    }
-    contours
-}
-
-fn dashes(points: &[Point], dash: Dash) -> Vec<Vec<Point>> {
-    let Some(pattern) = dash.pattern() else {
-        return vec![points.to_vec()];
+/// Paints one shape. A shape without an extent, which has no path, leaves no ink.
+fn draw(image: &mut Pixmap, shape: &Shape, paint: &Paint, zoom: Transform) -> Option<()> {
+    let fill = |image: &mut Pixmap, path: &Path, place| {
+        image.fill_path(path, paint, FillRule::Winding, place, None);
     };
-    let mut pieces = vec![];
-    let mut current = points.first().map_or_else(Vec::new, |p| vec![*p]);
-    let (mut phase, mut left) = (0, pattern[0]);
-    for pair in points.windows(2) {
-        let [mut a, b] = [pair[0], pair[1]];
-        loop {
-            let length = (b[0] - a[0]).hypot(b[1] - a[1]);
-            if length <= left {
-                left -= length;
-                current.push(b);
-                break;
-            }
-            let t = left / length;
-            a = [a[0] + t * (b[0] - a[0]), a[1] + t * (b[1] - a[1])];
-            current.push(a);
-            let done = std::mem::replace(&mut current, vec![a]);
-            if phase == 0 {
-                pieces.push(done);
-            }
-            phase = 1 - phase;
-            left = pattern[phase];
+    match &shape.form {
+        Form::Line {
+            points,
+            width,
+            dash,
+        } => {
+            let pattern = dash
+                .pattern()
+                .map(|lengths| lengths.map(|l| l as f32).to_vec());
+            let stroke = Stroke {
+                width: *width as f32,
+                line_join: LineJoin::Round,
+                dash: pattern.and_then(|lengths| StrokeDash::new(lengths, 0.0)),
+                ..Stroke::default()
+            };
+            image.stroke_path(&path(points, false)?, paint, &stroke, zoom, None);
+        }
+        Form::Area(points) => fill(image, &path(points, true)?, zoom),
+        Form::Disc { centre, radius } => {
+            let [x, y, r] = [centre[0], centre[1], *radius].map(|v| v as f32);
+            fill(image, &PathBuilder::from_circle(x, y, r)?, zoom);
+        }
+        Form::Text(text) => {
+            let (letters, place) = (typeface::outline(&text.content)?, place(text, zoom));
+            fill(image, &letters, place);
+            // The only face is a light one: its outline is drawn too, for a regular or a bold weight.
+            let stroke = Stroke {
+                width: if text.bold { 0.035 } else { 0.015 },
+                ..Stroke::default()
+            };
+            image.stroke_path(&letters, paint, &stroke, place, None);
         }
     }
-    if phase == 0 {
-        pieces.push(current);
-    }
-    pieces
+    Some(())
 }
 
-fn circle([x, y]: Point, radius: f64) -> Vec<Point> {
-    let corners = (6.0 + 3.0 * radius).min(48.0) as usize;
-    (0..corners)
-        .map(|i| {
-            let angle = std::f64::consts::TAU * i as f64 / corners as f64;
-            [x + radius * angle.cos(), y + radius * angle.sin()]
-        })
-        .collect()
+fn path(points: &[Point], closed: bool) -> Option<Path> {
+    let mut path = PathBuilder::new();
+    for (i, [x, y]) in points.iter().map(|p| p.map(|c| c as f32)).enumerate() {
+        if i == 0 {
+            path.move_to(x, y);
+        } else {
+            path.line_to(x, y);
+        }
+    }
+    if closed {
+        path.close();
+    }
+    path.finish()
+}
+
+/// From em, with the y axis upwards from the start of the baseline, to image pixels.
+fn place(text: &Text, zoom: Transform) -> Transform {
+    let (size, [x, y]) = (text.size as f32, text.at.map(|c| c as f32));
+    let width = typeface::width(&text.content) as f32;
+    let start = match text.anchor {
+        Anchor::Start => 0.0,
+        Anchor::Middle => -0.5 * width,
+        Anchor::End => -width,
+    };
+    zoom.pre_translate(x, y)
+        .pre_concat(Transform::from_rotate(if text.turned {
+            -90.0
+        } else {
+            0.0
+        }))
+        .pre_scale(size, -size)
+        .pre_translate(start, 0.0)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::colour::Colour;
     use super::*;
-
-    fn ink(scene: &Scene) -> f64 {
-        let image = paint(scene).expect("the font is part of the program");
-        let dark: f64 = image
-            .pixels
-            .iter()
-            .map(|&c| 1.0 - f64::from(c) / 255.0)
-            .sum();
-        dark / 3.0 / SCALE / SCALE
-    }
+    use crate::colour::Colour;
+    use crate::style::Dash;
 
     const BLACK: Colour = Colour::Rgb([0; 3]);
 
-    #[test]
-    fn painted_area_is_the_area_of_the_shape() {
-        let mut scene = Scene {
+    fn page() -> Scene {
+        Scene {
             width: 40.0,
             height: 40.0,
             shapes: vec![],
-        };
-        scene.shapes.push(Shape::Disc {
-            centre: [20.3, 19.6],
-            radius: 9.0,
-            colour: BLACK,
-            opacity: 1.0,
-        });
+        }
+    }
+
+    /// The painted area in square pixels of the scene.
+    fn ink(scene: &Scene) -> f64 {
+        let image = super::paint(scene).expect("a small image");
+        let dark = image
+            .pixels()
+            .iter()
+            .map(|p| 1.0 - f64::from(p.red()) / 255.0);
+        dark.sum::<f64>() / f64::from(SCALE * SCALE)
+    }
+
+    #[test]
+    fn painted_area_is_the_area_of_the_shape() {
+        let mut scene = page();
+        scene.disc([20.3, 19.6], 9.0, BLACK, 1.0);
         let exact = std::f64::consts::PI * 81.0;
         assert!((ink(&scene) / exact - 1.0).abs() < 0.01);
     }
@@ -319,31 +151,52 @@ mod tests {
     #[test]
     fn a_line_crossing_itself_has_no_holes_and_no_double_ink() {
         let points = vec![[5.0, 5.0], [35.0, 35.0], [35.0, 5.0], [5.0, 35.0]];
-        let shape = |opacity| Shape::Stroke {
-            points: points.clone(),
-            colour: BLACK,
-            width: 3.0,
-            dash: Dash::Solid,
-            opacity,
-        };
-        let whole = Scene {
-            width: 40.0,
-            height: 40.0,
-            shapes: vec![shape(1.0)],
-        };
-        let half = Scene {
-            shapes: vec![shape(0.5)],
-            ..whole.clone()
-        };
+        let [mut whole, mut half] = [page(), page()];
+        whole.line(points, BLACK, 3.0, Dash::Solid);
+        half.shapes.clone_from(&whole.shapes);
+        half.shapes[0].opacity = 0.5;
         assert!((ink(&half) / ink(&whole) - 0.5).abs() < 0.01);
-        let image = paint(&whole).expect("no text");
-        assert_eq!(image.pixels[3 * (40 * image.width + 40)], 0);
+        let image = super::paint(&whole).expect("a small image");
+        assert_eq!(image.pixel(40, 40).map(|p| p.red()), Some(0));
     }
 
     #[test]
     fn dashes_keep_their_share_of_the_length() {
-        let pieces = dashes(&[[0.0, 0.0], [105.0, 0.0]], Dash::Dashed);
-        let length: f64 = pieces.iter().map(|p| p[p.len() - 1][0] - p[0][0]).sum();
-        assert!((length - 70.0).abs() < 1e-9);
+        let mut scene = page();
+        // Three dashes of 7 with gaps of 3.5.
+        scene.line(vec![[4.0, 20.0], [35.5, 20.0]], BLACK, 2.0, Dash::Dashed);
+        assert!((ink(&scene) - 42.0).abs() < 0.5);
+    }
+
+    #[test]
+    fn text_ends_where_its_anchor_says_and_may_read_upwards() {
+        let text = |anchor| Text::new("H", [20.0, 20.0], 20.0, anchor);
+        let inked = |text: Text| {
+            let mut scene = page();
+            scene.text(text, BLACK);
+            let image = super::paint(&scene).expect("a small image");
+            let dark = (0..80 * 80).filter(|i| image.pixels()[*i].red() < 128);
+            dark.map(|i| (i % 80, i / 80)).collect::<Vec<_>>()
+        };
+        let left = |(x, y): (usize, usize)| x < 40 && y < 40;
+        assert!(inked(text(Anchor::End)).into_iter().all(left));
+        assert!(
+            inked(text(Anchor::Start))
+                .into_iter()
+                .all(|(x, y)| x >= 40 && y < 40)
+        );
+        assert!(inked(text(Anchor::Start).upward()).into_iter().all(left));
+        let [light, bold] = [text(Anchor::Start), text(Anchor::Start).bold()].map(inked);
+        assert!(light.len() > 100 && bold.len() > light.len());
+    }
+
+    #[test]
+    fn an_image_too_large_for_memory_is_refused() {
+        let scene = Scene {
+            height: 1e8,
+            ..page()
+        };
+        let error = encode(&scene).expect_err("200 million rows");
+        assert!(error.to_string().contains("80 × 200000000 pixels"));
     }
 }

@@ -1,252 +1,134 @@
 //! A laid-out figure: shapes in pixels, from which both the SVG and the PNG are made.
 
-use super::colour::{Colour, Dash};
+use crate::colour::Colour;
+use crate::style::Dash;
 
 /// Pixels right of and below the upper left corner.
-pub(super) type Point = [f64; 2];
+pub(crate) type Point = [f64; 2];
 
-/// Which end of a text its position names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Anchor {
-    Start,
-    Middle,
-    End,
-}
-
-/// A line of text.
-#[derive(Debug, Clone)]
-pub(super) struct Text {
-    pub content: String,
-    /// Anchor position, on the baseline.
-    pub at: Point,
-    /// Em size in pixels.
-    pub size: f64,
-    pub bold: bool,
-    /// Reads upwards.
-    pub turned: bool,
-    pub anchor: Anchor,
-    pub colour: Colour,
-}
-
-/// One thing to paint; later ones lie over earlier ones.
-#[derive(Debug, Clone)]
-pub(super) enum Shape {
-    /// A line through points.
-    Stroke {
-        points: Vec<Point>,
-        colour: Colour,
-        width: f64,
-        dash: Dash,
-        opacity: f64,
-    },
-    /// A closed area.
-    Fill {
-        points: Vec<Point>,
-        colour: Colour,
-        opacity: f64,
-    },
-    /// A dot with a thin outline in the background colour.
-    Disc {
-        centre: Point,
-        radius: f64,
-        colour: Colour,
-        opacity: f64,
-    },
-    /// Letters.
-    Text(Text),
-}
-
-/// A page of shapes.
-#[derive(Debug, Clone)]
-pub(super) struct Scene {
+/// A page of shapes. Later ones lie over earlier ones.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Scene {
     pub width: f64,
     pub height: f64,
     pub shapes: Vec<Shape>,
 }
 
-impl Scene {
-    pub(super) fn rectangle(&mut self, [left, top]: Point, [right, bottom]: Point, colour: Colour) {
-        let points = vec![[left, top], [right, top], [right, bottom], [left, bottom]];
-        self.shapes.push(Shape::Fill {
-            points,
-            colour,
-            opacity: 1.0,
-        });
-    }
+/// One thing to paint.
+#[derive(Debug, Clone)]
+pub(crate) struct Shape {
+    pub form: Form,
+    pub colour: Colour,
+    pub opacity: f64,
+}
 
-    pub(super) fn line(&mut self, points: Vec<Point>, colour: Colour, width: f64, dash: Dash) {
-        self.shapes.push(Shape::Stroke {
-            points,
-            colour,
-            width,
-            dash,
-            opacity: 1.0,
-        });
-    }
+/// The kinds of shapes.
+#[derive(Debug, Clone)]
+pub(crate) enum Form {
+    /// A line through points.
+    Line {
+        points: Vec<Point>,
+        width: f64,
+        dash: Dash,
+    },
+    /// A closed area.
+    Area(Vec<Point>),
+    /// A dot.
+    Disc { centre: Point, radius: f64 },
+    /// Letters.
+    Text(Text),
+}
 
-    /// Horizontal text.
-    pub(super) fn text(
-        &mut self,
-        content: &str,
-        at: Point,
-        size: f64,
-        anchor: Anchor,
-        colour: Colour,
-        bold: bool,
-    ) {
-        let content = content.to_owned();
-        self.shapes.push(Shape::Text(Text {
-            content,
-            at,
-            size,
-            bold,
-            turned: false,
-            anchor,
-            colour,
-        }));
-    }
+/// A line of text.
+#[derive(Debug, Clone)]
+pub(crate) struct Text {
+    pub content: String,
+    /// The position of the anchor, on the baseline.
+    pub at: Point,
+    /// The em size in pixels.
+    pub size: f64,
+    pub anchor: Anchor,
+    pub bold: bool,
+    /// Whether the text reads upwards.
+    pub turned: bool,
+}
 
-    /// Text that reads upwards, centred.
-    pub(super) fn upward(&mut self, content: &str, size: f64, at: Point) {
-        let text = Text {
+/// Which end of a text its position names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Anchor {
+    Start,
+    Middle,
+    End,
+}
+
+impl Text {
+    /// Horizontal text of regular weight.
+    pub(crate) fn new(content: &str, at: Point, size: f64, anchor: Anchor) -> Self {
+        Self {
             content: content.to_owned(),
             at,
             size,
+            anchor,
             bold: false,
+            turned: false,
+        }
+    }
+
+    pub(crate) fn bold(self) -> Self {
+        Self { bold: true, ..self }
+    }
+
+    pub(crate) fn upward(self) -> Self {
+        Self {
             turned: true,
-            anchor: Anchor::Middle,
-            colour: Colour::Ink,
+            ..self
+        }
+    }
+}
+
+impl Scene {
+    fn add(&mut self, form: Form, colour: Colour, opacity: f64) {
+        self.shapes.push(Shape {
+            form,
+            colour,
+            opacity,
+        });
+    }
+
+    pub(crate) fn line(&mut self, points: Vec<Point>, colour: Colour, width: f64, dash: Dash) {
+        let form = Form::Line {
+            points,
+            width,
+            dash,
         };
-        self.shapes.push(Shape::Text(text));
-    }
-}
-
-/// The window of a panel; what lies outside is cut.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Window {
-    pub left: f64,
-    pub right: f64,
-    pub top: f64,
-    pub bottom: f64,
-}
-
-impl Window {
-    pub(super) fn contains(&self, [x, y]: Point) -> bool {
-        (self.left..=self.right).contains(&x) && (self.top..=self.bottom).contains(&y)
+        self.add(form, colour, 1.0);
     }
 
-    /// The pieces of a polyline inside the window (Liang and Barsky 1984, segment by segment).
-    pub(super) fn cut_line(&self, points: &[Point]) -> Vec<Vec<Point>> {
-        let mut pieces: Vec<Vec<Point>> = vec![];
-        for pair in points.windows(2) {
-            let Some((from, to)) = self.cut_segment(pair[0], pair[1]) else {
-                continue;
-            };
-            match pieces.last_mut() {
-                Some(piece) if piece.last() == Some(&from) => piece.push(to),
-                _ => pieces.push(vec![from, to]),
-            }
-        }
-        pieces
+    /// A solid line between two points.
+    pub(crate) fn segment(&mut self, from: Point, to: Point, colour: Colour, width: f64) {
+        self.line(vec![from, to], colour, width, Dash::Solid);
     }
 
-    fn cut_segment(&self, a: Point, b: Point) -> Option<(Point, Point)> {
-        let [dx, dy] = [b[0] - a[0], b[1] - a[1]];
-        let (mut enter, mut leave) = (0.0_f64, 1.0_f64);
-        for (slope, room) in [
-            (-dx, a[0] - self.left),
-            (dx, self.right - a[0]),
-            (-dy, a[1] - self.top),
-            (dy, self.bottom - a[1]),
-        ] {
-            if slope == 0.0 {
-                if room < 0.0 {
-                    return None;
-                }
-            } else if slope < 0.0 {
-                enter = enter.max(room / slope);
-            } else {
-                leave = leave.min(room / slope);
-            }
-        }
-        let along = |t: f64| [a[0] + t * dx, a[1] + t * dy];
-        // Uncut ends stay exact, so that neighbouring segments join.
-        let from = if enter > 0.0 { along(enter) } else { a };
-        let to = if leave < 1.0 { along(leave) } else { b };
-        (enter <= leave).then_some((from, to))
+    pub(crate) fn area(&mut self, points: Vec<Point>, colour: Colour, opacity: f64) {
+        self.add(Form::Area(points), colour, opacity);
     }
 
-    /// The part of a polygon inside the window (Sutherland and Hodgman 1974).
-    pub(super) fn cut_area(&self, points: &[Point]) -> Vec<Point> {
-        let sides: [(usize, f64, f64); 4] = [
-            (0, self.left, 1.0),
-            (0, self.right, -1.0),
-            (1, self.top, 1.0),
-            (1, self.bottom, -1.0),
-        ];
-        let mut kept = points.to_vec();
-        for (axis, edge, sign) in sides {
-            let whole = std::mem::take(&mut kept);
-            let depth = |p: &Point| sign * (p[axis] - edge);
-            for (i, here) in whole.iter().enumerate() {
-                let before = &whole[(i + whole.len() - 1) % whole.len()];
-                let (d0, d1) = (depth(before), depth(here));
-                if (d0 < 0.0) != (d1 < 0.0) {
-                    let t = d0 / (d0 - d1);
-                    kept.push([
-                        before[0] + t * (here[0] - before[0]),
-                        before[1] + t * (here[1] - before[1]),
-                    ]);
-                }
-                if d1 >= 0.0 {
-                    kept.push(*here);
-                }
-            }
-        }
-        kept
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const UNIT: Window = Window {
-        left: 0.0,
-        right: 1.0,
-        top: 0.0,
-        bottom: 1.0,
-    };
-
-    fn area(points: &[Point]) -> f64 {
-        (0..points.len())
-            .map(|i| {
-                let (a, b) = (points[i], points[(i + 1) % points.len()]);
-                0.5 * (a[0] * b[1] - b[0] * a[1])
-            })
-            .sum::<f64>()
-            .abs()
+    pub(crate) fn rectangle(
+        &mut self,
+        [left, top]: Point,
+        [right, bottom]: Point,
+        colour: Colour,
+        opacity: f64,
+    ) {
+        let points = vec![[left, top], [right, top], [right, bottom], [left, bottom]];
+        self.area(points, colour, opacity);
     }
 
-    #[test]
-    fn lines_are_cut_at_the_frame_and_split_where_they_leave() {
-        let pieces = UNIT.cut_line(&[[-1.0, 0.5], [0.5, 0.5], [0.5, 3.0], [0.7, 3.0], [0.7, 0.5]]);
-        assert_eq!(
-            pieces,
-            vec![
-                vec![[0.0, 0.5], [0.5, 0.5], [0.5, 1.0]],
-                vec![[0.7, 1.0], [0.7, 0.5]]
-            ]
-        );
+    pub(crate) fn disc(&mut self, centre: Point, radius: f64, colour: Colour, opacity: f64) {
+        self.add(Form::Disc { centre, radius }, colour, opacity);
     }
 
-    #[test]
-    fn areas_are_cut_to_the_overlap() {
-        let square = [[0.5, 0.5], [2.0, 0.5], [2.0, 2.0], [0.5, 2.0]];
-        assert!((area(&UNIT.cut_area(&square)) - 0.25).abs() < 1e-12);
-        assert!(
-            UNIT.cut_area(&[[2.0, 2.0], [3.0, 2.0], [3.0, 3.0]])
-                .is_empty()
-        );
+    pub(crate) fn text(&mut self, text: Text, colour: Colour) {
+        self.add(Form::Text(text), colour, 1.0);
     }
 }

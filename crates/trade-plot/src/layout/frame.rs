@@ -1,12 +1,16 @@
 //! One panel: its axes, grid, ticks, labels and content, and the room they need.
 
-use super::colour::{Colour, Dash};
-use super::layout::{EDGE, LABEL};
 use super::marks::{Plane, heat_scale};
-use super::scene::{Anchor, Point, Scene, Window};
-use super::ticks::{Scale, Ticks};
-use super::typeface::width;
-use super::{Mark, Panel, Series};
+use super::{EDGE, LABEL};
+use crate::colour::{Colour, heat};
+use crate::panel::Panel;
+use crate::scale::Scale;
+use crate::scene::{Anchor, Scene, Text};
+use crate::series::{Mark, Series};
+use crate::style::Dash;
+use crate::ticks::Ticks;
+use crate::typeface::width;
+use crate::window::Window;
 
 const HEADING: f64 = 12.5;
 const TICK: f64 = 11.0;
@@ -15,73 +19,91 @@ const TICK_GAP: f64 = 7.0;
 /// Colour bar of a heat map: distance and width.
 const BAR: (f64, f64) = (9.0, 11.0);
 
+/// An axis with its ticks and, for a colour bar, its label.
+struct Ruler<'a> {
+    scale: Scale,
+    ticks: Ticks,
+    label: &'a str,
+}
+
+impl<'a> Ruler<'a> {
+    fn new(scale: Scale, wanted: f64, label: &'a str) -> Self {
+        let ticks = Ticks::of(&scale, wanted);
+        Self {
+            scale,
+            ticks,
+            label,
+        }
+    }
+
+    /// The width of the widest tick label in pixels.
+    fn width(&self) -> f64 {
+        let widths = self
+            .ticks
+            .major
+            .iter()
+            .map(|(_, label)| width(label) * TICK);
+        widths.fold(0.0, f64::max)
+    }
+
+    /// The room that the label takes with this distance; none if it is empty.
+    fn label_room(&self, distance: f64) -> f64 {
+        if self.label.is_empty() {
+            0.0
+        } else {
+            LABEL + distance
+        }
+    }
+}
+
 /// A panel with everything found that its size depends on.
-pub(super) struct Prepared<'a> {
+pub(super) struct Frame<'a> {
     panel: &'a Panel,
-    x: Scale,
-    y: Scale,
-    x_ticks: Ticks,
-    y_ticks: Ticks,
-    bar: Option<(Scale, Ticks, &'a str)>,
+    x: Ruler<'a>,
+    y: Ruler<'a>,
+    bar: Option<Ruler<'a>>,
 }
 
-/// Widest label of some ticks in pixels.
-fn label_width(ticks: &Ticks) -> f64 {
-    ticks
-        .major
-        .iter()
-        .map(|(_, label)| width(label) * TICK)
-        .fold(0.0, f64::max)
-}
-
-impl<'a> Prepared<'a> {
+impl<'a> Frame<'a> {
     pub(super) fn new(panel: &'a Panel, (wide, high): (f64, f64)) -> Self {
-        let shown = || panel.content.iter().filter(|s| s.is_visible(panel.y.log));
-        let heat = |s: &Series| matches!(s.mark, Mark::Heat { .. });
-        let tight = shown().any(heat);
+        let any = |is: fn(&Mark) -> bool| panel.shown().any(|s| is(&s.mark));
+        let tight = any(|mark| matches!(mark, Mark::Heat { .. }));
         // Histograms and curves fill the width; dots at the ends need room.
-        let dots = shown().any(|s| matches!(s.mark, Mark::Dots { .. }));
+        let dots = any(|mark| matches!(mark, Mark::Dots { .. }));
         let pad_x = if dots && !tight { 0.04 } else { 0.0 };
         let pad_y = if tight { 0.0 } else { 0.06 };
-        let x = Scale::new(&panel.x, shown().flat_map(Series::abscissae), pad_x, false);
-        let y = Scale::new(&panel.y, shown().flat_map(Series::ordinates), pad_y, !tight);
-        let mut x_ticks = x.ticks(wide / 52.0);
+        let across = panel.shown().flat_map(Series::abscissae);
+        let up = panel.shown().flat_map(Series::ordinates);
+        let scale = Scale::new(&panel.x, across, pad_x, false);
+        let mut x = Ruler::new(scale, wide / 52.0, &panel.x.label);
         // Long labels leave room for fewer.
-        let room = wide / (label_width(&x_ticks) + 14.0);
-        if x_ticks.major.len() as f64 > room {
-            x_ticks = x.ticks((wide / 52.0).min(0.7 * room));
+        let room = wide / (x.width() + 14.0);
+        if x.ticks.major.len() as f64 > room {
+            x.ticks = Ticks::of(&scale, (wide / 52.0).min(0.7 * room));
         }
-        let y_ticks = y.ticks(high / 42.0);
-        let bar = shown().find_map(|s| match &s.mark {
+        let scale = Scale::new(&panel.y, up, pad_y, !tight);
+        let bar = panel.shown().find_map(|s| match &s.mark {
             Mark::Heat { values, scale, .. } => {
                 let levels = heat_scale(values, scale);
-                Some((levels, levels.ticks(high / 42.0), scale.label.as_str()))
+                Some(Ruler::new(levels, high / 42.0, &scale.label))
             }
             _ => None,
         });
         Self {
             panel,
             x,
-            y,
-            x_ticks,
-            y_ticks,
+            y: Ruler::new(scale, high / 42.0, &panel.y.label),
             bar,
         }
     }
 
     pub(super) fn left(&self) -> f64 {
-        let label = if self.panel.y.label.is_empty() {
-            0.0
-        } else {
-            LABEL + 7.0
-        };
-        label + label_width(&self.y_ticks) + TICK_GAP + 8.0
+        self.y.label_room(7.0) + self.y.width() + TICK_GAP + 8.0
     }
 
     pub(super) fn right(&self) -> f64 {
-        self.bar.as_ref().map_or(EDGE + 2.0, |(_, ticks, label)| {
-            let label = if label.is_empty() { 0.0 } else { LABEL + 6.0 };
-            BAR.0 + BAR.1 + 5.0 + label_width(ticks) + label + EDGE
+        self.bar.as_ref().map_or(EDGE + 2.0, |bar| {
+            BAR.0 + BAR.1 + 5.0 + bar.width() + bar.label_room(6.0) + EDGE
         })
     }
 
@@ -94,166 +116,102 @@ impl<'a> Prepared<'a> {
     }
 
     pub(super) fn below(&self) -> f64 {
-        let label = if self.panel.x.label.is_empty() {
-            0.0
-        } else {
-            LABEL + 5.0
-        };
-        TICK_GAP + TICK + label
+        TICK_GAP + TICK + self.x.label_room(5.0)
     }
 
     pub(super) fn draw(&self, scene: &mut Scene, window: Window) {
-        let plane = Plane {
-            window,
-            x: self.x,
-            y: self.y,
-        };
         let Window {
             left,
             right,
             top,
             bottom,
         } = window;
-        let at_x = |v: f64| left + self.x.place(v) * (right - left);
-        let at_y = |v: f64| bottom - self.y.place(v) * (bottom - top);
+        let at_x = |v: f64| left + self.x.scale.place(v) * (right - left);
+        let at_y = |v: f64| bottom - self.y.scale.place(v) * (bottom - top);
         if self.bar.is_none() {
-            for (value, _) in &self.x_ticks.major {
-                let x = at_x(*value);
-                scene.line(vec![[x, top], [x, bottom]], Colour::Grid, 0.8, Dash::Solid);
+            for x in self.x.ticks.major.iter().map(|(value, _)| at_x(*value)) {
+                scene.segment([x, top], [x, bottom], Colour::Grid, 0.8);
             }
-            for (value, _) in &self.y_ticks.major {
-                let y = at_y(*value);
-                scene.line(vec![[left, y], [right, y]], Colour::Grid, 0.8, Dash::Solid);
+            for y in self.y.ticks.major.iter().map(|(value, _)| at_y(*value)) {
+                scene.segment([left, y], [right, y], Colour::Grid, 0.8);
             }
         }
-        let shown = self
-            .panel
-            .content
-            .iter()
-            .filter(|s| s.is_visible(self.panel.y.log));
+        let plane = Plane {
+            window,
+            x: self.x.scale,
+            y: self.y.scale,
+        };
         let before = scene.shapes.len();
-        shown.for_each(|series| plane.draw(scene, series));
+        self.panel
+            .shown()
+            .for_each(|series| plane.draw(scene, series));
+        let middle = [0.5 * (left + right), 0.5 * (top + bottom)];
         if scene.shapes.len() == before {
-            let middle = [0.5 * (left + right), 0.5 * (top + bottom)];
-            scene.text(
-                "no data",
-                middle,
-                LABEL,
-                Anchor::Middle,
-                Colour::Muted,
-                false,
-            );
+            let text = Text::new("no data", middle, LABEL, Anchor::Middle);
+            scene.text(text, Colour::Muted);
         }
 
-        scene.line(
-            vec![[left, top], [left, bottom], [right, bottom]],
-            Colour::Muted,
-            1.0,
-            Dash::Solid,
-        );
-        let mark = |scene: &mut Scene, from: Point, to: Point| {
-            scene.line(vec![from, to], Colour::Muted, 0.9, Dash::Solid);
-        };
-        for (value, label) in &self.x_ticks.major {
+        let corner = vec![[left, top], [left, bottom], [right, bottom]];
+        scene.line(corner, Colour::Muted, 1.0, Dash::Solid);
+        for (value, label) in &self.x.ticks.major {
             let x = at_x(*value);
-            mark(scene, [x, bottom], [x, bottom + 4.0]);
-            scene.text(
-                label,
-                [x, bottom + TICK_GAP + TICK * 0.8],
-                TICK,
-                Anchor::Middle,
-                Colour::Ink,
-                false,
-            );
+            scene.segment([x, bottom], [x, bottom + 4.0], Colour::Muted, 0.9);
+            let at = [x, bottom + TICK_GAP + TICK * 0.8];
+            scene.text(Text::new(label, at, TICK, Anchor::Middle), Colour::Ink);
         }
-        for value in &self.x_ticks.minor {
-            mark(scene, [at_x(*value), bottom], [at_x(*value), bottom + 2.2]);
+        for x in self.x.ticks.minor.iter().map(|value| at_x(*value)) {
+            scene.segment([x, bottom], [x, bottom + 2.2], Colour::Muted, 0.9);
         }
-        for (value, label) in &self.y_ticks.major {
+        for (value, label) in &self.y.ticks.major {
             let y = at_y(*value);
-            mark(scene, [left - 4.0, y], [left, y]);
-            scene.text(
-                label,
-                [left - TICK_GAP, y + TICK * 0.35],
-                TICK,
-                Anchor::End,
-                Colour::Ink,
-                false,
-            );
+            scene.segment([left - 4.0, y], [left, y], Colour::Muted, 0.9);
+            let at = [left - TICK_GAP, y + TICK * 0.35];
+            scene.text(Text::new(label, at, TICK, Anchor::End), Colour::Ink);
         }
-        for value in &self.y_ticks.minor {
-            mark(scene, [left - 2.2, at_y(*value)], [left, at_y(*value)]);
+        for y in self.y.ticks.minor.iter().map(|value| at_y(*value)) {
+            scene.segment([left - 2.2, y], [left, y], Colour::Muted, 0.9);
         }
-        if !self.panel.title.is_empty() {
-            scene.text(
-                &self.panel.title,
-                [left, top - 8.0],
-                HEADING,
-                Anchor::Start,
-                Colour::Ink,
-                true,
-            );
-        }
-        if !self.panel.x.label.is_empty() {
-            let at = [0.5 * (left + right), bottom + TICK_GAP + TICK + LABEL + 1.0];
-            scene.text(
-                &self.panel.x.label,
-                at,
-                LABEL,
-                Anchor::Middle,
-                Colour::Ink,
-                false,
-            );
-        }
-        if !self.panel.y.label.is_empty() {
-            let x = left - TICK_GAP - label_width(&self.y_ticks) - 8.0;
-            scene.upward(&self.panel.y.label, LABEL, [x, 0.5 * (top + bottom)]);
-        }
-        self.draw_bar(scene, window);
-    }
 
-    fn draw_bar(
-        &self,
-        scene: &mut Scene,
-        Window {
-            right, top, bottom, ..
-        }: Window,
-    ) {
-        let Some((levels, ticks, label)) = &self.bar else {
-            return;
+        let mut put = |text: Text| {
+            if !text.content.is_empty() {
+                scene.text(text, Colour::Ink);
+            }
         };
-        let (from, to) = (right + BAR.0, right + BAR.0 + BAR.1);
-        let steps = 64;
-        let at = |t: f64| bottom - t * (bottom - top);
-        for i in 0..steps {
-            let t = f64::from(i) / f64::from(steps);
-            // Each step reaches the top, so that no seam shows between two.
-            scene.rectangle(
-                [from, top],
-                [to, at(t)],
-                super::heat((f64::from(i)) / f64::from(steps - 1)),
-            );
+        let at = [left, top - 8.0];
+        put(Text::new(&self.panel.title, at, HEADING, Anchor::Start).bold());
+        let at = [middle[0], bottom + TICK_GAP + TICK + LABEL + 1.0];
+        put(Text::new(self.x.label, at, LABEL, Anchor::Middle));
+        let at = [left - TICK_GAP - self.y.width() - 8.0, middle[1]];
+        put(Text::new(self.y.label, at, LABEL, Anchor::Middle).upward());
+        if let Some(bar) = &self.bar {
+            draw_bar(scene, bar, window);
         }
-        for (value, text) in &ticks.major {
-            let y = at(levels.place(*value));
-            scene.line(
-                vec![[to, y], [to + 3.0, y]],
-                Colour::Muted,
-                0.9,
-                Dash::Solid,
-            );
-            scene.text(
-                text,
-                [to + 6.0, y + TICK * 0.35],
-                TICK,
-                Anchor::Start,
-                Colour::Ink,
-                false,
-            );
-        }
-        if !label.is_empty() {
-            let x = to + 6.0 + label_width(ticks) + LABEL + 2.0;
-            scene.upward(label, LABEL, [x, 0.5 * (top + bottom)]);
-        }
+    }
+}
+
+/// Draws the colour bar of a heat map right of the window.
+fn draw_bar(scene: &mut Scene, bar: &Ruler, window: Window) {
+    let Window {
+        right, top, bottom, ..
+    } = window;
+    let (from, to) = (right + BAR.0, right + BAR.0 + BAR.1);
+    let steps = 64;
+    let at = |t: f64| bottom - t * (bottom - top);
+    for i in (0..steps).map(f64::from) {
+        let y = at(i / f64::from(steps));
+        // Each step reaches the top, so that no seam shows between two.
+        let colour = heat(i / f64::from(steps - 1));
+        scene.rectangle([from, top], [to, y], colour, 1.0);
+    }
+    for (value, text) in &bar.ticks.major {
+        let y = at(bar.scale.place(*value));
+        scene.segment([to, y], [to + 3.0, y], Colour::Muted, 0.9);
+        let at = [to + 6.0, y + TICK * 0.35];
+        scene.text(Text::new(text, at, TICK, Anchor::Start), Colour::Ink);
+    }
+    if !bar.label.is_empty() {
+        let x = to + 6.0 + bar.width() + LABEL + 2.0;
+        let label = Text::new(bar.label, [x, 0.5 * (top + bottom)], LABEL, Anchor::Middle);
+        scene.text(label.upward(), Colour::Ink);
     }
 }

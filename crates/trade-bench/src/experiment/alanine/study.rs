@@ -15,6 +15,7 @@ use trade_core::{
     random::Stream,
 };
 use trade_flows::{Flow, FlowBackend};
+use trade_plot::{Style, styles};
 use trade_targets::molecule::Molecule;
 
 use super::{
@@ -26,7 +27,6 @@ use super::{
 };
 use crate::{
     experiment::{Shown, Studied, Study, Trained},
-    figure::{Style, styles},
     report::Results,
 };
 
