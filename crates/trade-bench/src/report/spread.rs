@@ -1,6 +1,6 @@
 //! Mean and spread over seeds.
 
-use trade_plot::scientific;
+use trade_plot::{decimal, scientific};
 
 /// A quantity over the seeds of a method.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -33,6 +33,11 @@ impl Spread {
     /// estimator's own error.
     pub(crate) fn half_width(&self, own_error: f64) -> f64 {
         self.std.unwrap_or(own_error)
+    }
+
+    /// Whether there are seeds, and all of them have a value.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.finite > 0 && self.finite == self.seeds
     }
 
     /// `0.123 ± 0.004`, with a note if some seeds have no value, or a dash if none has.
@@ -69,12 +74,7 @@ fn number(value: f64, decimals: usize) -> String {
     if value.abs() >= 1e5 {
         return scientific(value, 2);
     }
-    let text = format!("{value:.decimals$}");
-    match text.strip_prefix('-') {
-        Some(rest) if rest.chars().all(|c| matches!(c, '0' | '.')) => rest.into(),
-        Some(rest) => format!("−{rest}"),
-        None => text,
-    }
+    decimal(value, decimals)
 }
 
 #[cfg(test)]
