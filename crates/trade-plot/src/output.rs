@@ -65,10 +65,7 @@ mod tests {
             scale: Axis::new("heat"),
         };
         let panel = |log| {
-            let y = Axis {
-                log,
-                ..Axis::new("y")
-            };
+            let y = if log { Axis::log("y") } else { Axis::new("y") };
             let (x, y_of, hue) = (|| x.clone(), || values.clone(), Colour::Hue);
             let steps = Mark::Steps { filled: true };
             Panel::new(Axis::new("x"), y)

@@ -59,3 +59,33 @@ impl Panel {
             .sort_by_key(|series| !matches!(series.mark, Mark::Band { .. }));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::style::styles;
+
+    #[test]
+    fn a_band_surrounds_its_line_and_lies_below_all_lines() {
+        let curve = || [vec![1.0, 2.0], vec![5.0, 6.0], vec![0.5, 1.0]];
+        let styles = styles(&["nll", "tsf"]);
+        let panel = Panel::default().with_band(curve(), styles[0], "a");
+        let mut panel = panel.with_band(curve(), styles[1], "b");
+        panel.areas_first();
+        let [
+            Mark::Band { upper },
+            Mark::Band { .. },
+            Mark::Line { .. },
+            Mark::Line { .. },
+        ] = [0, 1, 2, 3].map(|i| &panel.content[i].mark)
+        else {
+            panic!("two bands, then two lines");
+        };
+        assert_eq!(
+            (&panel.content[0].y, upper),
+            (&vec![4.5, 5.0], &vec![5.5, 7.0])
+        );
+        let labels = panel.content.iter().filter_map(|s| s.label.as_deref());
+        assert_eq!(labels.collect::<Vec<_>>(), ["a", "b"]);
+    }
+}

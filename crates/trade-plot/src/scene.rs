@@ -112,14 +112,9 @@ impl Scene {
         self.add(Form::Area(points), colour, opacity);
     }
 
-    pub(crate) fn rectangle(
-        &mut self,
-        [left, top]: Point,
-        [right, bottom]: Point,
-        colour: Colour,
-        opacity: f64,
-    ) {
-        let points = vec![[left, top], [right, top], [right, bottom], [left, bottom]];
+    /// An area between two opposite corners.
+    pub(crate) fn rectangle(&mut self, a: Point, b: Point, colour: Colour, opacity: f64) {
+        let points = vec![a, [b[0], a[1]], b, [a[0], b[1]]];
         self.area(points, colour, opacity);
     }
 

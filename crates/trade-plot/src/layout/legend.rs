@@ -37,19 +37,14 @@ pub(super) fn entries(figure: &Figure) -> Vec<(&str, Vec<&Series>)> {
     entries
 }
 
-/// Draws the legend in rows from `down`; returns where it ends.
-pub(super) fn draw(
-    scene: &mut Scene,
-    entries: &[(&str, Vec<&Series>)],
-    left: f64,
-    mut down: f64,
-) -> f64 {
-    let mut along = left;
+/// Draws the legend in rows from `down` on, and returns where it ends.
+pub(super) fn draw(scene: &mut Scene, entries: &[(&str, Vec<&Series>)], mut down: f64) -> f64 {
+    let mut along = EDGE;
     for (label, series) in entries {
         // Browsers may use a wider font than the one measured here.
         let room = SAMPLE + 6.0 + 1.18 * width(label) * LETTERS;
-        if along > left && along + room > scene.width - EDGE {
-            along = left;
+        if along > EDGE && along + room > scene.width - EDGE {
+            along = EDGE;
             down += ROW;
         }
         let middle = down + 0.5 * ROW;

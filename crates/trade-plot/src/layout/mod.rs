@@ -45,7 +45,7 @@ pub(crate) fn arrange(figure: &Figure) -> Scene {
         down += TITLE + 9.0;
     }
     if !entries.is_empty() {
-        down = legend::draw(&mut scene, &entries, EDGE, down) + 6.0;
+        down = legend::draw(&mut scene, &entries, down) + 6.0;
     }
     for row in frames.chunks(columns) {
         let top = down + widest(row.iter(), Frame::above);
