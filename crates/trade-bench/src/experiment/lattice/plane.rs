@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use anyhow::Result;
-use trade_cli::{
+use trade::{
     config::{DataConfig, DataSource, EvaluateConfig, LossConfig, RunConfig},
     device, lattice as recipe,
 };

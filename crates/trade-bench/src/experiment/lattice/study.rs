@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use trade_cli::device;
+use trade::device;
 use trade_targets::lattice::{SimulateConfig, log_z_over_kappa};
 
 use super::{
