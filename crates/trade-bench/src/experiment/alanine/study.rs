@@ -16,6 +16,8 @@ use trade_core::{
 };
 use trade_flows::{Flow, FlowBackend};
 use trade_molecule::Molecule;
+use trade_plot::{Style, styles};
+
 
 use super::{
     Sizes, cost, figures,
@@ -26,7 +28,6 @@ use super::{
 };
 use crate::{
     experiment::{Shown, Studied, Study, Trained},
-    figure::{Style, styles},
     report::Results,
 };
 

@@ -9,6 +9,7 @@ use trade::{
 };
 use trade_core::objective::trade::TradeContinuousConfig;
 use trade_flows::lattice::{LatticePieces, published_lattice_flow};
+use trade_plot::{Axis, Colour, Figure, Mark, Panel, Series};
 use trade_targets::{
     TargetConfig,
     lattice::{Phi4Config, SimulateConfig},
@@ -22,7 +23,6 @@ use super::{
 };
 use crate::{
     experiment::{Experiment, Method, Preset, Shown, Studied, Study, Trained},
-    figure::{Axis, Colour, Figure, Mark, Panel, Series},
     report::{Plate, Results, Section, Spread},
 };
 

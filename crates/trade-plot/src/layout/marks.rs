@@ -1,9 +1,13 @@
 //! Series as shapes: each mark mapped through the two axes and cut to the panel's window.
 
-use super::colour::{Colour, Dash, heat};
-use super::scene::{Point, Scene, Shape, Window};
-use super::ticks::Scale;
-use super::{Axis, Mark, Series};
+use crate::axis::Axis;
+use crate::colour::{Colour, heat};
+use crate::extent::edges;
+use crate::scale::Scale;
+use crate::scene::{Point, Scene};
+use crate::series::{Mark, Series};
+use crate::style::Dash;
+use crate::window::Window;
 
 /// Width of data lines in pixels.
 const LINE: f64 = 1.7;
@@ -18,59 +22,6 @@ pub(super) struct Plane {
 /// The range of a heat map's colours, found from its values.
 pub(super) fn heat_scale(values: &[f64], scale: &Axis) -> Scale {
     Scale::new(scale, values.iter().copied(), 0.0, false)
-}
-
-impl Series {
-    /// Abscissae that the x axis must show.
-    pub(super) fn abscissae(&self) -> Vec<f64> {
-        match &self.mark {
-            Mark::Heat { nx, .. } => edges(&self.x, *nx),
-            Mark::Steps { .. } => edges(&self.x, self.y.len()),
-            Mark::Rules => self.x.clone(),
-            _ => self
-                .x
-                .iter()
-                .zip(&self.y)
-                .filter(|(_, y)| y.is_finite())
-                .map(|(x, _)| *x)
-                .collect(),
-        }
-    }
-
-    /// Ordinates that the y axis must show.
-    pub(super) fn ordinates(&self) -> Vec<f64> {
-        let shown = &self.y[..self.y.len().min(self.x.len())];
-        match &self.mark {
-            Mark::Rules => vec![],
-            Mark::Heat { ny, .. } => edges(&self.y, *ny),
-            Mark::Band { upper } => shown.iter().chain(upper).copied().collect(),
-            Mark::Dots {
-                errors: Some(errors),
-                ..
-            } => shown
-                .iter()
-                .zip(errors)
-                .flat_map(|(y, e)| [y - e, *y, y + e])
-                .collect(),
-            _ => shown.to_vec(),
-        }
-    }
-
-    /// Whether anything of it can be drawn.
-    pub(super) fn is_visible(&self, log_y: bool) -> bool {
-        let has = |v: &[f64]| v.iter().any(|v| v.is_finite());
-        match &self.mark {
-            Mark::Rules => has(&self.x),
-            Mark::Heat { values, nx, ny, .. } => values.len() == nx * ny && has(values),
-            _ => {
-                has(&self.abscissae())
-                    && self
-                        .ordinates()
-                        .iter()
-                        .any(|v| v.is_finite() && (!log_y || *v > 0.0))
-            }
-        }
-    }
 }
 
 impl Plane {
@@ -112,22 +63,14 @@ impl Plane {
             }
             Mark::Steps { filled } => self.steps(scene, x, y, *filled, *colour),
             Mark::Rules => {
-                for place in x
-                    .iter()
-                    .map(|&x| self.x.place(x))
-                    .filter(|p| (0.0..=1.0).contains(p))
-                {
+                let places = x.iter().map(|&x| self.x.place(x));
+                for place in places.filter(|p| (0.0..=1.0).contains(p)) {
                     let at = self.across(place);
                     let ends = vec![[at, self.window.top], [at, self.window.bottom]];
                     scene.line(ends, *colour, 1.1, Dash::Dotted);
                 }
             }
-            Mark::Heat {
-                values,
-                nx,
-                ny,
-                scale,
-            } => self.cells(scene, series, values, [*nx, *ny], scale),
+            Mark::Heat { .. } => self.cells(scene, series),
         }
     }
 
@@ -140,11 +83,7 @@ impl Plane {
     fn area(&self, scene: &mut Scene, points: &[Point], colour: Colour, opacity: f64) {
         let points = self.window.cut_area(points);
         if points.len() > 2 {
-            scene.shapes.push(Shape::Fill {
-                points,
-                colour,
-                opacity,
-            });
+            scene.area(points, colour, opacity);
         }
     }
 
@@ -182,12 +121,7 @@ impl Plane {
             }
             if self.window.contains(centre) {
                 let opacity = if radius < 2.0 { 0.5 } else { 1.0 };
-                scene.shapes.push(Shape::Disc {
-                    centre,
-                    radius,
-                    colour,
-                    opacity,
-                });
+                scene.disc(centre, radius, colour, opacity);
             }
         }
     }
@@ -195,10 +129,8 @@ impl Plane {
     fn steps(&self, scene: &mut Scene, x: &[f64], y: &[f64], filled: bool, colour: Colour) {
         let edges = edges(x, y.len());
         let bars = y.iter().zip(edges.windows(2)).map(|(&y, edge)| {
-            Some([
-                self.point_or_foot(edge[0], y)?,
-                self.point_or_foot(edge[1], y)?,
-            ])
+            let [left, right] = [edge[0], edge[1]].map(|x| self.point_or_foot(x, y));
+            Some([left?, right?])
         });
         for run in runs(bars) {
             let top: Vec<Point> = run.into_iter().flatten().collect();
@@ -211,14 +143,16 @@ impl Plane {
         }
     }
 
-    fn cells(
-        &self,
-        scene: &mut Scene,
-        series: &Series,
-        values: &[f64],
-        [nx, ny]: [usize; 2],
-        scale: &Axis,
-    ) {
+    fn cells(&self, scene: &mut Scene, series: &Series) {
+        let Mark::Heat {
+            ref values,
+            nx,
+            ny,
+            ref scale,
+        } = series.mark
+        else {
+            return;
+        };
         let (columns, rows) = (edges(&series.x, nx), edges(&series.y, ny));
         if nx == 0 || values.len() != nx * ny || columns.len() != nx + 1 || rows.len() != ny + 1 {
             return;
@@ -231,57 +165,30 @@ impl Plane {
             bottom,
         } = self.window;
         // On whole or half pixels neighbouring cells meet without a seam.
-        let grid = if (right - left) / nx as f64 > 4.0 {
-            1.0
-        } else {
-            2.0
-        };
+        let coarse = (right - left) / nx as f64 > 4.0;
+        let grid = if coarse { 1.0 } else { 2.0 };
         let snap = |v: f64| (v * grid).round() / grid;
-        let xs: Vec<f64> = columns
-            .iter()
-            .map(|&x| snap(self.across(self.x.place(x)).clamp(left, right)))
-            .collect();
-        let ys: Vec<f64> = rows
-            .iter()
-            .map(|&y| snap(self.up(self.y.place(y)).clamp(top, bottom)))
-            .collect();
+        let across = |&x: &f64| snap(self.across(self.x.place(x)).clamp(left, right));
+        let up = |&y: &f64| snap(self.up(self.y.place(y)).clamp(top, bottom));
+        let xs: Vec<f64> = columns.iter().map(across).collect();
+        let ys: Vec<f64> = rows.iter().map(up).collect();
+        let colour = |&value: &f64| {
+            let t = levels.place_or_foot(value);
+            t.is_finite().then(|| heat(t))
+        };
         for (j, row) in values.chunks(nx).enumerate() {
-            let colours: Vec<Option<Colour>> = row
-                .iter()
-                .map(|&v| levels.place_or_foot(v))
-                .map(|t| t.is_finite().then(|| heat(t)))
-                .collect();
+            let colours: Vec<Option<Colour>> = row.iter().map(colour).collect();
             let mut start = 0;
             for end in 1..=nx {
                 if end == nx || colours[end] != colours[start] {
                     if let Some(colour) = colours[start] {
-                        scene.rectangle([xs[start], ys[j + 1]], [xs[end], ys[j]], colour);
+                        scene.rectangle([xs[start], ys[j + 1]], [xs[end], ys[j]], colour, 1.0);
                     }
                     start = end;
                 }
             }
         }
     }
-}
-
-/// Edges of `n` bins: as given if there are `n + 1`, otherwise around the given centres.
-fn edges(x: &[f64], n: usize) -> Vec<f64> {
-    if n == 0 || x.len() == n + 1 {
-        return if n == 0 { vec![] } else { x.to_vec() };
-    }
-    let centres = &x[..n.min(x.len())];
-    let step = match centres {
-        [] => return vec![],
-        [_] => (1.0, 1.0),
-        [first, second, ..] => (
-            second - first,
-            centres[centres.len() - 1] - centres[centres.len() - 2],
-        ),
-    };
-    let mut edges = vec![centres[0] - 0.5 * step.0];
-    edges.extend(centres.windows(2).map(|pair| 0.5 * (pair[0] + pair[1])));
-    edges.push(centres[centres.len() - 1] + 0.5 * step.1);
-    edges
 }
 
 /// Stretches of items that have a place.
@@ -309,15 +216,6 @@ mod tests {
     }
 
     #[test]
-    fn edges_lie_halfway_between_centres() {
-        assert_eq!(edges(&[1.0, 2.0, 4.0], 3), [0.5, 1.5, 3.0, 5.0]);
-        assert_eq!(edges(&[1.0, 3.0], 2), [0.0, 2.0, 4.0]);
-        assert_eq!(edges(&[1.0, 2.0, 4.0], 2), [1.0, 2.0, 4.0]);
-        assert_eq!(edges(&[7.0], 1), [6.5, 7.5]);
-        assert!(edges(&[], 0).is_empty());
-    }
-
-    #[test]
     fn values_land_where_the_axes_say() {
         let window = Window {
             left: 100.0,
@@ -325,19 +223,12 @@ mod tests {
             top: 0.0,
             bottom: 50.0,
         };
-        let x = Scale::new(
-            &Axis::new("").from_to(0.0, 10.0),
-            std::iter::empty(),
-            0.0,
-            false,
-        );
-        let y = Scale::new(
-            &Axis::log("").from_to(0.01, 1.0),
-            std::iter::empty(),
-            0.0,
-            false,
-        );
-        let plane = Plane { window, x, y };
+        let scale = |axis: Axis| Scale::new(&axis, std::iter::empty(), 0.0, false);
+        let plane = Plane {
+            window,
+            x: scale(Axis::new("").from_to(0.0, 10.0)),
+            y: scale(Axis::log("").from_to(0.01, 1.0)),
+        };
         let at = plane.point(2.5, 0.1).expect("inside");
         assert!((at[0] - 125.0).abs() < 1e-9 && (at[1] - 25.0).abs() < 1e-9);
         assert!(plane.point(2.5, -0.1).is_none());

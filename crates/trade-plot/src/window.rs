@@ -1,129 +1,10 @@
-//! A laid-out figure: shapes in pixels, from which both the SVG and the PNG are made.
+//! The window of a panel, and what of a line or an area lies inside.
 
-use super::colour::{Colour, Dash};
-
-/// Pixels right of and below the upper left corner.
-pub(super) type Point = [f64; 2];
-
-/// Which end of a text its position names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Anchor {
-    Start,
-    Middle,
-    End,
-}
-
-/// A line of text.
-#[derive(Debug, Clone)]
-pub(super) struct Text {
-    pub content: String,
-    /// Anchor position, on the baseline.
-    pub at: Point,
-    /// Em size in pixels.
-    pub size: f64,
-    pub bold: bool,
-    /// Reads upwards.
-    pub turned: bool,
-    pub anchor: Anchor,
-    pub colour: Colour,
-}
-
-/// One thing to paint; later ones lie over earlier ones.
-#[derive(Debug, Clone)]
-pub(super) enum Shape {
-    /// A line through points.
-    Stroke {
-        points: Vec<Point>,
-        colour: Colour,
-        width: f64,
-        dash: Dash,
-        opacity: f64,
-    },
-    /// A closed area.
-    Fill {
-        points: Vec<Point>,
-        colour: Colour,
-        opacity: f64,
-    },
-    /// A dot with a thin outline in the background colour.
-    Disc {
-        centre: Point,
-        radius: f64,
-        colour: Colour,
-        opacity: f64,
-    },
-    /// Letters.
-    Text(Text),
-}
-
-/// A page of shapes.
-#[derive(Debug, Clone)]
-pub(super) struct Scene {
-    pub width: f64,
-    pub height: f64,
-    pub shapes: Vec<Shape>,
-}
-
-impl Scene {
-    pub(super) fn rectangle(&mut self, [left, top]: Point, [right, bottom]: Point, colour: Colour) {
-        let points = vec![[left, top], [right, top], [right, bottom], [left, bottom]];
-        self.shapes.push(Shape::Fill {
-            points,
-            colour,
-            opacity: 1.0,
-        });
-    }
-
-    pub(super) fn line(&mut self, points: Vec<Point>, colour: Colour, width: f64, dash: Dash) {
-        self.shapes.push(Shape::Stroke {
-            points,
-            colour,
-            width,
-            dash,
-            opacity: 1.0,
-        });
-    }
-
-    /// Horizontal text.
-    pub(super) fn text(
-        &mut self,
-        content: &str,
-        at: Point,
-        size: f64,
-        anchor: Anchor,
-        colour: Colour,
-        bold: bool,
-    ) {
-        let content = content.to_owned();
-        self.shapes.push(Shape::Text(Text {
-            content,
-            at,
-            size,
-            bold,
-            turned: false,
-            anchor,
-            colour,
-        }));
-    }
-
-    /// Text that reads upwards, centred.
-    pub(super) fn upward(&mut self, content: &str, size: f64, at: Point) {
-        let text = Text {
-            content: content.to_owned(),
-            at,
-            size,
-            bold: false,
-            turned: true,
-            anchor: Anchor::Middle,
-            colour: Colour::Ink,
-        };
-        self.shapes.push(Shape::Text(text));
-    }
-}
+use crate::scene::Point;
 
 /// The window of a panel; what lies outside is cut.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Window {
+pub(crate) struct Window {
     pub left: f64,
     pub right: f64,
     pub top: f64,
@@ -131,12 +12,12 @@ pub(super) struct Window {
 }
 
 impl Window {
-    pub(super) fn contains(&self, [x, y]: Point) -> bool {
+    pub(crate) fn contains(&self, [x, y]: Point) -> bool {
         (self.left..=self.right).contains(&x) && (self.top..=self.bottom).contains(&y)
     }
 
     /// The pieces of a polyline inside the window (Liang and Barsky 1984, segment by segment).
-    pub(super) fn cut_line(&self, points: &[Point]) -> Vec<Vec<Point>> {
+    pub(crate) fn cut_line(&self, points: &[Point]) -> Vec<Vec<Point>> {
         let mut pieces: Vec<Vec<Point>> = vec![];
         for pair in points.windows(2) {
             let Some((from, to)) = self.cut_segment(pair[0], pair[1]) else {
@@ -177,7 +58,7 @@ impl Window {
     }
 
     /// The part of a polygon inside the window (Sutherland and Hodgman 1974).
-    pub(super) fn cut_area(&self, points: &[Point]) -> Vec<Point> {
+    pub(crate) fn cut_area(&self, points: &[Point]) -> Vec<Point> {
         let sides: [(usize, f64, f64); 4] = [
             (0, self.left, 1.0),
             (0, self.right, -1.0),

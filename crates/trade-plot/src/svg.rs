@@ -1,7 +1,7 @@
 //! A scene as SVG text.
 
-use super::colour::Colour;
-use super::scene::{Anchor, Point, Scene, Shape, Text};
+use crate::colour::Colour;
+use crate::scene::{Anchor, Form, Point, Scene, Shape, Text};
 use std::fmt::Write;
 
 /// What browsers and editors take for a plain sans-serif.
@@ -9,7 +9,7 @@ const FAMILY: &str =
     "Ubuntu, 'Segoe UI', 'Helvetica Neue', Helvetica, Arial, 'DejaVu Sans', sans-serif";
 
 /// The scene as one `<svg>` element, described to screen readers by `title`.
-pub(super) fn document(scene: &Scene, title: &str) -> String {
+pub(crate) fn document(scene: &Scene, title: &str) -> String {
     let [w, h] = [number(scene.width), number(scene.height)];
     let mut out = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{w}\" height=\"{h}\" \
@@ -24,9 +24,8 @@ pub(super) fn document(scene: &Scene, title: &str) -> String {
     out
 }
 
-/// Text safe inside XML and HTML, in elements and in quoted attributes.
-///
-/// Characters that XML cannot hold become U+FFFD.
+/// Returns the text in a form that is safe inside XML and HTML, in elements and in quoted
+/// attributes. Characters that XML cannot hold become U+FFFD.
 #[must_use]
 pub fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -46,57 +45,56 @@ pub fn escape(text: &str) -> String {
 }
 
 fn element(out: &mut String, shape: &Shape) {
+    let Shape {
+        form,
+        colour,
+        opacity,
+    } = shape;
+    let see_through = if *opacity < 1.0 {
+        format!(" opacity=\"{}\"", number(*opacity))
+    } else {
+        String::new()
+    };
+    let fill = || paint("fill", "fill", *colour);
     // Writing to a string cannot fail.
-    let _ = match shape {
-        Shape::Stroke {
+    let _ = match form {
+        Form::Line {
             points,
-            colour,
             width,
             dash,
-            opacity,
         } => {
             let dashes = dash.pattern().map_or_else(String::new, |[ink, gap]| {
                 format!(" stroke-dasharray=\"{} {}\"", number(ink), number(gap))
             });
             write!(
                 out,
-                "<path d=\"{}\" fill=\"none\"{} stroke-width=\"{}\" stroke-linejoin=\"round\"{dashes}{}/>",
+                "<path d=\"{}\" fill=\"none\"{} stroke-width=\"{}\" stroke-linejoin=\"round\"{dashes}{see_through}/>",
                 path(points),
                 paint("stroke", "line", *colour),
                 number(*width),
-                see_through(*opacity)
             )
         }
-        Shape::Fill {
-            points,
-            colour,
-            opacity,
-        } => write!(
-            out,
-            "<path d=\"{}Z\"{}{}/>",
-            path(points),
-            paint("fill", "fill", *colour),
-            see_through(*opacity)
-        ),
-        Shape::Disc {
-            centre,
-            radius,
-            colour,
-            opacity,
-        } => write!(
-            out,
-            "<circle cx=\"{}\" cy=\"{}\" r=\"{}\"{}{}/>",
-            number(centre[0]),
-            number(centre[1]),
-            number(*radius),
-            paint("fill", "fill", *colour),
-            see_through(*opacity)
-        ),
-        Shape::Text(text) => letters(out, text),
+        Form::Area(points) => {
+            write!(
+                out,
+                "<path d=\"{}Z\"{}{see_through}/>",
+                path(points),
+                fill()
+            )
+        }
+        Form::Disc { centre, radius } => {
+            let [x, y, r] = [centre[0], centre[1], *radius].map(number);
+            let fill = fill();
+            write!(
+                out,
+                "<circle cx=\"{x}\" cy=\"{y}\" r=\"{r}\"{fill}{see_through}/>"
+            )
+        }
+        Form::Text(text) => letters(out, text, &fill()),
     };
 }
 
-fn letters(out: &mut String, text: &Text) -> std::fmt::Result {
+fn letters(out: &mut String, text: &Text, fill: &str) -> std::fmt::Result {
     let [x, y] = text.at.map(number);
     let anchor = match text.anchor {
         Anchor::Start => "",
@@ -115,9 +113,8 @@ fn letters(out: &mut String, text: &Text) -> std::fmt::Result {
     };
     write!(
         out,
-        "<text x=\"{x}\" y=\"{y}\" font-size=\"{}\"{anchor}{weight}{turn}{}>{}</text>",
+        "<text x=\"{x}\" y=\"{y}\" font-size=\"{}\"{anchor}{weight}{turn}{fill}>{}</text>",
         number(text.size),
-        paint("fill", "fill", text.colour),
         escape(&text.content)
     )
 }
@@ -128,14 +125,6 @@ fn paint(attribute: &str, kind: &str, colour: Colour) -> String {
         .class()
         .map_or_else(String::new, |stem| format!(" class=\"{stem}-{kind}\""));
     format!("{class} {attribute}=\"{}\"", colour.hex())
-}
-
-fn see_through(opacity: f64) -> String {
-    if opacity < 1.0 {
-        format!(" opacity=\"{}\"", number(opacity))
-    } else {
-        String::new()
-    }
 }
 
 fn path(points: &[Point]) -> String {

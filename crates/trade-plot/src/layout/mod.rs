@@ -1,117 +1,95 @@
 //! Where everything of a figure goes: title, legend, and the grid of panels.
 
-use super::Figure;
-use super::colour::Colour;
-use super::legend;
-use super::panel::Prepared;
-use super::scene::{Anchor, Scene, Shape, Window};
-use super::typeface::width;
+mod frame;
+mod legend;
+mod marks;
+
+use crate::colour::Colour;
+use crate::figure::Figure;
+use crate::scene::{Anchor, Scene, Text};
+use crate::typeface::width;
+use crate::window::Window;
+use frame::Frame;
 
 /// Margin around the figure.
-pub(super) const EDGE: f64 = 14.0;
+const EDGE: f64 = 14.0;
 /// Size of the axis labels.
-pub(super) const LABEL: f64 = 12.0;
+const LABEL: f64 = 12.0;
 const TITLE: f64 = 15.0;
 
 /// Lays the figure out.
-pub(super) fn arrange(figure: &Figure) -> Scene {
+pub(crate) fn arrange(figure: &Figure) -> Scene {
     let columns = figure.columns.clamp(1, figure.panels.len().max(1));
-    let panels: Vec<Prepared> = figure
-        .panels
-        .iter()
-        .map(|p| Prepared::new(p, figure.window))
-        .collect();
     let (wide, high) = figure.window;
-    let column_of = |column| panels.iter().skip(column).step_by(columns);
+    let frame = |panel| Frame::new(panel, figure.window);
+    let frames: Vec<Frame> = figure.panels.iter().map(frame).collect();
+    let column_of = |column| frames.iter().skip(column).step_by(columns);
     let mut lefts = vec![];
     let mut right = EDGE - 4.0;
     for column in 0..columns {
-        let left = right + widest(column_of(column), Prepared::left);
+        let left = right + widest(column_of(column), Frame::left);
         lefts.push(left);
-        right = left + wide + widest(column_of(column), Prepared::right);
+        right = left + wide + widest(column_of(column), Frame::right);
     }
     let entries = legend::entries(figure);
     let least = width(&figure.title) * TITLE + 2.0 * EDGE;
     let mut scene = Scene {
         width: right.max(least).ceil(),
-        height: 0.0,
-        shapes: vec![],
+        ..Scene::default()
     };
-
     let mut down = EDGE;
     if !figure.title.is_empty() {
-        scene.text(
-            &figure.title,
-            [EDGE, down + TITLE * 0.8],
-            TITLE,
-            Anchor::Start,
-            Colour::Ink,
-            true,
-        );
+        let at = [EDGE, down + TITLE * 0.8];
+        let title = Text::new(&figure.title, at, TITLE, Anchor::Start);
+        scene.text(title.bold(), Colour::Ink);
         down += TITLE + 9.0;
     }
     if !entries.is_empty() {
         down = legend::draw(&mut scene, &entries, EDGE, down) + 6.0;
     }
-    for row in panels.chunks(columns) {
-        let top = down + row.iter().map(Prepared::above).fold(0.0, f64::max);
-        for (prepared, &left) in row.iter().zip(&lefts) {
-            prepared.draw(
-                &mut scene,
-                Window {
-                    left,
-                    right: left + wide,
-                    top,
-                    bottom: top + high,
-                },
-            );
+    for row in frames.chunks(columns) {
+        let top = down + widest(row.iter(), Frame::above);
+        for (frame, &left) in row.iter().zip(&lefts) {
+            let window = Window {
+                left,
+                right: left + wide,
+                top,
+                bottom: top + high,
+            };
+            frame.draw(&mut scene, window);
         }
-        down = top + high + row.iter().map(Prepared::below).fold(0.0, f64::max) + 8.0;
+        down = top + high + widest(row.iter(), Frame::below) + 8.0;
     }
     scene.height = (down + EDGE - 8.0).ceil();
-    let paper = vec![
-        [0.0, 0.0],
-        [scene.width, 0.0],
-        [scene.width, scene.height],
-        [0.0, scene.height],
-    ];
-    scene.shapes.insert(
-        0,
-        Shape::Fill {
-            points: paper,
-            colour: Colour::Paper,
-            opacity: 1.0,
-        },
-    );
+    let (right, bottom) = (scene.width, scene.height);
+    scene.rectangle([0.0; 2], [right, bottom], Colour::Paper, 1.0);
+    // The background is known last and lies below everything.
+    scene.shapes.rotate_right(1);
     scene
 }
 
-/// Largest size of a side among panels.
+/// The largest size of a side among frames.
 fn widest<'p, 'f: 'p>(
-    panels: impl Iterator<Item = &'p Prepared<'f>>,
-    side: impl Fn(&'p Prepared<'f>) -> f64,
+    frames: impl Iterator<Item = &'p Frame<'f>>,
+    side: impl Fn(&'p Frame<'f>) -> f64,
 ) -> f64 {
-    panels.map(side).fold(0.0, f64::max)
+    frames.map(side).fold(0.0, f64::max)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::scene::Text;
-    use super::super::{Axis, Dash, Mark, Panel, Series};
     use super::*;
+    use crate::axis::Axis;
+    use crate::panel::Panel;
+    use crate::scene::Form;
+    use crate::series::Series;
 
     fn texts(scene: &Scene) -> Vec<&Text> {
-        scene
-            .shapes
-            .iter()
-            .filter_map(|s| {
-                if let Shape::Text(t) = s {
-                    Some(t)
-                } else {
-                    None
-                }
-            })
-            .collect()
+        let texts = scene.shapes.iter().filter_map(|shape| match &shape.form {
+            Form::Text(text) => Some(text),
+            _ => None,
+        });
+        texts.collect()
     }
 
     #[test]
@@ -121,7 +99,7 @@ mod tests {
         for i in 0..3 {
             let x: Vec<f64> = vec![1.0, 2.0, 3.0];
             let y = x.iter().map(|x| 1e-9 * x).collect();
-            let series = Series::new(Mark::Line { dash: Dash::Solid }, x, y, Colour::Hue(i));
+            let series = Series::line(x, y, Colour::Hue(i));
             let panel = Panel::new(Axis::new("x"), Axis::new("y")).titled("panel");
             figure = figure
                 .with(panel.with(series.labelled(format!("a rather long label, number {i}"))));
@@ -152,12 +130,7 @@ mod tests {
                 .with(series())
         };
         let scene = arrange(&Figure::new("").with(panel()).with(panel()));
-        assert_eq!(
-            texts(&scene)
-                .iter()
-                .filter(|t| t.content == "exact")
-                .count(),
-            1
-        );
+        let listed = texts(&scene);
+        assert_eq!(listed.iter().filter(|t| t.content == "exact").count(), 1);
     }
 }

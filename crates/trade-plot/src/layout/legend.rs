@@ -1,22 +1,23 @@
 //! The legend all panels of a figure share.
 
-use super::colour::{Colour, Dash};
-use super::layout::EDGE;
-use super::scene::{Anchor, Point, Scene, Shape};
-use super::typeface::width;
-use super::{Figure, Mark, Series};
+use super::EDGE;
+use crate::colour::Colour;
+use crate::figure::Figure;
+use crate::scene::{Anchor, Point, Scene, Text};
+use crate::series::{Mark, Series};
+use crate::style::Dash;
+use crate::typeface::width;
 
 const LETTERS: f64 = 12.0;
 /// Height of a row, and width of the sample beside its text.
 const ROW: f64 = 19.0;
 const SAMPLE: f64 = 22.0;
 
-/// The labels of a figure, in order of appearance, with one series of each mark
-/// that shares it.
+/// The labels of a figure in order of appearance, each with one series of every mark that has it.
 pub(super) fn entries(figure: &Figure) -> Vec<(&str, Vec<&Series>)> {
     let mut entries: Vec<(&str, Vec<&Series>)> = vec![];
     for panel in &figure.panels {
-        for series in panel.content.iter().filter(|s| s.is_visible(panel.y.log)) {
+        for series in panel.shown() {
             let Some(label) = series.label.as_deref().filter(|l| !l.is_empty()) else {
                 continue;
             };
@@ -57,14 +58,8 @@ pub(super) fn draw(
                 sample(scene, one, [along, middle], kind);
             }
         }
-        scene.text(
-            label,
-            [along + SAMPLE + 6.0, middle + 0.35 * LETTERS],
-            LETTERS,
-            Anchor::Start,
-            Colour::Ink,
-            false,
-        );
+        let at = [along + SAMPLE + 6.0, middle + 0.35 * LETTERS];
+        scene.text(Text::new(label, at, LETTERS, Anchor::Start), Colour::Ink);
         along += room + 18.0;
     }
     down + ROW
@@ -73,59 +68,28 @@ pub(super) fn draw(
 /// Draws a legend's sample: areas first, then lines, then dots.
 fn sample(scene: &mut Scene, series: &Series, [left, middle]: Point, kind: usize) {
     let colour = series.colour;
-    let centre = left + 0.5 * SAMPLE;
-    let area = |opacity| {
-        let [l, r, t, b] = [left + 2.0, left + SAMPLE - 2.0, middle - 5.0, middle + 5.0];
-        Shape::Fill {
-            points: vec![[l, t], [r, t], [r, b], [l, b]],
-            colour,
-            opacity,
-        }
-    };
+    let (centre, right) = (left + 0.5 * SAMPLE, left + SAMPLE);
+    let upright = |half: f64| [[centre, middle - half], [centre, middle + half]];
     match (&series.mark, kind) {
-        (Mark::Band { .. } | Mark::Steps { filled: true }, 0) => scene.shapes.push(area(0.2)),
-        (Mark::Line { dash }, 1) => scene.line(
-            vec![[left, middle], [left + SAMPLE, middle]],
-            colour,
-            2.0,
-            *dash,
-        ),
+        (Mark::Band { .. } | Mark::Steps { filled: true }, 0) => {
+            let (upper, lower) = ([left + 2.0, middle - 5.0], [right - 2.0, middle + 5.0]);
+            scene.rectangle(upper, lower, colour, 0.2);
+        }
+        (Mark::Line { dash }, 1) => {
+            scene.line(vec![[left, middle], [right, middle]], colour, 2.0, *dash);
+        }
         (Mark::Steps { .. }, 1) => {
-            let (l, r, t, b) = (left + 2.0, left + SAMPLE - 2.0, middle - 4.0, middle + 4.0);
-            let points = vec![
-                [l, b],
-                [l, middle],
-                [centre, middle],
-                [centre, t],
-                [r, t],
-                [r, b],
-            ];
-            scene.line(points, colour, 1.5, Dash::Solid);
+            let (l, r, t, b) = (left + 2.0, right - 2.0, middle - 4.0, middle + 4.0);
+            let rise = [[l, b], [l, middle], [centre, middle]];
+            let fall = [[centre, t], [r, t], [r, b]];
+            scene.line([rise, fall].concat(), colour, 1.5, Dash::Solid);
         }
-        (Mark::Rules, 1) => {
-            scene.line(
-                vec![[centre, middle - 7.0], [centre, middle + 7.0]],
-                colour,
-                1.1,
-                Dash::Dotted,
-            );
-        }
+        (Mark::Rules, 1) => scene.line(upright(7.0).to_vec(), colour, 1.1, Dash::Dotted),
         (Mark::Dots { errors, radius }, 2) => {
             if errors.is_some() {
-                scene.line(
-                    vec![[centre, middle - 6.5], [centre, middle + 6.5]],
-                    colour,
-                    1.1,
-                    Dash::Solid,
-                );
+                scene.line(upright(6.5).to_vec(), colour, 1.1, Dash::Solid);
             }
-            let radius = radius.max(2.0);
-            scene.shapes.push(Shape::Disc {
-                centre: [centre, middle],
-                radius,
-                colour,
-                opacity: 1.0,
-            });
+            scene.disc([centre, middle], radius.max(2.0), colour, 1.0);
         }
         _ => {}
     }
