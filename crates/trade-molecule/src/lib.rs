@@ -50,6 +50,7 @@ pub use target::{Molecule, MoleculeConfig, StateEnergies, ZMatrixConfig};
 pub use tensor::{Positions, TensorEnergy};
 pub use tensor_internal::TensorPlacement;
 pub use topology::{Atom, Topology};
+pub use trade_core::{Error, Result};
 pub use trajectory::write_pdb;
 pub use zmatrix::{ZMatrix, ZMatrixRow};
 

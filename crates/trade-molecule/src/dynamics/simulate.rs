@@ -12,8 +12,8 @@ use super::molecule::{Molecule, fnv};
 use super::provenance::{Provenance, Simulation};
 use super::run::Run;
 use super::tempering::geometric;
-use trade_data::{read_npy, write_npy_f32};
 use crate::{Error, Result};
+use trade_data::{read_npy, write_npy_f32};
 
 /// The version of the algorithm; other versions give other frames.
 pub(super) const VERSION: u32 = 1;
