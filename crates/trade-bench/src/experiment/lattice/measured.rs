@@ -1,6 +1,6 @@
 //! What is measured of a trained flow: raw, reweighted and along a Metropolis chain.
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use trade_cli::{
     device::Action,
@@ -13,10 +13,7 @@ use trade_core::{
     random::Stream,
 };
 use trade_flows::{Flow, FlowBackend};
-use trade_targets::{
-    TargetConfig,
-    lattice::{Couplings, Observables, Phi4, Resampling},
-};
+use trade_targets::lattice::{Couplings, Observables, Phi4, Resampling};
 
 /// The seed of the samples measured here, another than that of `trade evaluate`.
 const SEED: u64 = 0x006d_6561_7375_7265;
@@ -48,7 +45,7 @@ pub(super) struct AtCouplings {
     pub(super) log_z: Option<Estimate>,
     /// Of the flow as it is.
     pub(super) raw: Option<Observables>,
-    /// With self-normalised importance weights (METHOD §4).
+    /// With self-normalised importance weights.
     pub(super) weighted: Option<Observables>,
     /// Along an independence Metropolis chain with the flow as its proposal.
     pub(super) chain: Option<Observables>,
@@ -65,19 +62,11 @@ pub(super) struct Measure<'a> {
     /// The run.
     pub(super) folder: &'a RunFolder,
     /// Its target.
-    pub(super) target: Phi4,
+    pub(super) target: &'a Phi4,
     /// Where to measure.
     pub(super) conditions: &'a [Vec<f64>],
     /// Samples of the flow at each condition.
     pub(super) samples: usize,
-}
-
-/// The lattice of a run's configuration.
-pub(super) fn lattice(target: &TargetConfig) -> Result<Phi4> {
-    let TargetConfig::Phi4(config) = target else {
-        bail!("this study is of the φ⁴ lattice alone");
-    };
-    Ok(config.init()?)
 }
 
 impl Action for Measure<'_> {
@@ -109,7 +98,7 @@ impl Measure<'_> {
         let couplings = self.target.couplings(c)?;
         let samples = model::sample(flow, c, &Given::Nothing, self.samples, stream, device);
         Ok(at(
-            &self.target,
+            self.target,
             c,
             couplings,
             &samples.x,
@@ -144,8 +133,8 @@ fn at(
             block,
             ..Resampling::default()
         };
-        let found = Observables::measure(torus, fields, couplings, weights, resampling).ok();
-        found.filter(is_finite)
+        let observables = Observables::measure(torus, fields, couplings, weights, resampling);
+        observables.ok().filter(is_finite)
     };
     let mut measured = AtCouplings {
         condition: condition.to_vec(),
@@ -178,7 +167,7 @@ fn at(
             .chunks_exact(torus.sites())
             .map(|field| quantity(&field.iter().map(|&phi| f64::from(phi)).collect::<Vec<_>>()))
             .collect();
-        Autocorrelation::new(&series).ok().map(|found| found.tau)
+        Some(Autocorrelation::new(&series).ok()?.tau)
     };
     let times = [
         time(&|field| field.iter().sum::<f64>().abs()),

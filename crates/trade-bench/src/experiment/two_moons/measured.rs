@@ -1,11 +1,9 @@
 //! Calibration and divergence of posteriors over many observations.
 
-use std::path::Path;
-
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use trade_cli::{
-    device::{self, Action},
+    device::Action,
     model::{self, Given},
 };
 use trade_core::{
@@ -17,13 +15,10 @@ use trade_core::{
     random::Stream,
 };
 use trade_flows::{Flow, FlowBackend};
-use trade_targets::{AnyTarget, exact::ExactAt, two_moons::TwoMoons};
+use trade_targets::{exact::ExactAt, two_moons::TwoMoons};
 
-use super::figures;
-use crate::{
-    experiment::{Shown, Studied, Study, Trained},
-    report::Results,
-};
+use super::TwoMoonsStudy;
+use crate::experiment::study::Trained;
 
 /// Powers at which posteriors are measured.
 pub(super) const BETAS: [f64; 7] = [0.4, 0.5, 0.7, 1.0, 1.4, 2.0, 2.1];
@@ -35,30 +30,6 @@ pub(super) const OBSERVATION: [f64; 2] = [0.0, 0.0];
 const DIRECTIONS: usize = 32;
 /// The calibration's seed: the same observations for every run.
 const SEED: u64 = 20_000;
-
-/// How much is measured.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct TwoMoonsStudy {
-    /// Observations of a calibration curve.
-    pub(super) observations: usize,
-    /// Posterior samples for each of them.
-    pub(super) posterior_samples: usize,
-    /// Observations whose exact posterior is compared.
-    pub(super) exact_observations: usize,
-    /// Exact samples for each of them.
-    pub(super) exact_samples: usize,
-}
-
-impl Default for TwoMoonsStudy {
-    fn default() -> Self {
-        Self {
-            observations: 1000,
-            posterior_samples: 300,
-            exact_observations: 100,
-            exact_samples: 500,
-        }
-    }
-}
 
 /// What was measured of one run.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -90,28 +61,11 @@ pub(super) struct Distance {
     pub(super) wasserstein_floor: f64,
 }
 
-impl Study for TwoMoonsStudy {
-    fn measure(&self, run: &Trained<'_>) -> Result<serde_json::Value> {
-        let AnyTarget::TwoMoons(moons) = run.config.target.init()? else {
-            bail!("this study is of two moons only");
-        };
-        let action = Measure {
-            study: *self,
-            run,
-            moons,
-        };
-        Ok(serde_json::to_value(device::on(run.device, action)?)?)
-    }
-
-    fn show(&self, results: &Results, studied: &[Studied], _: &Path) -> Result<Shown> {
-        figures::show(self, results, studied)
-    }
-}
-
-struct Measure<'a> {
-    study: TwoMoonsStudy,
-    run: &'a Trained<'a>,
-    moons: TwoMoons,
+/// Measures the flow of a run.
+pub(super) struct Measure<'a> {
+    pub(super) study: TwoMoonsStudy,
+    pub(super) run: &'a Trained<'a>,
+    pub(super) moons: TwoMoons,
 }
 
 impl Action for Measure<'_> {
@@ -252,11 +206,6 @@ fn sliced_wasserstein(a: &[f32], b: &[f32]) -> f64 {
         total += a.iter().zip(&b).map(|(a, b)| (a - b).abs()).sum::<f64>() / a.len() as f64;
     }
     total / DIRECTIONS as f64
-}
-
-/// Reads what was measured of a method, one entry a seed.
-pub(super) fn measured(method: &Studied) -> Result<Vec<Measured>> {
-    method.read().context("two moons")
 }
 
 #[cfg(test)]
