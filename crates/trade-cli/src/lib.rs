@@ -17,7 +17,6 @@ pub mod device;
 pub mod evaluate;
 pub mod examples;
 pub mod free_energy;
-pub mod lattice;
 pub mod model;
 pub mod molecule;
 pub mod run;

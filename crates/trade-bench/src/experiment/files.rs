@@ -135,7 +135,10 @@ impl Files {
             }
         };
         let file = format!("presets/{}.json", preset.name());
-        merge(&mut root, &self.parse(&file, self.presets[preset as usize])?);
+        merge(
+            &mut root,
+            &self.parse(&file, self.presets[preset as usize])?,
+        );
         Ok(root)
     }
 
@@ -236,13 +239,33 @@ mod tests {
         // The examples of RFC 7386, appendix A.
         for (mut target, patch, expected) in [
             (json!({"a": "b"}), json!({"a": "c"}), json!({"a": "c"})),
-            (json!({"a": "b"}), json!({"b": "c"}), json!({"a": "b", "b": "c"})),
-            (json!({"a": "b", "b": "c"}), json!({"a": null}), json!({"b": "c"})),
+            (
+                json!({"a": "b"}),
+                json!({"b": "c"}),
+                json!({"a": "b", "b": "c"}),
+            ),
+            (
+                json!({"a": "b", "b": "c"}),
+                json!({"a": null}),
+                json!({"b": "c"}),
+            ),
             (json!({"a": ["b"]}), json!({"a": "c"}), json!({"a": "c"})),
-            (json!({"a": [{"b": "c"}]}), json!({"a": [1]}), json!({"a": [1]})),
+            (
+                json!({"a": [{"b": "c"}]}),
+                json!({"a": [1]}),
+                json!({"a": [1]}),
+            ),
             (json!({"a": "foo"}), json!("bar"), json!("bar")),
-            (json!([1, 2]), json!({"a": "b", "c": null}), json!({"a": "b"})),
-            (json!({}), json!({"a": {"bb": {"ccc": null}}}), json!({"a": {"bb": {}}})),
+            (
+                json!([1, 2]),
+                json!({"a": "b", "c": null}),
+                json!({"a": "b"}),
+            ),
+            (
+                json!({}),
+                json!({"a": {"bb": {"ccc": null}}}),
+                json!({"a": {"bb": {}}}),
+            ),
         ] {
             merge(&mut target, &patch);
             assert_eq!(target, expected);
@@ -255,7 +278,9 @@ mod tests {
         let all = |value| resolved(&value, &names, "", 0);
         let value = all(json!({"a": ["$grid", "$grid.points", "$none", "plain"]})).unwrap();
         assert_eq!(value, json!({"a": [{"points": 3}, 3, null, "plain"]}));
-        let error = all(json!({"a": [{"b": "$steps"}]})).unwrap_err().to_string();
+        let error = all(json!({"a": [{"b": "$steps"}]}))
+            .unwrap_err()
+            .to_string();
         assert_eq!(error, "field `a[0].b`: `let` has no entry `steps`");
         let error = all(json!({"a": "$loop"})).unwrap_err().to_string();
         assert!(error.contains("refers to itself"), "{error}");
@@ -272,7 +297,13 @@ mod tests {
         };
         let error = ALL[2].run(Preset::Smoke, &method).unwrap_err();
         let error = format!("{error:#}");
-        for part in ["experiments/gmm", "smoke.json", "`slow`", "`train.steps`", "many"] {
+        for part in [
+            "experiments/gmm",
+            "smoke.json",
+            "`slow`",
+            "`train.steps`",
+            "many",
+        ] {
             assert!(error.contains(part), "{error}");
         }
     }
@@ -285,7 +316,8 @@ mod tests {
             let text: String = own.chain([extended]).collect();
             let root: Value = serde_json::from_str(files.base).unwrap();
             for name in root["let"].as_object().unwrap().keys() {
-                let used = text.contains(&format!("\"${name}\"")) || text.contains(&format!("\"${name}."));
+                let used =
+                    text.contains(&format!("\"${name}\"")) || text.contains(&format!("\"${name}."));
                 assert!(used, "{}: {name}", files.name);
             }
         }

@@ -101,7 +101,9 @@ pub fn named(name: &str, preset: Preset) -> Result<Experiment> {
 /// target and the conditions that all its methods share.
 fn study(name: &str, settings: Value, config: &RunConfig) -> Result<Option<Arc<dyn Study>>> {
     Ok(match name {
-        "two-moons" => Some(Arc::new(files::typed::<two_moons::TwoMoonsStudy>(settings)?)),
+        "two-moons" => Some(Arc::new(files::typed::<two_moons::TwoMoonsStudy>(
+            settings,
+        )?)),
         "gmm" => Some(Arc::new(gmm::study(files::typed(settings)?, config)?)),
         "lattice" => Some(Arc::new(lattice::study(files::typed(settings)?, config)?)),
         "lattice-plane" => Some(Arc::new(lattice::plane(files::typed(settings)?, config)?)),

@@ -88,7 +88,12 @@ impl<T> Measurements<T> {
     /// Means over seeds and half widths of the band of what `read` finds at each of `x`.
     pub(super) fn curve(&self, x: &[f64], read: impl Fn(&T) -> Vec<Estimate>) -> [Vec<f64>; 3] {
         let seeds: Vec<Vec<Estimate>> = self.seeds.iter().map(read).collect();
-        let at = |place: usize| seeds.iter().filter_map(move |seed| seed.get(place)).copied();
+        let at = |place: usize| {
+            seeds
+                .iter()
+                .filter_map(move |seed| seed.get(place))
+                .copied()
+        };
         curve(x.to_vec(), |place| at(place).collect())
     }
 

@@ -186,7 +186,12 @@ fn quality(findings: &Findings, results: &Results) -> Plate {
         .with(Series::rules(bases.clone()).labelled("training data"));
     let temperatures: Vec<f64> = results.conditions.iter().map(|t| t * BASE).collect();
     for (evaluated, method) in results.methods.iter().zip(&findings.methods) {
-        let at = |i: usize| evaluated.seeds.iter().filter_map(move |seed| seed.at.get(i));
+        let at = |i: usize| {
+            evaluated
+                .seeds
+                .iter()
+                .filter_map(move |seed| seed.at.get(i))
+        };
         let estimate = |value, error| Estimate { value, error };
         let ess_of = curve(temperatures.clone(), |i| {
             at(i).map(|a| estimate(a.ess, a.ess_error)).collect()

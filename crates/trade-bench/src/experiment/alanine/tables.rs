@@ -95,7 +95,12 @@ fn minor_mode(findings: &Findings) -> Section {
         let Estimate { value, error } = findings.reference.at[rung].free_energy();
         [format!("{value:.2} ± {error:.2}"), String::new()]
     });
-    rows.push(["replica exchange".into()].into_iter().chain(exact).collect());
+    rows.push(
+        ["replica exchange".into()]
+            .into_iter()
+            .chain(exact)
+            .collect(),
+    );
     Section {
         title: "Free energy of the minor mode".into(),
         text: "−ln(p/(1 − p)) of the share p with 0 < φ < 2.5, among trans peptides of L-alanine; of samples as they \

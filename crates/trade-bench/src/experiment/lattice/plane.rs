@@ -43,7 +43,9 @@ pub(in crate::experiment) fn study(
     settings: Settings,
     config: &RunConfig,
 ) -> Result<impl Study + use<>> {
-    let Settings { kappas, lambdas, .. } = settings;
+    let Settings {
+        kappas, lambdas, ..
+    } = settings;
     let row = |lambda: &f64| kappas.iter().map(|kappa| vec![*kappa, *lambda]).collect();
     let along = |name| {
         let data = config.data.iter();
@@ -97,7 +99,9 @@ impl Study for PlaneStudy {
         let deviation = |m: &Measured, i: usize| {
             let reference = &references[i].observables;
             let raw = m.at[i].raw.as_ref();
-            raw.map_or(f64::NAN, |raw| magnetisation.deviation(raw, reference).value)
+            raw.map_or(f64::NAN, |raw| {
+                magnetisation.deviation(raw, reference).value
+            })
         };
         let all = |m: &Measured, read: &dyn Fn(&Measured, usize) -> f64| -> Vec<f64> {
             (0..references.len()).map(|i| read(m, i)).collect()

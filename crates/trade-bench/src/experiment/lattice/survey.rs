@@ -36,7 +36,9 @@ impl Survey {
     /// The references at all conditions, simulated unless they are in `folder`.
     pub(super) fn references(&self, folder: &Path) -> Result<Vec<Reference>> {
         let simulate = |condition: &Vec<f64>| {
-            let config = self.target.simulation(condition, self.reference_samples, SEED)?;
+            let config = self
+                .target
+                .simulation(condition, self.reference_samples, SEED)?;
             Reference::find(&config, folder)
         };
         self.conditions.iter().map(simulate).collect()

@@ -193,7 +193,8 @@ fn over_powers(method: &Method, read: impl Fn(&Distance) -> f64) -> [Vec<f64>; 3
 
 fn coverage_table(study: &TwoMoonsStudy, methods: &[Method]) -> Section {
     let columns = SHOWN.into_iter();
-    let columns = columns.flat_map(|beta| [format!("ECE, β = {beta}"), format!("bias, β = {beta}")]);
+    let columns =
+        columns.flat_map(|beta| [format!("ECE, β = {beta}"), format!("bias, β = {beta}")]);
     let cells = |method: &Method| {
         let of = |i: usize| {
             let error = method.spread(|s| s.calibration[i].coverage.expected_error.value);

@@ -32,7 +32,10 @@ fn curve(results: &Results, method: &MethodResult, read: Reading) -> [Vec<f64>; 
     spread::curve(results.conditions.clone(), |place| {
         let condition = results.conditions[place];
         let seeds = method.seeds.iter();
-        seeds.filter_map(|s| s.measured_at(condition)).map(read).collect()
+        seeds
+            .filter_map(|s| s.measured_at(condition))
+            .map(read)
+            .collect()
     })
 }
 
