@@ -66,7 +66,7 @@ fn scores<B: FlowBackend>(
 }
 
 impl Action for Residual {
-    type Output = ();
+    type Output = Result<()>;
 
     fn run<B: FlowBackend>(self, device: B::Device) -> Result<()> {
         let config = self.0.read_config()?;
@@ -109,5 +109,5 @@ impl Action for Residual {
 
 fn main() -> Result<()> {
     let run = env::args().nth(1).context("which run?")?;
-    device::on(DeviceName::default(), Residual(RunFolder::new(run)))
+    device::on(DeviceName::default(), Residual(RunFolder::new(run)))?
 }

@@ -150,7 +150,7 @@ impl Speed {
                 speed: self,
                 operation,
             };
-            on(self.device, timed)?;
+            on(self.device, timed)??;
         }
         let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
         let peak = status.lines().find_map(|line| {
@@ -211,7 +211,7 @@ struct Timed<'a> {
 }
 
 impl Action for Timed<'_> {
-    type Output = ();
+    type Output = Result<()>;
 
     fn run<B: FlowBackend>(self, device: B::Device) -> Result<()> {
         let run = self.operation.ready::<B>(&self.speed.settings, &device)?;

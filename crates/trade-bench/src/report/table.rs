@@ -2,7 +2,7 @@
 #![allow(clippy::format_push_string, reason = "a page is written once")]
 
 use super::model::{ConditionResult, Results, SeedResult};
-use super::spread::Spread;
+use super::spread::{Spread, largest};
 use trade_plot::escape;
 
 /// A quantity, which has a column for each condition of the table or a single one.
@@ -216,19 +216,11 @@ fn columns(results: &Results) -> Vec<Column> {
 /// Largest error of the relative log Z over the conditions where the truth is known; NaN if none
 /// is, or if any estimate failed.
 fn log_z_error(results: &Results, seed: &SeedResult) -> f64 {
-    let errors = seed
-        .at
-        .iter()
-        .filter_map(|at| Some((at.log_z - results.exact_log_z(at.condition)?).abs()));
-    errors
-        .reduce(|a, b| {
-            if a.is_nan() || b.is_nan() {
-                f64::NAN
-            } else {
-                a.max(b)
-            }
-        })
-        .unwrap_or(f64::NAN)
+    largest(
+        seed.at
+            .iter()
+            .filter_map(|at| Some(at.log_z - results.exact_log_z(at.condition)?)),
+    )
 }
 
 #[cfg(test)]

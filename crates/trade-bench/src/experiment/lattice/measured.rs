@@ -1,22 +1,14 @@
 //! What is measured of a trained flow: raw, reweighted and along a Metropolis chain.
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use serde::{Deserialize, Serialize};
-use trade::{
-    device::Action,
-    model::{self, Given},
-    run::RunFolder,
-};
+use trade::{Run, device::DeviceName, run::RunFolder};
 use trade_core::{
     correct::{metropolis::independence_metropolis, snis::Weights},
     estimate::{Estimate, autocorrelation::Autocorrelation, log_z::log_z},
     random::Stream,
 };
-use trade_flows::{Flow, FlowBackend};
-use trade_targets::{
-    TargetConfig,
-    lattice::{Couplings, Observables, Phi4, Resampling},
-};
+use trade_targets::lattice::{Couplings, Observables, Phi4, Resampling};
 
 /// The seed of the samples measured here, another than that of `trade evaluate`.
 const SEED: u64 = 0x006d_6561_7375_7265;
@@ -48,7 +40,7 @@ pub(super) struct AtCouplings {
     pub(super) log_z: Option<Estimate>,
     /// Of the flow as it is.
     pub(super) raw: Option<Observables>,
-    /// With self-normalised importance weights (METHOD §4).
+    /// With self-normalised importance weights.
     pub(super) weighted: Option<Observables>,
     /// Along an independence Metropolis chain with the flow as its proposal.
     pub(super) chain: Option<Observables>,
@@ -65,31 +57,22 @@ pub(super) struct Measure<'a> {
     /// The run.
     pub(super) folder: &'a RunFolder,
     /// Its target.
-    pub(super) target: Phi4,
+    pub(super) target: &'a Phi4,
     /// Where to measure.
     pub(super) conditions: &'a [Vec<f64>],
     /// Samples of the flow at each condition.
     pub(super) samples: usize,
 }
 
-/// The lattice of a run's configuration.
-pub(super) fn lattice(target: &TargetConfig) -> Result<Phi4> {
-    let TargetConfig::Phi4(config) = target else {
-        bail!("this study is of the φ⁴ lattice alone");
-    };
-    Ok(config.init()?)
-}
-
-impl Action for Measure<'_> {
-    type Output = Measured;
-
-    fn run<B: FlowBackend>(self, device: B::Device) -> Result<Measured> {
-        let (_, flow) = model::read::<B>(self.folder, &device)?;
+impl Measure<'_> {
+    /// Measures the flow of the run on a device.
+    pub(super) fn run(self, device: DeviceName) -> Result<Measured> {
+        let flow = Run::open(self.folder, device)?;
         let at = self
             .conditions
             .iter()
             .enumerate()
-            .map(|(i, c)| self.at(&flow, c, &mut Stream::new(SEED, i as u64), &device))
+            .map(|(i, c)| self.at(&flow, c, &mut Stream::new(SEED, i as u64)))
             .collect::<Result<_>>()?;
         Ok(Measured {
             samples: self.samples,
@@ -99,17 +82,11 @@ impl Action for Measure<'_> {
 }
 
 impl Measure<'_> {
-    fn at<B: FlowBackend>(
-        &self,
-        flow: &Flow<B>,
-        c: &[f64],
-        stream: &mut Stream,
-        device: &B::Device,
-    ) -> Result<AtCouplings> {
+    fn at(&self, flow: &Run, c: &[f64], stream: &mut Stream) -> Result<AtCouplings> {
         let couplings = self.target.couplings(c)?;
-        let samples = model::sample(flow, c, &Given::Nothing, self.samples, stream, device);
+        let samples = flow.at(c).draw(self.samples, stream)?;
         Ok(at(
-            &self.target,
+            self.target,
             c,
             couplings,
             &samples.x,
@@ -144,8 +121,8 @@ fn at(
             block,
             ..Resampling::default()
         };
-        let found = Observables::measure(torus, fields, couplings, weights, resampling).ok();
-        found.filter(is_finite)
+        let observables = Observables::measure(torus, fields, couplings, weights, resampling);
+        observables.ok().filter(is_finite)
     };
     let mut measured = AtCouplings {
         condition: condition.to_vec(),
@@ -178,7 +155,7 @@ fn at(
             .chunks_exact(torus.sites())
             .map(|field| quantity(&field.iter().map(|&phi| f64::from(phi)).collect::<Vec<_>>()))
             .collect();
-        Autocorrelation::new(&series).ok().map(|found| found.tau)
+        Some(Autocorrelation::new(&series).ok()?.tau)
     };
     let times = [
         time(&|field| field.iter().sum::<f64>().abs()),

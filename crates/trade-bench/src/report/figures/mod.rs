@@ -4,7 +4,7 @@ mod curves;
 mod marginals;
 mod training;
 
-pub(crate) use curves::{areas_first, with_band};
+pub(crate) use curves::with_band;
 
 use super::model::{MethodResult, Results};
 use trade_plot::{Figure, Style, styles};
