@@ -174,7 +174,7 @@ impl Files {
 /// A value of a type, or which field is wrong and why.
 pub(super) fn typed<T: DeserializeOwned>(value: Value) -> Result<T> {
     serde_path_to_error::deserialize(value)
-        .map_err(|error| anyhow!("field `{}`: {}", error.path().to_string(), error.inner()))
+        .map_err(|error| anyhow!("field `{}`: {}", error.path(), error.inner()))
 }
 
 /// Applies a merge patch (RFC 7386).
