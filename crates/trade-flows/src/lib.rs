@@ -15,6 +15,7 @@ mod network;
 mod patches;
 mod preprocess;
 mod spline;
+mod standard;
 mod stacked;
 mod transform;
 

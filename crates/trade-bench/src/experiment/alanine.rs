@@ -12,8 +12,8 @@ use std::path::Path;
 
 use anyhow::{Result, bail, ensure};
 use serde::Deserialize;
-use trade_cli::{config::RunConfig, device};
-use trade_targets::{TargetConfig, molecule::MoleculeConfig};
+use trade::{config::RunConfig, device, target::TargetConfig};
+use trade_molecule::MoleculeConfig;
 
 use self::{
     findings::{Findings, Measure, Measured},
@@ -72,7 +72,7 @@ impl Study for AlanineStudy {
         };
         let measured = Measured {
             energies: cost::energies(run.config),
-            at: device::on(run.device, measure)?,
+            at: device::on(run.device, measure)??,
         };
         Ok(serde_json::to_value(measured)?)
     }

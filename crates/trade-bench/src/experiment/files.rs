@@ -12,8 +12,7 @@ use std::path::Path;
 use anyhow::{Context, Result, anyhow, ensure};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
-use trade_cli::config::RunConfig;
-use trade_targets::TargetConfig;
+use trade::{config::RunConfig, target::TargetConfig};
 
 use super::{molecule_flow, preset::Preset};
 

@@ -14,7 +14,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
-use trade_cli::config::RunConfig;
+use trade::config::RunConfig;
 use trade_targets::lattice::log_z_over_kappa;
 
 pub(super) use self::plane::study as plane;

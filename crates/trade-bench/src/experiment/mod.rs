@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use serde_json::Value;
-use trade_cli::config::RunConfig;
+use trade::config::RunConfig;
 
 pub use preset::Preset;
 pub use study::{Studied, Study, Trained};

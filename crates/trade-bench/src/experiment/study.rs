@@ -8,13 +8,11 @@ use std::{
 
 use anyhow::{Context, Result};
 use serde::{Serialize, de::DeserializeOwned};
-use trade_cli::{config::RunConfig, device::DeviceName, run::RunFolder};
+use trade::{config::RunConfig, device::DeviceName, run::RunFolder};
 use trade_core::{checkpoint_file::write_atomically, estimate::Estimate};
+use trade_plot::{Panel, Style, styles};
 
-use crate::{
-    figure::{Panel, Style, styles},
-    report::{Results, Shown, Spread, curve, with_band},
-};
+use crate::report::{Results, Shown, Spread, curve, with_band};
 
 /// A trained run that is to be studied.
 pub struct Trained<'a> {

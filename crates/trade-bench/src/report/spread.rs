@@ -2,7 +2,7 @@
 
 use trade_core::estimate::Estimate;
 
-use crate::figure::scientific;
+use trade_plot::scientific;
 
 /// A quantity over the seeds of a method.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -4,16 +4,14 @@ use std::f64::consts::PI;
 
 use anyhow::Result;
 use trade_core::estimate::Estimate;
+use trade_plot::{Axis, Colour, Dash, Figure, Mark, Panel, Series};
 
 use super::{
     findings::{AtTemperature, Findings, Measured, Method},
     histogram::{Densities, FINE},
     reference::{BASE, Ensemble, MEASURED, temperature},
 };
-use crate::{
-    figure::{Axis, Colour, Dash, Figure, Mark, Panel, Series},
-    report::{Plate, Results, curve},
-};
+use crate::report::{Plate, Results, curve};
 
 /// The rungs that pictures show: 300 and 600 K.
 const SHOWN: [usize; 2] = [0, MEASURED - 1];

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
-use trade_cli::{
+use trade::{
     device::Action,
     model::{self, Given},
     run::RunFolder,
@@ -13,7 +13,7 @@ use trade_core::{
     random::Stream,
 };
 use trade_flows::{Flow, FlowBackend};
-use trade_targets::molecule::Molecule;
+use trade_molecule::Molecule;
 
 use super::{
     histogram::{Densities, divergence, plane, published_divergence},
@@ -83,10 +83,10 @@ pub(super) struct Measure<'a> {
 }
 
 impl Action for Measure<'_> {
-    type Output = Vec<AtTemperature>;
+    type Output = Result<Vec<AtTemperature>>;
 
     fn run<B: FlowBackend>(self, device: B::Device) -> Result<Vec<AtTemperature>> {
-        let flow = model::read::<B>(self.folder, &device)?;
+        let (_, flow) = model::read::<B>(self.folder, &device)?;
         let rungs = self.reference.at.iter().enumerate();
         rungs
             .map(|(rung, ensemble)| self.at(&flow, rung, ensemble, &device))

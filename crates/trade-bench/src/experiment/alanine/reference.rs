@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 use trade_core::estimate::Estimate;
-use trade_targets::molecule::{Molecule, MoleculeConfig, dynamics};
+use trade_molecule::{Molecule, MoleculeConfig, dynamics};
 
 use super::{
     histogram::{Densities, divergence, plane, published_divergence},

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
-use trade_cli::{
+use trade::{
     device::Action,
     model::{self, Given},
 };
@@ -54,10 +54,10 @@ pub(super) struct Measure<'a> {
 }
 
 impl Action for Measure<'_> {
-    type Output = Measured;
+    type Output = Result<Measured>;
 
     fn run<B: FlowBackend>(self, device: B::Device) -> Result<Measured> {
-        let flow = model::read::<B>(self.run.folder, &device)?;
+        let (_, flow) = model::read::<B>(self.run.folder, &device)?;
         let (mixture, seed) = (&self.study.mixture, self.run.config.seed);
         let count = self.run.config.evaluate.samples;
         let mut at = Vec::new();

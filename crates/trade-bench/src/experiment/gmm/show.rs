@@ -1,6 +1,7 @@
 //! Figures and tables of the mixture: divergences, mode weights and densities.
 
 use anyhow::Result;
+use trade_plot::{Axis, Colour, Figure, Mark, Panel, Series};
 use trade_targets::exact::ExactAt;
 
 use super::{
@@ -9,7 +10,6 @@ use super::{
 };
 use crate::{
     experiment::study::{Measurements, Studied, header, rows},
-    figure::{Axis, Colour, Figure, Mark, Panel, Series},
     report::{Plate, Section, Shown, Spread, largest},
 };
 

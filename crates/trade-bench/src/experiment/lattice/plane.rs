@@ -4,7 +4,8 @@ use std::path::Path;
 
 use anyhow::Result;
 use serde::Deserialize;
-use trade_cli::config::RunConfig;
+use trade::config::RunConfig;
+use trade_plot::{Axis, Colour, Figure, Mark, Panel, Series};
 
 use super::{
     measured::Measured,
@@ -13,7 +14,6 @@ use super::{
 };
 use crate::{
     experiment::study::{Measurements, Studied, Study, Trained, header, rows},
-    figure::{Axis, Colour, Figure, Mark, Panel, Series},
     report::{Plate, Results, Section, Shown, Spread, largest},
 };
 

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use anyhow::{Result, bail};
-use trade_cli::device;
-use trade_targets::{TargetConfig, lattice::Phi4};
+use trade::{device, target::TargetConfig};
+use trade_targets::lattice::Phi4;
 
 use super::{
     measured::Measure,
@@ -52,6 +52,6 @@ impl Survey {
             conditions: &self.conditions,
             samples: self.flow_samples,
         };
-        Ok(serde_json::to_value(device::on(run.device, measure)?)?)
+        Ok(serde_json::to_value(device::on(run.device, measure)??)?)
     }
 }

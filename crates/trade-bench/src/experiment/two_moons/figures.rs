@@ -1,6 +1,7 @@
 //! What is shown of two moons.
 
 use anyhow::Result;
+use trade_plot::{Axis, Colour, Figure, Mark, Panel, Series};
 use trade_targets::two_moons::TwoMoonsConfig;
 
 use super::{
@@ -9,7 +10,6 @@ use super::{
 };
 use crate::{
     experiment::study::{Measurements, Studied, header, rows},
-    figure::{Axis, Colour, Figure, Mark, Panel, Series},
     report::{Plate, Results, Section, Shown},
 };
 

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
-use trade_cli::{
+use trade::{
     device::Action,
     model::{self, Given},
 };
@@ -69,10 +69,10 @@ pub(super) struct Measure<'a> {
 }
 
 impl Action for Measure<'_> {
-    type Output = Measured;
+    type Output = Result<Measured>;
 
     fn run<B: FlowBackend>(self, device: B::Device) -> Result<Measured> {
-        let flow = model::read::<B>(self.run.folder, &device)?;
+        let (_, flow) = model::read::<B>(self.run.folder, &device)?;
         let mut calibration = Vec::new();
         for (i, beta) in SHOWN.into_iter().enumerate() {
             let stream = &mut Stream::new(SEED, i as u64);
