@@ -109,5 +109,5 @@ impl Action for Residual {
 
 fn main() -> Result<()> {
     let run = env::args().nth(1).context("which run?")?;
-    device::on(DeviceName::default(), Residual(RunFolder::new(run)))
+    device::on(DeviceName::default(), Residual(RunFolder::new(run)))?
 }

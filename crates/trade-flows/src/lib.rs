@@ -15,8 +15,8 @@ mod network;
 mod patches;
 mod preprocess;
 mod spline;
-mod standard;
 mod stacked;
+mod standard;
 mod transform;
 
 pub use backend::{FlowBackend, Kernels, Record};

@@ -112,7 +112,9 @@ impl FlowConfig {
         for layer in self.layers_mut() {
             match layer {
                 LayerConfig::RqsCoupling(coupling) => coupling.conditioner.hidden = hidden.to_vec(),
-                LayerConfig::ConditionalAffine(affine) => affine.conditioner.hidden = hidden.to_vec(),
+                LayerConfig::ConditionalAffine(affine) => {
+                    affine.conditioner.hidden = hidden.to_vec()
+                }
                 _ => {}
             }
         }

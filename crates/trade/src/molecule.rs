@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
+use crate::error::{Context, Result};
 use serde_json::{Map, Value};
 use trade_core::random::{Purpose, Streams};
 use trade_flows::molecule::MoleculeFlow;
@@ -9,7 +10,6 @@ use trade_molecule::MoleculeConfig;
 
 use crate::{
     config::{DataConfig, DataSource, RunConfig},
-    error::{Context, Result},
     target::TargetConfig,
 };
 

@@ -12,7 +12,8 @@ use std::path::Path;
 
 use anyhow::{Result, bail, ensure};
 use serde::Deserialize;
-use trade::{config::RunConfig, device, target::TargetConfig};
+use trade::config::RunConfig;
+use trade::target::TargetConfig;
 use trade_molecule::MoleculeConfig;
 
 use self::{
@@ -72,7 +73,7 @@ impl Study for AlanineStudy {
         };
         let measured = Measured {
             energies: cost::energies(run.config),
-            at: device::on(run.device, measure)??,
+            at: measure.run(run.device)?,
         };
         Ok(serde_json::to_value(measured)?)
     }

@@ -12,7 +12,8 @@ use std::path::Path;
 use anyhow::{Context, Result, anyhow, ensure};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
-use trade::{config::RunConfig, target::TargetConfig};
+use trade::config::RunConfig;
+use trade::target::TargetConfig;
 
 use super::{molecule_flow, preset::Preset};
 

@@ -8,7 +8,8 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 use serde::Deserialize;
-use trade::{config::RunConfig, device, target::TargetConfig};
+use trade::config::RunConfig;
+use trade::target::TargetConfig;
 use trade_targets::exact::GaussianMixture;
 
 use self::measured::Measure;
@@ -47,7 +48,7 @@ pub(super) fn study(settings: Settings, config: &RunConfig) -> Result<impl Study
 impl Study for MixtureStudy {
     fn measure(&self, run: &Trained<'_>) -> Result<serde_json::Value> {
         let measure = Measure { study: self, run };
-        Ok(serde_json::to_value(device::on(run.device, measure)??)?)
+        Ok(serde_json::to_value(measure.run(run.device)?)?)
     }
 
     fn show(&self, _: &Results, studied: &[Studied], _: &Path) -> Result<Shown> {

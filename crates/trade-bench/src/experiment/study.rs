@@ -10,6 +10,7 @@ use anyhow::{Context, Result};
 use serde::{Serialize, de::DeserializeOwned};
 use trade::{config::RunConfig, device::DeviceName, run::RunFolder};
 use trade_core::{checkpoint_file::write_atomically, estimate::Estimate};
+
 use trade_plot::{Panel, Style, styles};
 
 use crate::report::{Results, Shown, Spread, curve, with_band};

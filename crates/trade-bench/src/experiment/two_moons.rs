@@ -7,7 +7,7 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 use serde::Deserialize;
-use trade::{device, target::AnyTarget};
+use trade::target::AnyTarget;
 
 use self::measured::Measure;
 use super::study::{Studied, Study, Trained};
@@ -37,7 +37,7 @@ impl Study for TwoMoonsStudy {
             run,
             moons,
         };
-        Ok(serde_json::to_value(device::on(run.device, measure)??)?)
+        Ok(serde_json::to_value(measure.run(run.device)?)?)
     }
 
     fn show(&self, results: &Results, studied: &[Studied], _: &Path) -> Result<Shown> {

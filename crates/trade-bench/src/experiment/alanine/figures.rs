@@ -4,13 +4,14 @@ use std::f64::consts::PI;
 
 use anyhow::Result;
 use trade_core::estimate::Estimate;
-use trade_plot::{Axis, Colour, Dash, Figure, Mark, Panel, Series};
 
 use super::{
     findings::{AtTemperature, Findings, Measured, Method},
     histogram::{Densities, FINE},
     reference::{BASE, Ensemble, MEASURED, temperature},
 };
+use trade_plot::{Axis, Colour, Dash, Figure, Mark, Panel, Series};
+
 use crate::report::{Plate, Results, curve};
 
 /// The rungs that pictures show: 300 and 600 K.

@@ -2,17 +2,12 @@
 
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
-use trade::{
-    device::Action,
-    model::{self, Given},
-    run::RunFolder,
-};
+use trade::{Run, device::DeviceName, run::RunFolder};
 use trade_core::{
     correct::snis::Weights,
     estimate::{Estimate, ess::relative_ess_with_error},
     random::Stream,
 };
-use trade_flows::{Flow, FlowBackend};
 use trade_molecule::Molecule;
 
 use super::{
@@ -82,31 +77,23 @@ pub(super) struct Measure<'a> {
     pub(super) seed: u64,
 }
 
-impl Action for Measure<'_> {
-    type Output = Result<Vec<AtTemperature>>;
-
-    fn run<B: FlowBackend>(self, device: B::Device) -> Result<Vec<AtTemperature>> {
-        let (_, flow) = model::read::<B>(self.folder, &device)?;
+impl Measure<'_> {
+    /// Measures the flow of the run on a device.
+    pub(super) fn run(self, device: DeviceName) -> Result<Vec<AtTemperature>> {
+        let flow = Run::open(self.folder, device)?;
         let rungs = self.reference.at.iter().enumerate();
         rungs
-            .map(|(rung, ensemble)| self.at(&flow, rung, ensemble, &device))
+            .map(|(rung, ensemble)| self.at(&flow, rung, ensemble))
             .collect()
     }
 }
 
 impl Measure<'_> {
-    fn at<B: FlowBackend>(
-        &self,
-        flow: &Flow<B>,
-        rung: usize,
-        ensemble: &Ensemble,
-        device: &B::Device,
-    ) -> Result<AtTemperature> {
+    fn at(&self, flow: &Run, rung: usize, ensemble: &Ensemble) -> Result<AtTemperature> {
         let molecule = &self.reference.molecule;
         let (dim, t) = (molecule.dimension(), temperature(rung));
         let mut stream = Stream::new(self.seed, STREAM + rung as u64);
-        let none = &Given::Nothing;
-        let samples = model::sample(flow, &[t], none, self.samples, &mut stream, device);
+        let samples = flow.at(&[t]).draw(self.samples, &mut stream)?;
         let x: Vec<f64> = samples.x.iter().map(|x| f64::from(*x)).collect();
         let (energies, log_weights) = weigh(molecule, t, &x, &samples.log_prob)?;
         let weights = Weights::from_log(&log_weights)?;
@@ -119,7 +106,7 @@ impl Measure<'_> {
             .iter()
             .map(|x| *x as f32)
             .collect();
-        let log_prob = model::log_prob(flow, &frames, &[t], none, &mut stream, device);
+        let log_prob = flow.at(&[t]).log_prob_with(&frames, &mut stream)?;
         Ok(AtTemperature {
             raw: Shares::of(&x, dim, &equal),
             reweighted: Shares::of(&x, dim, weights.as_slice()),

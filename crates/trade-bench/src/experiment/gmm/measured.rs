@@ -2,12 +2,8 @@
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
-use trade::{
-    device::Action,
-    model::{self, Given},
-};
-use trade_core::{Density, random::Stream};
-use trade_flows::{Flow, FlowBackend};
+use trade::{Run, device::DeviceName};
+use trade_core::random::Stream;
 use trade_targets::exact::{ExactAt, GaussianMixture, TemperedMixture};
 
 use super::MixtureStudy;
@@ -53,18 +49,17 @@ pub(super) struct Measure<'a> {
     pub(super) run: &'a Trained<'a>,
 }
 
-impl Action for Measure<'_> {
-    type Output = Result<Measured>;
-
-    fn run<B: FlowBackend>(self, device: B::Device) -> Result<Measured> {
-        let (_, flow) = model::read::<B>(self.run.folder, &device)?;
+impl Measure<'_> {
+    /// Measures the flow of the run on a device.
+    pub(super) fn run(self, device: DeviceName) -> Result<Measured> {
+        let flow = Run::open(self.run.folder, device)?;
         let (mixture, seed) = (&self.study.mixture, self.run.config.seed);
         let count = self.run.config.evaluate.samples;
         let mut at = Vec::new();
         for (i, &beta) in self.study.powers.iter().enumerate() {
             let mut stream = Stream::new(seed, STREAM + i as u64);
             let exact = mixture.tempered(beta)?;
-            let nodes = if flow.augmentation() > 0 {
+            let nodes = if flow.config().augmentation > 0 {
                 let x = exact.sample(SAMPLES, &mut stream)?;
                 x.chunks_exact(2)
                     .map(|x| ([x[0], x[1]], 1.0 / SAMPLES as f64))
@@ -72,9 +67,8 @@ impl Action for Measure<'_> {
             } else {
                 nodes(&exact)?
             };
-            let (kl, total_variation) = divergences(&flow, &exact, &nodes, &mut stream, &device);
-            let none = &Given::Nothing;
-            let samples = model::sample(&flow, &[beta], none, count, &mut stream, &device);
+            let (kl, total_variation) = divergences(&flow, &exact, &nodes, &mut stream)?;
+            let samples = flow.at(&[beta]).draw(count, &mut stream)?;
             at.push(AtPower {
                 beta,
                 kl,
@@ -84,24 +78,15 @@ impl Action for Measure<'_> {
         }
         let cells: Vec<f32> = cells().iter().flatten().map(|&x| x as f32).collect();
         let mut stream = Stream::new(seed, STREAM + 1000);
-        let map = |&beta: &f64| {
-            let log_prob = model::log_prob(
-                &flow,
-                &cells,
-                &[beta],
-                &Given::Nothing,
-                &mut stream,
-                &device,
-            );
+        let map = |&beta: &f64| -> Result<Vec<_>> {
+            let log_prob = flow.at(&[beta]).log_prob_with(&cells, &mut stream)?;
             let rounded = |l: f64| ((l * 100.0).round() / 100.0) as f32;
-            log_prob
-                .into_iter()
-                .map(|l| l.is_finite().then(|| rounded(l)))
-                .collect()
+            let finite = |l: f64| l.is_finite().then(|| rounded(l));
+            Ok(log_prob.into_iter().map(finite).collect())
         };
         Ok(Measured {
             at,
-            maps: self.study.shown.iter().map(map).collect(),
+            maps: self.study.shown.iter().map(map).collect::<Result<_>>()?,
         })
     }
 }
@@ -133,23 +118,21 @@ fn nodes(exact: &TemperedMixture) -> Result<Vec<([f64; 2], f64)>> {
 }
 
 /// KL(exact ‖ flow) and the total variation, as sums over nodes or samples of the exact density.
-fn divergences<B: FlowBackend>(
-    flow: &Flow<B>,
+fn divergences(
+    flow: &Run,
     exact: &TemperedMixture,
     nodes: &[([f64; 2], f64)],
     stream: &mut Stream,
-    device: &B::Device,
-) -> (Option<f64>, Option<f64>) {
+) -> Result<(Option<f64>, Option<f64>)> {
     let x: Vec<f32> = nodes
         .iter()
         .flat_map(|(x, _)| x.map(|x| x as f32))
         .collect();
-    let none = &Given::Nothing;
     let beta = exact.beta();
-    let log_flow = model::log_prob(flow, &x, &[beta], none, stream, device);
+    let log_flow = flow.at(&[beta]).log_prob_with(&x, stream)?;
     let log_exact = nodes.iter().map(|(x, _)| exact.log_prob(x));
     let differences: Vec<f64> = log_exact.zip(&log_flow).map(|(p, q)| p - q).collect();
-    weighted(nodes.iter().map(|(_, mass)| *mass), &differences)
+    Ok(weighted(nodes.iter().map(|(_, mass)| *mass), &differences))
 }
 
 /// The two divergences of `log p − log p_θ` at points of given probability.

@@ -1,13 +1,14 @@
 //! Figures and tables of the mixture: divergences, mode weights and densities.
 
 use anyhow::Result;
-use trade_plot::{Axis, Colour, Figure, Mark, Panel, Series};
 use trade_targets::exact::ExactAt;
 
 use super::{
     MixtureStudy,
     measured::{AtPower, CELLS, Measured, WINDOW, cells},
 };
+use trade_plot::{Axis, Colour, Figure, Mark, Panel, Series};
+
 use crate::{
     experiment::study::{Measurements, Studied, header, rows},
     report::{Plate, Section, Shown, Spread, largest},

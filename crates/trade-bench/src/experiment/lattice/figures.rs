@@ -1,13 +1,14 @@
 //! The figures of the lattice.
 
 use trade_core::estimate::Estimate;
-use trade_plot::{Axis, Colour, Dash, Figure, Mark, Panel, Series};
 
 use super::{
     findings::{Correction, Findings, MethodFindings, NOTHING},
     measured::Measured,
     quantity::{QUANTITIES, Quantity},
 };
+use trade_plot::{Axis, Colour, Dash, Figure, Mark, Panel, Series};
+
 use crate::report::Plate;
 
 /// Deviations are drawn up to this many tolerances.

@@ -2,17 +2,12 @@
 
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
-use trade::{
-    device::Action,
-    model::{self, Given},
-    run::RunFolder,
-};
+use trade::{Run, device::DeviceName, run::RunFolder};
 use trade_core::{
     correct::{metropolis::independence_metropolis, snis::Weights},
     estimate::{Estimate, autocorrelation::Autocorrelation, log_z::log_z},
     random::Stream,
 };
-use trade_flows::{Flow, FlowBackend};
 use trade_targets::lattice::{Couplings, Observables, Phi4, Resampling};
 
 /// The seed of the samples measured here, another than that of `trade evaluate`.
@@ -69,16 +64,15 @@ pub(super) struct Measure<'a> {
     pub(super) samples: usize,
 }
 
-impl Action for Measure<'_> {
-    type Output = Result<Measured>;
-
-    fn run<B: FlowBackend>(self, device: B::Device) -> Result<Measured> {
-        let (_, flow) = model::read::<B>(self.folder, &device)?;
+impl Measure<'_> {
+    /// Measures the flow of the run on a device.
+    pub(super) fn run(self, device: DeviceName) -> Result<Measured> {
+        let flow = Run::open(self.folder, device)?;
         let at = self
             .conditions
             .iter()
             .enumerate()
-            .map(|(i, c)| self.at(&flow, c, &mut Stream::new(SEED, i as u64), &device))
+            .map(|(i, c)| self.at(&flow, c, &mut Stream::new(SEED, i as u64)))
             .collect::<Result<_>>()?;
         Ok(Measured {
             samples: self.samples,
@@ -88,15 +82,9 @@ impl Action for Measure<'_> {
 }
 
 impl Measure<'_> {
-    fn at<B: FlowBackend>(
-        &self,
-        flow: &Flow<B>,
-        c: &[f64],
-        stream: &mut Stream,
-        device: &B::Device,
-    ) -> Result<AtCouplings> {
+    fn at(&self, flow: &Run, c: &[f64], stream: &mut Stream) -> Result<AtCouplings> {
         let couplings = self.target.couplings(c)?;
-        let samples = model::sample(flow, c, &Given::Nothing, self.samples, stream, device);
+        let samples = flow.at(c).draw(self.samples, stream)?;
         Ok(at(
             self.target,
             c,

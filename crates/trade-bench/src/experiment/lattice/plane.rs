@@ -5,13 +5,14 @@ use std::path::Path;
 use anyhow::Result;
 use serde::Deserialize;
 use trade::config::RunConfig;
-use trade_plot::{Axis, Colour, Figure, Mark, Panel, Series};
 
 use super::{
     measured::Measured,
     quantity::QUANTITIES,
     survey::{Survey, lattice},
 };
+use trade_plot::{Axis, Colour, Figure, Mark, Panel, Series};
+
 use crate::{
     experiment::study::{Measurements, Studied, Study, Trained, header, rows},
     report::{Plate, Results, Section, Shown, Spread, largest},

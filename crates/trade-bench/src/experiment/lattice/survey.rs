@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Result, bail};
-use trade::{device, target::TargetConfig};
+use trade::target::TargetConfig;
 use trade_targets::lattice::Phi4;
 
 use super::{
@@ -52,6 +52,6 @@ impl Survey {
             conditions: &self.conditions,
             samples: self.flow_samples,
         };
-        Ok(serde_json::to_value(device::on(run.device, measure)??)?)
+        Ok(serde_json::to_value(measure.run(run.device)?)?)
     }
 }

@@ -1,13 +1,14 @@
 //! What is shown of two moons.
 
 use anyhow::Result;
-use trade_plot::{Axis, Colour, Figure, Mark, Panel, Series};
 use trade_targets::two_moons::TwoMoonsConfig;
 
 use super::{
     TwoMoonsStudy,
     measured::{BETAS, Distance, Measured, OBSERVATION, SHOWN},
 };
+use trade_plot::{Axis, Colour, Figure, Mark, Panel, Series};
+
 use crate::{
     experiment::study::{Measurements, Studied, header, rows},
     report::{Plate, Results, Section, Shown},

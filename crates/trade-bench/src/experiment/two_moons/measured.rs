@@ -2,10 +2,7 @@
 
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
-use trade::{
-    device::Action,
-    model::{self, Given},
-};
+use trade::{Run, device::DeviceName, model::Given};
 use trade_core::{
     estimate::{
         Estimate,
@@ -14,7 +11,6 @@ use trade_core::{
     },
     random::Stream,
 };
-use trade_flows::{Flow, FlowBackend};
 use trade_targets::{exact::ExactAt, two_moons::TwoMoons};
 
 use super::TwoMoonsStudy;
@@ -68,20 +64,19 @@ pub(super) struct Measure<'a> {
     pub(super) moons: TwoMoons,
 }
 
-impl Action for Measure<'_> {
-    type Output = Result<Measured>;
-
-    fn run<B: FlowBackend>(self, device: B::Device) -> Result<Measured> {
-        let (_, flow) = model::read::<B>(self.run.folder, &device)?;
+impl Measure<'_> {
+    /// Measures the flow of the run on a device.
+    pub(super) fn run(self, device: DeviceName) -> Result<Measured> {
+        let flow = Run::open(self.run.folder, device)?;
         let mut calibration = Vec::new();
         for (i, beta) in SHOWN.into_iter().enumerate() {
             let stream = &mut Stream::new(SEED, i as u64);
-            calibration.push(self.calibration(&flow, beta, stream, &device)?);
+            calibration.push(self.calibration(&flow, beta, stream)?);
         }
         let mut distances = Vec::new();
         for (i, beta) in BETAS.into_iter().enumerate() {
             let stream = &mut Stream::new(SEED, 100 + i as u64);
-            distances.push(self.distance(&flow, beta, stream, &device)?);
+            distances.push(self.distance(&flow, beta, stream)?);
         }
         Ok(Measured {
             calibration,
@@ -100,13 +95,7 @@ fn pair(row: &[f32]) -> [f64; 2] {
 
 impl Measure<'_> {
     /// Ranks of the true radius among those of posterior samples, over tempered pairs.
-    fn calibration<B: FlowBackend>(
-        &self,
-        flow: &Flow<B>,
-        beta: f64,
-        stream: &mut Stream,
-        device: &B::Device,
-    ) -> Result<Calibration> {
+    fn calibration(&self, flow: &Run, beta: f64, stream: &mut Stream) -> Result<Calibration> {
         let n = self.study.posterior_samples;
         let pairs = self
             .moons
@@ -117,7 +106,10 @@ impl Measure<'_> {
             .flat_map(|y| single(y).repeat(n))
             .collect();
         let given = Given::Each { values, width: 2 };
-        let samples = model::sample(flow, &[beta], &given, n * pairs.len(), stream, device);
+        let samples = flow
+            .at(&[beta])
+            .given_each(given.clone())
+            .draw(n * pairs.len(), stream)?;
         let mut ranks = Vec::with_capacity(pairs.len());
         for ((psi, y), rows) in pairs.iter().zip(samples.x.chunks(2 * n)) {
             let radii: Vec<f64> = rows
@@ -131,17 +123,15 @@ impl Measure<'_> {
         Ok(Calibration {
             beta,
             coverage: coverage(&ranks, &levels, Band::default())?,
-            samples: model::sample(flow, &[beta], &shown, 3000, stream, device).x,
+            samples: flow
+                .at(&[beta])
+                .given_each(shown.clone())
+                .draw(3000, stream)?
+                .x,
         })
     }
 
-    fn distance<B: FlowBackend>(
-        &self,
-        flow: &Flow<B>,
-        beta: f64,
-        stream: &mut Stream,
-        device: &B::Device,
-    ) -> Result<Distance> {
+    fn distance(&self, flow: &Run, beta: f64, stream: &mut Stream) -> Result<Distance> {
         let n = self.study.exact_samples;
         let pairs = self
             .moons
@@ -160,14 +150,21 @@ impl Measure<'_> {
             values: observed,
             width: 2,
         };
-        let log_model = model::log_prob(flow, &rounded, &[beta], &given, stream, device);
+        let log_model = flow
+            .at(&[beta])
+            .given_each(given.clone())
+            .log_prob_with(&rounded, stream)?;
         let kl = log_model
             .iter()
             .all(|l| l.is_finite())
             .then(|| divergence::kl(&exact, &log_model))
             .transpose()?;
         let count = n * pairs.len();
-        let samples = model::sample(flow, &[beta], &given, count, stream, device).x;
+        let samples = flow
+            .at(&[beta])
+            .given_each(given.clone())
+            .draw(count, stream)?
+            .x;
         let mean_over_observations = |other: &[f32]| {
             let each = rounded
                 .chunks(2 * n)
