@@ -3,6 +3,7 @@
 mod figures;
 mod html;
 mod model;
+mod rows;
 mod section;
 mod spread;
 mod table;

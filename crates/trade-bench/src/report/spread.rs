@@ -37,6 +37,11 @@ impl Spread {
         self.std.unwrap_or(own_error)
     }
 
+    /// Whether there are seeds, and all of them have a value.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.finite > 0 && self.finite == self.seeds
+    }
+
     /// `0.123 ± 0.004`, with a note if some seeds have no value, or a dash if none has.
     pub(crate) fn text(&self, decimals: usize) -> String {
         if self.finite == 0 {
