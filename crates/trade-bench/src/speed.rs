@@ -109,10 +109,10 @@ impl fmt::Display for Operation {
 /// If there is no such experiment, or it has none of the methods.
 pub fn published(settings: &str, methods: &[&str]) -> Result<RunConfig> {
     let experiment = experiment::named(settings, Preset::Paper)?;
-    let found = methods
+    let method = methods
         .iter()
         .find_map(|name| experiment.methods.iter().find(|m| m.name == *name));
-    let mut config = found
+    let mut config = method
         .with_context(|| format!("`{settings}` has no method {}", methods.join(" or ")))?
         .config
         .clone();

@@ -13,7 +13,7 @@ use trade_core::{checkpoint_file::write_atomically, estimate::Estimate};
 
 use trade_plot::{Panel, Style, styles};
 
-use crate::report::{Results, Shown, Spread, curve, with_band};
+use crate::report::{Results, Shown, Spread, curve};
 
 /// A trained run that is to be studied.
 pub struct Trained<'a> {
@@ -108,9 +108,11 @@ impl<T> Measurements<T> {
         [x, mean, half]
     }
 
-    /// A panel with a curve of this method.
+    /// A panel with a curve of this method; bands go under all lines.
     pub(super) fn drawn(&self, panel: Panel, curve: [Vec<f64>; 3]) -> Panel {
-        with_band(panel, curve, self.style, &self.label)
+        let mut panel = panel.with_band(curve, self.style, &self.label);
+        panel.areas_first();
+        panel
     }
 }
 

@@ -8,7 +8,6 @@ mod section;
 mod spread;
 mod table;
 
-pub(crate) use figures::with_band;
 pub use figures::{Plate, plates};
 pub use model::{
     ConditionResult, Curve, ExactCurves, MethodResult, Results, SeedResult, TrainPoint,

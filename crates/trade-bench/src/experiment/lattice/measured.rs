@@ -223,15 +223,15 @@ mod tests {
     fn an_exact_flow_needs_no_correction() {
         let target = target();
         let (x, log_prob) = gaussian(&target, 4000, 0.5_f64.sqrt());
-        let found = at(&target, &[0.0], FREE, &x, &log_prob, &mut Stream::new(8, 0));
-        assert!((found.ess - 1.0).abs() < 1e-6 && found.acceptance.unwrap() > 0.99);
+        let measured = at(&target, &[0.0], FREE, &x, &log_prob, &mut Stream::new(8, 0));
+        assert!((measured.ess - 1.0).abs() < 1e-6 && measured.acceptance.unwrap() > 0.99);
         // log Z of V free sites with S = φ²: V log √π.
-        let log_z = found.log_z.unwrap();
+        let log_z = measured.log_z.unwrap();
         assert!((log_z.value - 8.0 * std::f64::consts::PI.ln()).abs() < 1e-3);
-        let (raw, weighted) = (found.raw.unwrap(), found.weighted.unwrap());
+        let (raw, weighted) = (measured.raw.unwrap(), measured.weighted.unwrap());
         assert!((raw.action.value - 0.5).abs() < 4.5 * raw.action.error);
         assert!((raw.action.value - weighted.action.value).abs() < 1e-5);
-        let tau = found.tau.unwrap();
+        let tau = measured.tau.unwrap();
         assert!((tau.value - 0.5).abs() < 4.5 * tau.error + 0.05, "{tau:?}");
     }
 
@@ -245,14 +245,14 @@ mod tests {
         // A field that is no field does not count.
         x.extend([f32::NAN; 16]);
         log_prob.push(0.0);
-        let found = at(&target, &[0.0], FREE, &x, &log_prob, &mut Stream::new(9, 0));
-        assert_eq!(found.lost, 1);
+        let measured = at(&target, &[0.0], FREE, &x, &log_prob, &mut Stream::new(9, 0));
+        assert_eq!(measured.lost, 1);
         let moment = variance / (variance.powi(2) - (variance - 0.5).powi(2)).sqrt();
         let ess = moment.powi(-16);
-        assert!((found.ess - ess).abs() < 0.02, "{} {ess}", found.ess);
-        let raw = found.raw.unwrap().action;
+        assert!((measured.ess - ess).abs() < 0.02, "{} {ess}", measured.ess);
+        let raw = measured.raw.unwrap().action;
         assert!((raw.value - variance).abs() < 4.5 * raw.error, "{raw:?}");
-        for corrected in [found.weighted.unwrap(), found.chain.unwrap()] {
+        for corrected in [measured.weighted.unwrap(), measured.chain.unwrap()] {
             let action = corrected.action;
             assert!(
                 (action.value - 0.5).abs() < 4.5 * action.error,
@@ -260,18 +260,18 @@ mod tests {
             );
             assert!(raw.value - action.value > 10.0 * action.error);
         }
-        assert!((0.5..0.99).contains(&found.acceptance.unwrap()));
-        assert!(found.tau.unwrap().value > 0.5);
+        assert!((0.5..0.99).contains(&measured.acceptance.unwrap()));
+        assert!(measured.tau.unwrap().value > 0.5);
     }
 
     #[test]
     fn a_flow_that_fails_is_measured_as_far_as_it_goes() {
         let target = target();
         let (x, log_prob) = (vec![f32::NAN; 32], vec![0.0; 2]);
-        let found = at(&target, &[0.0], FREE, &x, &log_prob, &mut Stream::new(9, 0));
-        assert_eq!((found.lost, found.ess), (2, 0.0));
-        assert!(found.raw.is_none() && found.chain.is_none() && found.log_z.is_none());
-        let text = serde_json::to_string(&found).unwrap();
-        assert_eq!(serde_json::from_str::<AtCouplings>(&text).unwrap(), found);
+        let measured = at(&target, &[0.0], FREE, &x, &log_prob, &mut Stream::new(9, 0));
+        assert_eq!((measured.lost, measured.ess), (2, 0.0));
+        assert!(measured.raw.is_none() && measured.chain.is_none() && measured.log_z.is_none());
+        let text = serde_json::to_string(&measured).unwrap();
+        assert_eq!(serde_json::from_str::<AtCouplings>(&text).unwrap(), measured);
     }
 }

@@ -39,22 +39,10 @@ fn curve(results: &Results, method: &MethodResult, read: Reading) -> [Vec<f64>; 
     })
 }
 
-/// A line with its band: abscissae, ordinates and half widths. Bands go under all lines, so that none
-/// of the lines is tinted.
-pub(crate) fn with_band(
-    mut panel: Panel,
-    [x, mean, half]: [Vec<f64>; 3],
-    style: Style,
-    label: &str,
-) -> Panel {
-    let edge =
-        |sign: f64| -> Vec<f64> { mean.iter().zip(&half).map(|(m, h)| m + sign * h).collect() };
-    panel = panel
-        .with(Series::band(x.clone(), edge(-1.0), edge(1.0), style.colour))
-        .with(Series::styled(x, mean, style).labelled(label));
-    panel
-        .content
-        .sort_by_key(|s| !matches!(s.mark, Mark::Band { .. }));
+/// A panel with the curve of a method; bands go under all lines.
+fn drawn(panel: Panel, curve: [Vec<f64>; 3], style: Style, label: &str) -> Panel {
+    let mut panel = panel.with_band(curve, style, label);
+    panel.areas_first();
     panel
 }
 
@@ -106,7 +94,7 @@ pub(super) fn quality(results: &Results) -> Option<Plate> {
                     *mean = mean.max(KL_FLOOR);
                 }
             }
-            panel = with_band(panel, all, style, &method.label);
+            panel = drawn(panel, all, style, &method.label);
         }
         if i == 0 {
             panel.y.range = positive_range(&panel);
@@ -184,9 +172,9 @@ pub(super) fn log_z(results: &Results) -> Option<Plate> {
                 .iter_mut()
                 .zip(exact)
                 .for_each(|(v, e)| *v -= e);
-            error = with_band(error, difference, style, &method.label);
+            error = drawn(error, difference, style, &method.label);
         }
-        whole = with_band(whole, all, style, &method.label);
+        whole = drawn(whole, all, style, &method.label);
     }
     let mut figure = Figure::new("Partition function from the flow's importance weights");
     if let Some(exact) = exact {
