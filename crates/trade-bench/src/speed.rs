@@ -10,11 +10,11 @@ use anyhow::{Context, Result};
 use burn::{module::AutodiffModule, tensor::Tensor};
 use burn_autodiff::Autodiff;
 use serde_json::json;
-use trade_cli::{
+use trade::{
     config::{DataSource, RunConfig},
     device::{Action, DeviceName, on},
-    run::problem,
-    train::trainer,
+    problem::assemble,
+    training::Training,
 };
 use trade_core::{Condition, Density, ramp::Ramp, random::Stream, upload};
 use trade_flows::FlowBackend;
@@ -59,8 +59,9 @@ impl Operation {
             _ => &["nll"],
         };
         let config = published(settings, methods)?;
-        let problem = problem(&config)?;
-        let mut trainer = trainer::<Autodiff<B>>(&config, &problem, device.clone())?;
+        let problem = assemble(&config)?;
+        let training = Training::configured(&config, problem.clone());
+        let mut trainer = training.trainer::<Autodiff<B>>(device.clone())?;
         let device = device.clone();
         if matches!(self, Self::NllStep | Self::TradeStep) {
             return Ok(Box::new(move || {
@@ -108,10 +109,10 @@ impl fmt::Display for Operation {
 /// If there is no such experiment, or it has none of the methods.
 pub fn published(settings: &str, methods: &[&str]) -> Result<RunConfig> {
     let experiment = experiment::named(settings, Preset::Paper)?;
-    let found = methods
+    let method = methods
         .iter()
         .find_map(|name| experiment.methods.iter().find(|m| m.name == *name));
-    let mut config = found
+    let mut config = method
         .with_context(|| format!("`{settings}` has no method {}", methods.join(" or ")))?
         .config
         .clone();
@@ -149,7 +150,7 @@ impl Speed {
                 speed: self,
                 operation,
             };
-            on(self.device, timed)?;
+            on(self.device, timed)??;
         }
         let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
         let peak = status.lines().find_map(|line| {
@@ -210,7 +211,7 @@ struct Timed<'a> {
 }
 
 impl Action for Timed<'_> {
-    type Output = ();
+    type Output = Result<()>;
 
     fn run<B: FlowBackend>(self, device: B::Device) -> Result<()> {
         let run = self.operation.ready::<B>(&self.speed.settings, &device)?;

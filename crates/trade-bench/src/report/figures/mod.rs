@@ -5,7 +5,7 @@ mod marginals;
 mod training;
 
 use super::model::{MethodResult, Results};
-use trade_plot::{Figure, Panel, Style, styles};
+use trade_plot::{Figure, Style, styles};
 
 /// A figure with its file name (without extension) and its caption.
 pub struct Plate {
@@ -27,16 +27,6 @@ pub fn plates(results: &Results) -> Vec<Plate> {
         training::training(results),
     ];
     plates.into_iter().flatten().collect()
-}
-
-/// As [`Panel::areas_first`].
-pub(crate) fn areas_first(panel: &mut Panel) {
-    panel.areas_first();
-}
-
-/// As [`Panel::with_band`].
-pub(crate) fn with_band(panel: Panel, curve: [Vec<f64>; 3], style: Style, label: &str) -> Panel {
-    panel.with_band(curve, style, label)
 }
 
 /// Each method with the style it has in every figure.
