@@ -83,13 +83,7 @@ pub(crate) fn curve(x: Vec<f64>, at: impl Fn(usize) -> Vec<Estimate>) -> [Vec<f6
 /// measured is not passed over.
 pub(crate) fn largest(values: impl IntoIterator<Item = f64>) -> f64 {
     let sizes = values.into_iter().map(f64::abs);
-    let larger = |a: f64, b: f64| {
-        if a.is_nan() || b.is_nan() {
-            f64::NAN
-        } else {
-            a.max(b)
-        }
-    };
+    let larger = |a: f64, b: f64| if b.is_nan() || b > a { b } else { a };
     sizes.reduce(larger).unwrap_or(f64::NAN)
 }
 

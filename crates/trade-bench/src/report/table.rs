@@ -3,7 +3,7 @@
 
 use super::model::{ConditionResult, Results, SeedResult};
 use super::rows;
-use super::spread::Spread;
+use super::spread::{Spread, largest};
 use trade_plot::escape;
 
 /// A quantity of the table.
@@ -194,10 +194,8 @@ impl Column {
 /// The largest error of the relative log Z over the conditions where the truth is known; NaN if none
 /// is, or if any estimate failed.
 fn log_z_error(results: &Results, seed: &SeedResult) -> f64 {
-    let error = |at: &ConditionResult| Some((at.log_z - results.exact_log_z(at.condition)?).abs());
-    let worse = |a: f64, b: f64| if b.is_nan() || b > a { b } else { a };
-    let largest = seed.at.iter().filter_map(error).reduce(worse);
-    largest.unwrap_or(f64::NAN)
+    let error = |at: &ConditionResult| Some(at.log_z - results.exact_log_z(at.condition)?);
+    largest(seed.at.iter().filter_map(error))
 }
 
 #[cfg(test)]

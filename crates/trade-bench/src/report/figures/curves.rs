@@ -5,7 +5,7 @@ use trade_core::estimate::Estimate;
 use super::super::model::{ConditionResult, MethodResult, Results};
 use super::super::spread;
 use super::{Plate, dressed};
-use trade_plot::{Axis, Colour, Figure, Mark, Panel, Series, Style};
+use trade_plot::{Axis, Colour, Figure, Mark, Panel, Series};
 
 /// KL below this is drawn at this value: no estimate from ten thousand samples tells it from zero.
 const KL_FLOOR: f64 = 1e-4;
@@ -31,162 +31,128 @@ fn estimate(value: f64, error: f64) -> Estimate {
 fn curve(results: &Results, method: &MethodResult, read: Reading) -> [Vec<f64>; 3] {
     spread::curve(results.conditions.clone(), |place| {
         let condition = results.conditions[place];
-        let seeds = method.seeds.iter();
-        seeds
-            .filter_map(|s| s.measured_at(condition))
-            .map(read)
-            .collect()
+        let found = method.seeds.iter().filter_map(|s| s.measured_at(condition));
+        found.map(read).collect()
     })
 }
 
-/// A panel with the curve of a method; bands go under all lines.
-fn drawn(panel: Panel, curve: [Vec<f64>; 3], style: Style, label: &str) -> Panel {
-    let mut panel = panel.with_band(curve, style, label);
+/// A panel against the condition with rules at the training data and a curve for each method.
+fn panel(
+    results: &Results,
+    y: Axis,
+    title: &str,
+    curve: impl Fn(&MethodResult) -> [Vec<f64>; 3],
+) -> Panel {
+    let rules = Series::rules(results.bases.clone()).labelled("training data");
+    let x = Axis::new(&results.control_label);
+    let mut panel = Panel::new(x, y).titled(title).with(rules);
+    for (method, style) in dressed(results) {
+        panel = panel.with_band(curve(method), style, &method.label);
+    }
     panel.areas_first();
     panel
 }
 
-fn base_rules(results: &Results) -> Series {
-    Series::rules(results.bases.clone()).labelled("training data")
-}
-
 /// KL and ESS against the condition.
 pub(super) fn quality(results: &Results) -> Option<Plate> {
-    let measured = || {
-        results
-            .methods
-            .iter()
-            .flat_map(|m| &m.seeds)
-            .flat_map(|s| &s.at)
-    };
+    let measured = || results.runs().flat_map(|run| &run.at);
     let has_kl = measured().any(|at| at.kl.is_some_and(f64::is_finite));
     if !has_kl && !measured().any(|at| at.ess.is_finite()) {
         return None;
     }
-    let readings: [(&str, &str, Reading); 2] = [
-        ("KL(exact ‖ flow)", "KL / nats", |at| {
-            estimate(at.kl.unwrap_or(f64::NAN), at.kl_error.unwrap_or(f64::NAN))
-        }),
-        ("Relative effective sample size", "ESS", |at| {
-            estimate(at.ess, at.ess_error)
-        }),
-    ];
-    let mut figure = Figure::new(if has_kl {
-        "KL and ESS over the range"
-    } else {
-        "ESS over the range"
-    });
-    for (i, (title, label, read)) in readings.into_iter().enumerate() {
-        if i == 0 && !has_kl {
-            continue;
-        }
-        let y = if i == 0 {
-            Axis::log(label)
-        } else {
-            Axis::new(label).from_to(0.0, 1.03)
-        };
-        let mut panel = Panel::new(Axis::new(&results.control_label), y).titled(title);
-        panel = panel.with(base_rules(results));
-        for (method, style) in dressed(results) {
-            let mut all = curve(results, method, read);
-            if i == 0 {
+    let (mut title, mut clipped) = ("ESS over the range", String::new());
+    let mut panels = vec![];
+    if has_kl {
+        (title, clipped) = (
+            "KL and ESS over the range",
+            format!(" KL below {KL_FLOOR} is drawn there."),
+        );
+        let read: Reading =
+            |at| estimate(at.kl.unwrap_or(f64::NAN), at.kl_error.unwrap_or(f64::NAN));
+        let mut kl = panel(
+            results,
+            Axis::log("KL / nats"),
+            "KL(exact ‖ flow)",
+            |method| {
+                let mut all = curve(results, method, read);
                 for mean in all[1].iter_mut().filter(|mean| !mean.is_nan()) {
                     *mean = mean.max(KL_FLOOR);
                 }
-            }
-            panel = drawn(panel, all, style, &method.label);
-        }
-        if i == 0 {
-            panel.y.range = positive_range(&panel);
-        }
-        figure = figure.with(panel);
+                all
+            },
+        );
+        kl.y.range = positive_range(&kl);
+        panels.push(kl);
     }
-    let columns = figure.panels.len();
-    let clipped = if has_kl {
-        format!(" KL below {KL_FLOOR} is drawn there.")
-    } else {
-        String::new()
-    };
+    let y = Axis::new("ESS").from_to(0.0, 1.03);
+    panels.push(panel(
+        results,
+        y,
+        "Relative effective sample size",
+        |method| curve(results, method, |at| estimate(at.ess, at.ess_error)),
+    ));
     let caption = format!(
         "How well each flow matches the target over the range of {}. {}; dotted rules mark where there were training \
          data.{clipped}",
         results.control,
         band_meaning(results)
     );
+    let columns = panels.len();
     Some(Plate {
         stem: "quality",
         caption,
-        figure: figure.columns(columns),
+        figure: panels
+            .into_iter()
+            .fold(Figure::new(title), Figure::with)
+            .columns(columns),
     })
+}
+
+/// The values of all lines of a panel, line by line.
+fn lines(panel: &Panel) -> impl Iterator<Item = &Vec<f64>> {
+    let is_line = |series: &&Series| matches!(series.mark, Mark::Line { .. });
+    panel.content.iter().filter(is_line).map(|series| &series.y)
 }
 
 /// A range of a logarithmic axis that holds the lines; bands may leave it downwards.
 fn positive_range(panel: &Panel) -> Option<(f64, f64)> {
-    let lines = panel
-        .content
-        .iter()
-        .filter(|s| matches!(s.mark, Mark::Line { .. }));
-    let values = lines
-        .flat_map(|s| &s.y)
-        .copied()
-        .filter(|v| v.is_finite() && *v > 0.0);
-    let (low, high) = values.fold((f64::INFINITY, 0.0_f64), |(a, b), v| (a.min(v), b.max(v)));
+    let values = lines(panel).flatten().copied();
+    let positive = values.filter(|v| v.is_finite() && *v > 0.0);
+    let (low, high) = positive.fold((f64::INFINITY, 0.0_f64), |(a, b), v| (a.min(v), b.max(v)));
     (low <= high).then_some((0.6 * low, 1.8 * high))
 }
 
 /// The estimate of log Z against the condition, and its difference from the exact curve.
 pub(super) fn log_z(results: &Results) -> Option<Plate> {
     let read: Reading = |at| estimate(at.log_z, at.log_z_error);
-    let measured = || {
-        results
-            .methods
-            .iter()
-            .flat_map(|m| &m.seeds)
-            .flat_map(|s| &s.at)
-    };
-    if !measured().any(|at| at.log_z.is_finite()) {
+    let mut measured = results.runs().flat_map(|run| &run.at);
+    if !measured.any(|at| at.log_z.is_finite()) {
         return None;
     }
-    let exact: Option<Vec<f64>> = results
-        .conditions
-        .iter()
-        .map(|&c| results.exact_log_z(c))
-        .collect();
-    let x = || Axis::new(&results.control_label);
-    let symbol = &results.control;
-    let name = format!("log Z({symbol}) − log Z({symbol}₀)");
+    let exact = results.conditions.iter().map(|&c| results.exact_log_z(c));
+    let exact: Option<Vec<f64>> = exact.collect();
+    let name = format!("log Z({0}) − log Z({0}₀)", results.control);
+    let black = |y| Series::line(results.conditions.clone(), y, Colour::Ink);
     let mut cut = "";
-    let mut whole = Panel::new(x(), Axis::new(&name))
-        .titled("Estimate")
-        .with(base_rules(results));
-    let zeros = vec![0.0; results.conditions.len()];
-    let mut error = Panel::new(x(), Axis::new("estimate − exact"))
-        .titled("Error")
-        .with(Series::line(results.conditions.clone(), zeros, Colour::Ink))
-        .with(base_rules(results));
-    for (method, style) in dressed(results) {
-        let all = curve(results, method, read);
-        if let Some(exact) = &exact {
-            let mut difference = all.clone();
-            difference[1]
-                .iter_mut()
-                .zip(exact)
-                .for_each(|(v, e)| *v -= e);
-            error = drawn(error, difference, style, &method.label);
-        }
-        whole = drawn(whole, all, style, &method.label);
-    }
     let mut figure = Figure::new("Partition function from the flow's importance weights");
+    let mut whole = panel(results, Axis::new(&name), "Estimate", |method| {
+        curve(results, method, read)
+    });
     if let Some(exact) = exact {
+        let mut error = panel(results, Axis::new("estimate − exact"), "Error", |method| {
+            let mut all = curve(results, method, read);
+            all[1].iter_mut().zip(&exact).for_each(|(v, e)| *v -= e);
+            all
+        });
         error.y.range = error_range(&error);
         if error.y.range.is_some() {
             cut = " The axis of the errors is cut where the worst methods leave it.";
         }
-        let line = Series::line(results.conditions.clone(), exact, Colour::Ink).labelled("exact");
-        whole = whole.with(line);
+        error.content.insert(0, black(vec![0.0; exact.len()]));
+        error.areas_first();
         figure = figure.with(error);
+        whole = whole.with(black(exact).labelled("exact"));
     }
-    let figure = figure.with(whole).columns(2);
     let caption = format!(
         "{name}, relative to the first base condition. {}.{cut}",
         band_meaning(results)
@@ -194,24 +160,18 @@ pub(super) fn log_z(results: &Results) -> Option<Plate> {
     Some(Plate {
         stem: "log-z",
         caption,
-        figure,
+        figure: figure.with(whole).columns(2),
     })
 }
 
 /// A range for the errors that the worst methods do not blow up: four times the median of the
 /// methods' largest errors, or all of it if that is not much more.
 fn error_range(panel: &Panel) -> Option<(f64, f64)> {
-    let lines = panel
-        .content
-        .iter()
-        .filter(|s| matches!(s.mark, Mark::Line { .. }));
-    let size = |s: &Series| {
-        s.y.iter()
-            .map(|v| v.abs())
-            .filter(|v| v.is_finite())
-            .fold(0.0, f64::max)
+    let size = |line: &Vec<f64>| {
+        let finite = line.iter().map(|v| v.abs()).filter(|v| v.is_finite());
+        finite.fold(0.0, f64::max)
     };
-    let mut sizes: Vec<f64> = lines.map(size).filter(|s| *s > 0.0).collect();
+    let mut sizes: Vec<f64> = lines(panel).map(size).filter(|s| *s > 0.0).collect();
     sizes.sort_by(f64::total_cmp);
     let limit = 4.0 * sizes.get(sizes.len() / 2)?;
     (sizes.last()? > &limit).then_some((-limit, limit))
