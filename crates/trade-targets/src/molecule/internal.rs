@@ -44,7 +44,7 @@ fn angle(i: Vec3<f64>, j: Vec3<f64>, k: Vec3<f64>) -> f64 {
 }
 
 /// The distance of two points.
-fn distance(i: Vec3<f64>, j: Vec3<f64>) -> f64 {
+pub(super) fn distance(i: Vec3<f64>, j: Vec3<f64>) -> f64 {
     let d = difference(i, j);
     dot(d, d).sqrt()
 }
