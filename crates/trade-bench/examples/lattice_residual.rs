@@ -13,14 +13,14 @@ use std::env;
 
 use anyhow::{Context, Result, bail};
 use burn::tensor::Tensor;
-use trade_cli::{
+use trade::{
     device::{self, Action, DeviceName},
     model::{self, Given},
     run::RunFolder,
 };
 use trade_core::{Condition, Density, Target, correct::snis::Weights, random::Stream, upload};
 use trade_flows::{Flow, FlowBackend};
-use trade_targets::{AnyTarget, TargetConfig};
+use trade::target::{AnyTarget, TargetConfig};
 
 /// Fields at each κ, of the flow and of the reference.
 const FIELDS: usize = 2000;
@@ -70,7 +70,7 @@ impl Action for Residual {
 
     fn run<B: FlowBackend>(self, device: B::Device) -> Result<()> {
         let config = self.0.read_config()?;
-        let flow = model::read::<B>(&self.0, &device)?;
+        let (_, flow) = model::read::<B>(&self.0, &device)?;
         let target = config.target.init()?;
         let TargetConfig::Phi4(lattice) = &config.target else {
             bail!("this is of the φ⁴ lattice alone");

@@ -1,6 +1,6 @@
 """Makes the second molecule of the tests: glycine dipeptide (ACE-GLY-NME, 19 atoms).
 
-    python crates/trade-bench/peers/glycine.py crates/trade-targets/data/alanine/topology.pdb crates/trade-targets/data/glycine
+    python crates/trade-bench/peers/glycine.py crates/trade-molecule/data/alanine/topology.pdb crates/trade-molecule/data/glycine
 
 Force field, solvent and constraints are those of alanine dipeptide: amber99sb-ildn, OBC2 with the
 ACE surface term, X-H bonds rigid, no cutoff. Writes system.xml, topology.pdb (a minimum) and

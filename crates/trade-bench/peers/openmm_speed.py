@@ -2,8 +2,8 @@
 
     python3 -m venv venv
     venv/bin/pip install openmm==8.6.1
-    venv/bin/python openmm_speed.py --system ../../trade-targets/data/alanine/system.xml \
-        --pdb ../../trade-targets/data/alanine/topology.pdb
+    venv/bin/python openmm_speed.py --system ../../trade-molecule/data/alanine/system.xml \
+        --pdb ../../trade-molecule/data/alanine/topology.pdb
 
 Langevin middle dynamics of one molecule at 300 K with 1/ps and 2 fs, as `trade simulate molecule`
 runs it. One JSON object a line: `peer`, `version`, `platform`, `threads`, then of the fastest of

@@ -4,7 +4,6 @@
 //! evaluates them with the tool `trade` and writes a [`report`].
 
 pub mod experiment;
-pub mod figure;
 pub mod report;
 pub mod reproduce;
 pub mod speed;

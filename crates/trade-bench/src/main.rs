@@ -5,7 +5,7 @@ use std::{path::PathBuf, process::ExitCode};
 use anyhow::{Result, ensure};
 use clap::{Parser, Subcommand};
 use trade_bench::{experiment::Preset, reproduce::Reproduce, speed::Speed};
-use trade_cli::{device::DeviceName, threads};
+use trade::{device::DeviceName, threads};
 
 /// The experiments of the TRADE paper.
 #[derive(Parser)]

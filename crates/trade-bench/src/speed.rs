@@ -10,11 +10,11 @@ use anyhow::{Context, Result};
 use burn::{module::AutodiffModule, tensor::Tensor};
 use burn_autodiff::Autodiff;
 use serde_json::json;
-use trade_cli::{
+use trade::{
     config::{DataSource, RunConfig},
     device::{Action, DeviceName, on},
-    run::problem,
-    train::trainer,
+    problem::assemble,
+    training::Training,
 };
 use trade_core::{Condition, Density, ramp::Ramp, random::Stream, upload};
 use trade_flows::FlowBackend;
@@ -59,8 +59,9 @@ impl Operation {
             _ => &["nll"],
         };
         let config = published(settings, methods)?;
-        let problem = problem(&config)?;
-        let mut trainer = trainer::<Autodiff<B>>(&config, &problem, device.clone())?;
+        let problem = assemble(&config)?;
+        let training = Training::configured(&config, problem.clone());
+        let mut trainer = training.trainer::<Autodiff<B>>(device.clone())?;
         let device = device.clone();
         if matches!(self, Self::NllStep | Self::TradeStep) {
             return Ok(Box::new(move || {

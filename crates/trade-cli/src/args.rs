@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
-use trade_cli::device::DeviceName;
+use trade::device::DeviceName;
 
 /// Train a conditional normalizing flow at one condition and carry it to all others.
 #[derive(Parser)]
@@ -13,7 +13,7 @@ pub(crate) struct Args {
     /// Where to compute: flex, ndarray, wgpu, cuda; a second GPU is wgpu:1 or cuda:1.
     #[arg(long, global = true, default_value_t)]
     pub(crate) device: DeviceName,
-    /// The seed of all random numbers; for `train` the config's unless given.
+    /// The seed of all random numbers; for `train` the config's by default.
     #[arg(long, global = true)]
     pub(crate) seed: Option<u64>,
     /// Print results and errors only.
@@ -26,82 +26,18 @@ pub(crate) struct Args {
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Train a flow as a JSON configuration says.
-    Train {
-        /// The configuration; `trade config example NAME` prints one to start from.
-        config: PathBuf,
-        /// Go on from the newest checkpoint, if there is one.
-        #[arg(long)]
-        resume: bool,
-        /// The run's folder; `runs/<name of the config>` unless given.
-        #[arg(long)]
-        out: Option<PathBuf>,
-    },
+    Train(TrainArgs),
     /// Draw samples from a trained flow.
-    Sample {
-        /// The run's folder.
-        run: PathBuf,
-        /// The condition, e.g. T=0.5.
-        #[arg(long)]
-        at: String,
-        /// The observation, for a flow that is given one, e.g. 0.1,-0.2.
-        #[arg(long, allow_hyphen_values = true)]
-        given: Option<String>,
-        /// How many samples.
-        #[arg(short = 'n', long, default_value_t = 10_000)]
-        count: usize,
-        /// The file to write: npy of shape (n, dim), npz with `x` and `log_prob`, or, of a molecule,
-        /// a trajectory, pdb or dcd.
-        #[arg(short, long)]
-        output: PathBuf,
-        /// Also write the flow's log density of each sample to this npy file.
-        #[arg(long)]
-        log_prob: Option<PathBuf>,
-        /// Resample with importance weights, which makes the samples exact up to their ESS.
-        #[arg(long)]
-        reweight: bool,
-    },
+    Sample(SampleArgs),
     /// Evaluate the log density of given states.
-    LogProb {
-        /// The run's folder.
-        run: PathBuf,
-        /// The condition, e.g. T=0.5.
-        #[arg(long)]
-        at: String,
-        /// The observation of all rows, unless the npz has one for each as `y`.
-        #[arg(long, allow_hyphen_values = true)]
-        given: Option<String>,
-        /// The states: npy of shape (n, dim), or npz with an array `x`.
-        #[arg(short, long)]
-        input: PathBuf,
-        /// The npy file to write, of shape (n).
-        #[arg(short, long)]
-        output: PathBuf,
-    },
+    LogProb(LogProbArgs),
     /// Measure a trained flow: NLL, exact KL, effective sample size, log Z.
     Evaluate {
         /// The run's folder.
         run: PathBuf,
     },
     /// Free-energy differences along a path of conditions, with errors.
-    FreeEnergy {
-        /// The run's folder.
-        run: PathBuf,
-        /// Where the path starts, e.g. T=1.
-        #[arg(long)]
-        from: String,
-        /// Where it ends, e.g. T=0.5.
-        #[arg(long)]
-        to: String,
-        /// Conditions on the path, both ends included.
-        #[arg(long, default_value_t = 21)]
-        points: usize,
-        /// Flow samples per condition.
-        #[arg(long, default_value_t = 10_000)]
-        samples: usize,
-        /// Print JSON instead of a table.
-        #[arg(long)]
-        json: bool,
-    },
+    FreeEnergy(FreeEnergyArgs),
     /// Simulate reference samples of a target.
     Simulate {
         #[command(subcommand)]
@@ -126,27 +62,7 @@ pub(crate) enum SimulateCommand {
     /// A small molecule, by Langevin dynamics at a temperature or replica exchange between several.
     Molecule(MoleculeArgs),
     /// Decorrelated fields of the φ⁴ theory on a periodic square lattice, by hybrid Monte Carlo.
-    Phi4 {
-        /// The side of the lattice.
-        #[arg(long = "L", alias = "l", value_name = "L", default_value_t = 8)]
-        l: usize,
-        /// The hopping parameter.
-        #[arg(long, allow_negative_numbers = true)]
-        kappa: f64,
-        /// The quartic coupling.
-        #[arg(long, default_value_t = 0.02)]
-        lambda: f64,
-        /// How many fields.
-        #[arg(short = 'n', long, default_value_t = 10_000)]
-        count: usize,
-        /// The independent chains that they come from, a multiple of 8.
-        #[arg(long, default_value_t = 64)]
-        chains: usize,
-        /// The npy file to write, of shape (n, L²); the provenance goes beside it as json. A file of
-        /// the same settings is kept.
-        #[arg(short, long)]
-        output: PathBuf,
-    },
+    Phi4(Phi4Args),
 }
 
 #[derive(clap::Args)]
@@ -230,4 +146,103 @@ pub(crate) enum ConfigCommand {
         #[arg(long, default_value_t = 600.0)]
         temperature: f64,
     },
+}
+
+#[derive(clap::Args)]
+pub(crate) struct TrainArgs {
+    /// The configuration; `trade config example NAME` prints one to start from.
+    pub(crate) config: PathBuf,
+    /// Go on from the newest checkpoint, if there is one.
+    #[arg(long)]
+    pub(crate) resume: bool,
+    /// The run's folder; `runs/<name of the config>` by default.
+    #[arg(long)]
+    pub(crate) out: Option<PathBuf>,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct SampleArgs {
+    /// The run's folder.
+    pub(crate) run: PathBuf,
+    /// The condition, e.g. T=0.5.
+    #[arg(long)]
+    pub(crate) at: String,
+    /// The observation, for a flow that is given one, e.g. 0.1,-0.2.
+    #[arg(long, allow_hyphen_values = true)]
+    pub(crate) given: Option<String>,
+    /// How many samples.
+    #[arg(short = 'n', long, default_value_t = 10_000)]
+    pub(crate) count: usize,
+    /// The file to write: npy of shape (n, dim), npz with `x` and `log_prob`, or, of a molecule,
+    /// a trajectory, pdb or dcd.
+    #[arg(short, long)]
+    pub(crate) output: PathBuf,
+    /// Also write the flow's log density of each sample to this npy file.
+    #[arg(long)]
+    pub(crate) log_prob: Option<PathBuf>,
+    /// Resample with importance weights, which makes the samples exact up to their ESS.
+    #[arg(long)]
+    pub(crate) reweight: bool,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct LogProbArgs {
+    /// The run's folder.
+    pub(crate) run: PathBuf,
+    /// The condition, e.g. T=0.5.
+    #[arg(long)]
+    pub(crate) at: String,
+    /// The observation of all rows, unless the npz has one for each as `y`.
+    #[arg(long, allow_hyphen_values = true)]
+    pub(crate) given: Option<String>,
+    /// The states: npy of shape (n, dim), or npz with an array `x`.
+    #[arg(short, long)]
+    pub(crate) input: PathBuf,
+    /// The npy file to write, of shape (n).
+    #[arg(short, long)]
+    pub(crate) output: PathBuf,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct FreeEnergyArgs {
+    /// The run's folder.
+    pub(crate) run: PathBuf,
+    /// Where the path starts, e.g. T=1.
+    #[arg(long)]
+    pub(crate) from: String,
+    /// Where it ends, e.g. T=0.5.
+    #[arg(long)]
+    pub(crate) to: String,
+    /// Conditions on the path, both ends included.
+    #[arg(long, default_value_t = 21)]
+    pub(crate) points: usize,
+    /// Flow samples per condition.
+    #[arg(long, default_value_t = 10_000)]
+    pub(crate) samples: usize,
+    /// Print JSON instead of a table.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Phi4Args {
+    /// The side of the lattice.
+    #[arg(long = "L", alias = "l", value_name = "L", default_value_t = 8)]
+    pub(crate) l: usize,
+    /// The hopping parameter.
+    #[arg(long, allow_negative_numbers = true)]
+    pub(crate) kappa: f64,
+    /// The quartic coupling.
+    #[arg(long, default_value_t = 0.02)]
+    pub(crate) lambda: f64,
+    /// How many fields.
+    #[arg(short = 'n', long, default_value_t = 10_000)]
+    pub(crate) count: usize,
+    /// The independent chains that they come from, a multiple of 8.
+    #[arg(long, default_value_t = 64)]
+    pub(crate) chains: usize,
+    /// The npy file to write, of shape (n, L²); the provenance goes beside it as json. A file of
+    /// the same settings is kept.
+    #[arg(short, long)]
+    pub(crate) output: PathBuf,
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Result;
-use trade_targets::molecule::{Molecule, write_dcd, write_pdb};
+use trade::molecules::{Molecule, write_dcd, write_pdb};
 
 /// A format of trajectories.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

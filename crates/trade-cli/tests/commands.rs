@@ -51,7 +51,7 @@ fn from_a_config_to_samples_densities_and_free_energies() {
             "b.npy",
         ],
     );
-    let read = |name: &str| trade_targets::dataset::read_npy(folder.join(name)).expect(name);
+    let read = |name: &str| trade::data::read_npy(folder.join(name)).expect(name);
     assert_eq!(read("x.npy").shape(), [500, 2]);
     let (a, b) = (read("a.npy"), read("b.npy"));
     // The density of a sample from the inverse pass is that of the forward pass.
@@ -66,7 +66,7 @@ fn from_a_config_to_samples_densities_and_free_energies() {
             "sample", run_folder, "--at", "T=0.7", "-n", "500", "-o", "both.npz",
         ],
     );
-    let both = trade_targets::dataset::read_npz(folder.join("both.npz")).expect("both");
+    let both = trade::data::read_npz(folder.join("both.npz")).expect("both");
     assert_eq!(
         (&both["x"], &both["log_prob"]),
         (&read("x.npy"), &read("a.npy"))
@@ -161,7 +161,7 @@ fn mistakes_end_in_one_sentence() {
     missing["data"][0]["from"] = json!({ "file": "nowhere.npy" });
     write(folder, "missing.json", &missing);
     std::fs::write(folder.join("text.npy"), "not an array").expect("written");
-    trade_targets::dataset::write_npy_f64(folder.join("wide.npy"), &[4, 3], &[0.0; 12])
+    trade::data::write_npy_f64(folder.join("wide.npy"), &[4, 3], &[0.0; 12])
         .expect("written");
 
     for (arguments, says) in [

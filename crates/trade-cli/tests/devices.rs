@@ -95,7 +95,7 @@ fn others(folder: &Path) -> Vec<&'static str> {
 #[cfg(feature = "flex")]
 #[test]
 fn a_model_is_the_same_on_every_device() {
-    use trade_targets::dataset::read_npy;
+    use trade::data::read_npy;
 
     let folder = tempfile::tempdir().expect("a folder");
     let folder = folder.path();

@@ -7,16 +7,16 @@ use std::path::Path;
 
 use binary::{ok, run, write};
 use serde_json::{Value, json};
-use trade_targets::{
-    dataset::read_npy,
-    molecule::{Topology, read_dcd},
+use trade::{
+    data::read_npy,
+    molecules::{Topology, read_dcd},
 };
 
 #[test]
 fn glycine_trains_from_its_files_alone() {
     let folder = tempfile::tempdir().expect("a folder");
     let folder = folder.path();
-    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../trade-targets/data/glycine");
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../trade-molecule/data/glycine");
     for name in ["system.xml", "topology.pdb"] {
         std::fs::copy(data.join(name), folder.join(name)).expect("a file");
     }

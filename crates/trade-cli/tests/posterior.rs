@@ -7,8 +7,8 @@ use std::{collections::BTreeMap, path::Path};
 
 use binary::{ok, run, write};
 use serde_json::{Value, json};
-use trade_core::random::Stream;
-use trade_targets::dataset::{Array, Precision, read_npy, write_npz};
+use trade::core::random::Stream;
+use trade::data::{Array, Precision, read_npy, write_npz};
 
 /// Noise of the observations, which are the parameters themselves.
 const NOISE: f64 = 0.5;
@@ -84,7 +84,7 @@ fn tempered_posteriors_follow_from_pairs_at_one_power() {
             "--quiet",
         ];
         ok(folder, &sample);
-        let x = trade_targets::dataset::read_npz(folder.join("x.npz")).expect("x.npz");
+        let x = trade::data::read_npz(folder.join("x.npz")).expect("x.npz");
         // Precisions add: 1 of the prior, β/0.25 of the observation.
         let precision = 1.0 + beta / NOISE.powi(2);
         for (k, y) in [0.8, -0.4].into_iter().enumerate() {

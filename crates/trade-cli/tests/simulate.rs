@@ -7,7 +7,7 @@ use std::path::Path;
 
 use binary::{ok, run};
 use serde_json::Value;
-use trade_targets::lattice::{Couplings, FreeField, Torus};
+use trade::targets::lattice::{Couplings, FreeField, Torus};
 
 /// The number after a name in the printed table.
 fn printed(table: &str, name: &str) -> f64 {
@@ -53,7 +53,7 @@ fn a_free_field_is_simulated_once_and_says_where_it_comes_from() {
         "{table}"
     );
 
-    let x = trade_targets::dataset::read_npy(folder.join("new/x.npy")).expect("fields");
+    let x = trade::data::read_npy(folder.join("new/x.npy")).expect("fields");
     assert_eq!(x.shape(), [3000, 16]);
     let couplings = Couplings {
         kappa: 0.2,

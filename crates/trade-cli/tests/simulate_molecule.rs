@@ -6,14 +6,14 @@ mod binary;
 use std::{error::Error, fs};
 
 use binary::{ok, run};
-use trade_targets::{
-    dataset::read_npy,
-    molecule::{Topology, read_dcd},
+use trade::{
+    data::read_npy,
+    molecules::{Topology, read_dcd},
 };
 
 const DATA: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
-    "/../trade-targets/data/alanine/"
+    "/../trade-molecule/data/alanine/"
 );
 
 #[test]

@@ -56,6 +56,34 @@ pub enum Error {
         /// How many steps in a row.
         count: usize,
     },
+    /// The density does not exist at this condition.
+    #[error("condition {parameter} = {value}: {reason}")]
+    Condition {
+        /// The control parameter's name.
+        parameter: String,
+        /// The value that came.
+        value: f64,
+        /// Why there is no density, and which values have one.
+        reason: String,
+    },
+    /// A number lies where it cannot.
+    #[error("{what}: expected {expected}, found {found}")]
+    Value {
+        /// Which number.
+        what: String,
+        /// What it should be, in words.
+        expected: String,
+        /// What it is.
+        found: f64,
+    },
+    /// A quantity is not known exactly, or a quadrature did not reach its tolerance.
+    #[error("{quantity} is not known exactly: {reason}")]
+    Inexact {
+        /// What was asked for.
+        quantity: String,
+        /// Why it is not known, and where it would be.
+        reason: String,
+    },
     /// An estimate is not defined for the given samples.
     #[error("{0}")]
     Estimate(String),
@@ -83,6 +111,36 @@ impl Error {
         Self::Setting {
             field: field.into(),
             reason: reason.into(),
+        }
+    }
+
+    /// A condition at which there is no density.
+    pub fn condition(parameter: impl Into<String>, value: f64, reason: impl Into<String>) -> Self {
+        Self::Condition {
+            parameter: parameter.into(),
+            value,
+            reason: reason.into(),
+        }
+    }
+
+    /// A quantity that has no exact value here.
+    pub fn inexact(quantity: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::Inexact {
+            quantity: quantity.into(),
+            reason: reason.into(),
+        }
+    }
+
+    /// An array of the wrong shape.
+    pub fn shape(
+        what: impl Into<String>,
+        expected: impl Into<String>,
+        found: impl Into<String>,
+    ) -> Self {
+        Self::Shape {
+            what: what.into(),
+            expected: expected.into(),
+            found: found.into(),
         }
     }
 }

@@ -16,11 +16,11 @@ use trade_flows::{
     layer::{GroupMap, LayerConfig},
     molecule::MoleculeFlow,
 };
-use trade_targets::molecule::{InternalScaling, System, ZMatrix, ZMatrixRow};
+use trade_molecule::{InternalScaling, System, ZMatrix, ZMatrixRow};
 
 const REFERENCE: &str = include_str!("data/flow_reference.json");
-const SYSTEM: &str = include_str!("../../trade-targets/data/alanine/system.xml");
-const INTERNAL: &str = include_str!("../../trade-targets/data/alanine/ic_reference.json");
+const SYSTEM: &str = include_str!("../../trade-molecule/data/alanine/system.xml");
+const INTERNAL: &str = include_str!("../../trade-molecule/data/alanine/ic_reference.json");
 
 /// What bgflow found for one conformation.
 #[derive(Deserialize)]

@@ -10,7 +10,7 @@ mod tables;
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
-use trade_cli::{
+use trade::{
     config::{DataConfig, DataSource, EvaluateConfig, LossConfig, ObjectiveConfig, RunConfig},
     molecule as recipe,
 };
@@ -68,7 +68,7 @@ const Z_MATRIX: ([usize; 3], [[usize; 4]; 19]) = (
 fn molecule() -> MoleculeConfig {
     let folder = PathBuf::from(concat!(
         env!("CARGO_MANIFEST_DIR"),
-        "/../trade-targets/data/alanine"
+        "/../trade-molecule/data/alanine"
     ));
     MoleculeConfig {
         system: folder.join("system.xml"),

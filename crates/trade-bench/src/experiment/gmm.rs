@@ -6,7 +6,7 @@ mod study;
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use trade_cli::config::{
+use trade::config::{
     DataConfig, DataSource, EvaluateConfig, LossConfig, ObjectiveConfig, RunConfig,
 };
 use trade_core::{
@@ -27,7 +27,8 @@ use trade_flows::{
     BaseVariance, ConditionerConfig, FlowConfig, Initializer, LastLayer, PreprocessConfig, Stage,
     layer::{LayerConfig, PermutationKind, RqsCouplingConfig},
 };
-use trade_targets::{TargetConfig, exact::GaussianMixtureConfig};
+use trade::target::TargetConfig;
+use trade_targets::{exact::GaussianMixtureConfig};
 
 use super::{Experiment, Method, Preset, plain, steerable};
 use study::{MixtureStudy, RANGE, SHOWN, powers};

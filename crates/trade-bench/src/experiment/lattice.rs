@@ -11,7 +11,7 @@ mod tables;
 
 use std::sync::Arc;
 
-use trade_cli::{
+use trade::{
     config::{EvaluateConfig, LossConfig, ObjectiveConfig, RunConfig},
     lattice::{self as recipe, BASES, LAMBDA, RANGE, SIDE, TRAINED, from_one_twentieth},
 };

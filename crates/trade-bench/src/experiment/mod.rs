@@ -10,7 +10,7 @@ mod two_moons;
 use std::{str::FromStr, sync::Arc};
 
 use anyhow::{Context, Result, bail};
-use trade_cli::config::{LossConfig, ObjectiveConfig, RunConfig};
+use trade::config::{LossConfig, ObjectiveConfig, RunConfig};
 use trade_core::ramp::Ramp;
 use trade_flows::{
     ConditionerConfig, FlowConfig, LastLayer, PreprocessConfig, Stage,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use trade_cli::{
+use trade::{
     config::{DataConfig, DataSource, EvaluateConfig, LossConfig, ObjectiveConfig, RunConfig},
     examples::spline_flow,
 };
@@ -19,7 +19,8 @@ use trade_core::{
     train::{AdamConfig, AdaptiveConfig, TrainConfig},
 };
 use trade_flows::{BaseVariance, FlowConfig, PreprocessConfig};
-use trade_targets::{TargetConfig, exact::MultiWellConfig};
+use trade::target::TargetConfig;
+use trade_targets::{exact::MultiWellConfig};
 
 use super::{Experiment, Method, Preset, plain, steerable};
 

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use serde::{Serialize, de::DeserializeOwned};
-use trade_cli::{config::RunConfig, device::DeviceName, run::RunFolder};
+use trade::{config::RunConfig, device::DeviceName, run::RunFolder};
 
 use crate::report::{Plate, Results, Section};
 

@@ -5,7 +5,7 @@ use super::figures::Plate;
 use super::model::Results;
 use super::section::Section;
 use super::table::{EXPLANATIONS, Table};
-use crate::figure::{dark_rules, escape};
+use trade_plot::{dark_rules, escape};
 
 const STYLE: &str = "
 :root{color-scheme:light dark;--ink:#1f2328;--muted:#59636e;--rule:#d8dde3;--page:#fff;--card:#f6f8fa}

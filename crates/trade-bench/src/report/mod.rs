@@ -149,7 +149,7 @@ mod tests {
         let own = Plate {
             stem: "log-z",
             caption: "against an integral".into(),
-            figure: crate::figure::Figure::new("Free energy"),
+            figure: trade_plot::Figure::new("Free energy"),
         };
         let shown = Shown {
             plates: vec![own],

@@ -65,7 +65,7 @@ pub struct Curve {
 /// All runs of one method.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct MethodResult {
-    /// Name on the command line; decides the colour (see [`crate::figure::styles`]).
+    /// Name on the command line; decides the colour (see [`trade_plot::styles`]).
     pub name: String,
     /// Name in tables and legends.
     pub label: String,

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::figure::escape;
+use trade_plot::escape;
 
 /// A table with its heading and an explanation.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -1,6 +1,6 @@
 //! Mean and spread over seeds.
 
-use crate::figure::scientific;
+use trade_plot::scientific;
 
 /// A quantity over the seeds of a method.
 #[derive(Debug, Clone, Copy, PartialEq)]

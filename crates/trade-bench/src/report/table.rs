@@ -3,7 +3,7 @@
 
 use super::model::{ConditionResult, Results, SeedResult};
 use super::spread::Spread;
-use crate::figure::escape;
+use trade_plot::escape;
 
 /// A quantity, which has a column for each condition of the table or a single one.
 struct Column {

@@ -1,7 +1,7 @@
 //! From run folders to the results of an experiment.
 
 use anyhow::Result;
-use trade_cli::{
+use trade::{
     evaluate::{AtCondition, Evaluation, Marginal},
     run::RunFolder,
 };

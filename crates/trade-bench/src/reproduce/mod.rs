@@ -8,7 +8,7 @@ use std::{path::PathBuf, process::Command};
 use anyhow::{Context, Result};
 use rayon::prelude::*;
 use runner::Run;
-use trade_cli::device::DeviceName;
+use trade::device::DeviceName;
 
 use crate::{
     experiment::{self, Experiment, Method, Preset, Shown, Studied, Trained},

@@ -13,7 +13,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use trade_cli::{config::RunConfig, run::RunFolder};
+use trade::{config::RunConfig, run::RunFolder};
 
 use crate::experiment::Method;
 

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Well, WellControl, Wells};
-use crate::error::Result;
+use crate::Result;
 
 /// The settings of the double well.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Exact, ExactAt, Feature, Line, Plane, check_condition};
-use crate::error::{Error, Result};
+use crate::{Error, Result};
 use component::Component;
 use tempered::Table;
 

@@ -3,7 +3,7 @@
 use rand::{Rng, RngExt};
 
 use super::quadrature::gauss_legendre;
-use crate::error::{Error, Result};
+use crate::{Error, Result};
 
 /// Below `peak − DROP` the density is left out: a factor of 1e-20.
 const DROP: f64 = 46.0;

@@ -16,7 +16,7 @@ pub mod wells;
 
 use rand::Rng;
 
-use crate::error::{Error, Result};
+use crate::{Error, Result};
 
 pub use double_well::DoubleWellConfig;
 pub use gaussian_mixture::{GaussianMixture, GaussianMixtureConfig, TemperedMixture};

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Well, WellControl, Wells};
-use crate::error::Result;
+use crate::Result;
 
 /// The settings of the multi-well.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -5,7 +5,7 @@ use std::fmt;
 use rand::{Rng, RngExt};
 
 use super::quadrature::gauss_legendre;
-use crate::error::{Error, Result};
+use crate::{Error, Result};
 
 /// Gauss–Legendre nodes a side of a cell; their rule is what is used.
 const NODES: usize = 8;

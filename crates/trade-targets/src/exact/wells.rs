@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Exact, ExactAt, Line, check_axis, check_condition};
-use crate::error::{Error, Result};
+use crate::{Error, Result};
 
 /// A parameter of the wells that the flow is conditioned on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

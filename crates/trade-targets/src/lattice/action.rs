@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Torus;
-use crate::error::{Error, Result};
+use crate::{Error, Result};
 
 /// The couplings of the theory.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

@@ -5,7 +5,7 @@
 use std::f64::consts::TAU;
 
 use super::{Couplings, Torus};
-use crate::error::Result;
+use crate::Result;
 
 /// The free field on a periodic square lattice.
 #[derive(Debug, Clone, PartialEq)]

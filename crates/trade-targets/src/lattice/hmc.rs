@@ -8,7 +8,7 @@ use trade_core::random::Stream;
 
 use super::bundle::{Bundle, Integrator, LANES, Lanes};
 use super::{SimulateConfig, Torus};
-use crate::error::{Error, Result};
+use crate::{Error, Result};
 
 /// The mean length of a trajectory, near a quarter period of the slow modes.
 const LENGTH: f64 = 2.5;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use trade_core::{Condition, Target, random::Stream};
 
 use super::{Couplings, SimulateConfig, Symmetry, Torus};
-use crate::error::{Error, Result};
+use crate::{Error, Result};
 
 /// The settings of the lattice; the defaults are the published ones.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

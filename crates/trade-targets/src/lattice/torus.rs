@@ -1,6 +1,6 @@
 //! The lattice: a periodic square of `L × L` sites.
 
-use crate::error::{Error, Result};
+use crate::{Error, Result};
 
 /// The largest side; beyond it no reference run is practical.
 const LARGEST: usize = 1024;

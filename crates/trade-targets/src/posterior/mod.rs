@@ -14,7 +14,7 @@ use trade_core::{Condition, PowerFamily, Target};
 
 pub use prior::Prior;
 
-use crate::error::{Error, Result};
+use crate::{Error, Result};
 
 /// The configuration of a [`SimulatedPosterior`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

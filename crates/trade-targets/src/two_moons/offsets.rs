@@ -7,7 +7,7 @@
 use std::f64::consts::FRAC_PI_2;
 
 use super::{SHIFT, TwoMoons};
-use crate::error::{Error, Result};
+use crate::{Error, Result};
 
 /// The offsets that an observation allows, with the unit square mapped onto them.
 ///

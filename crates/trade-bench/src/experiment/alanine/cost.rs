@@ -1,6 +1,6 @@
 //! How many energies a training asks for.
 
-use trade_cli::config::{LossConfig, RunConfig};
+use trade::config::{LossConfig, RunConfig};
 use trade_core::objective::trade::Centre;
 
 /// States at which the training asks for the energy: those of every step in which a term has a

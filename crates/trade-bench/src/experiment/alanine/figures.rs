@@ -4,6 +4,7 @@ use std::f64::consts::PI;
 
 use anyhow::Result;
 use trade_core::estimate::Estimate;
+use trade_plot::{Axis, Colour, Dash, Figure, Mark, Panel, Series};
 
 use super::{
     BASE,
@@ -11,10 +12,7 @@ use super::{
     reference::{Ensemble, MEASURED, temperature},
     study::{AtTemperature, Findings, Measured, Method},
 };
-use crate::{
-    figure::{Axis, Colour, Dash, Figure, Mark, Panel, Series},
-    report::{Plate, Results, Spread, areas_first, with_band},
-};
+use crate::report::{Plate, Results, Spread, areas_first, with_band};
 
 /// The rungs that pictures show: 300 and 600 K.
 const SHOWN: [usize; 2] = [0, MEASURED - 1];

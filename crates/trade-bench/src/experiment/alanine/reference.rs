@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use trade_core::estimate::Estimate;
-use trade_targets::molecule::{Molecule, dynamics};
+use trade_molecule::{Molecule, dynamics};
 
 use super::{
     BASE, Sizes,

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
-use trade_cli::{
+use trade::{
     device::{self, Action},
     model::{self, Given},
     run::RunFolder,
@@ -15,7 +15,9 @@ use trade_core::{
     random::Stream,
 };
 use trade_flows::{Flow, FlowBackend};
-use trade_targets::molecule::Molecule;
+use trade_molecule::Molecule;
+use trade_plot::{Style, styles};
+
 
 use super::{
     Sizes, cost, figures,
@@ -26,7 +28,6 @@ use super::{
 };
 use crate::{
     experiment::{Shown, Studied, Study, Trained},
-    figure::{Style, styles},
     report::Results,
 };
 
@@ -147,7 +148,7 @@ impl Action for Measure<'_> {
     type Output = Vec<AtTemperature>;
 
     fn run<B: FlowBackend>(self, device: B::Device) -> Result<Vec<AtTemperature>> {
-        let flow = model::read::<B>(self.folder, &device)?;
+        let (_, flow) = model::read::<B>(self.folder, &device)?;
         let rungs = self.reference.at.iter().enumerate();
         rungs
             .map(|(rung, ensemble)| self.at(&flow, rung, ensemble, &device))

@@ -1,12 +1,12 @@
 //! Figures and tables of the mixture: divergences, mode weights and densities.
 
 use anyhow::Result;
+use trade_plot::{Axis, Colour, Figure, Mark, Panel, Series, Style, styles};
 use trade_targets::exact::{ExactAt, GaussianMixture};
 
 use super::study::{AtPower, CELLS, Measured, SHOWN, WINDOW, cells, powers};
 use crate::{
     experiment::{Shown, Studied},
-    figure::{Axis, Colour, Figure, Mark, Panel, Series, Style, styles},
     report::{Plate, Section, Spread},
 };
 

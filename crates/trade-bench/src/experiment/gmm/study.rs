@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
-use trade_cli::{
+use trade::{
     device::{self, Action},
     model::{self, Given},
     run::RunFolder,
@@ -95,7 +95,7 @@ impl Action for Measure<'_> {
     type Output = Measured;
 
     fn run<B: FlowBackend>(self, device: B::Device) -> Result<Measured> {
-        let flow = model::read::<B>(self.folder, &device)?;
+        let (_, flow) = model::read::<B>(self.folder, &device)?;
         let mixture = GaussianMixture::six_modes()?;
         let mut at = Vec::new();
         for (i, beta) in powers().into_iter().enumerate() {

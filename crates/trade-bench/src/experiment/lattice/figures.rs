@@ -1,16 +1,14 @@
 //! The figures of the lattice.
 
 use trade_core::estimate::Estimate;
+use trade_plot::{Axis, Colour, Dash, Figure, Mark, Panel, Series};
 
 use super::{
     findings::{Correction, Findings, MethodFindings, NOTHING},
     measured::Measured,
     quantity::{QUANTITIES, Quantity},
 };
-use crate::{
-    figure::{Axis, Colour, Dash, Figure, Mark, Panel, Series},
-    report::{Plate, areas_first, with_band},
-};
+use crate::report::{Plate, areas_first, with_band};
 
 /// Deviations are drawn up to this many tolerances.
 const SHOWN: f64 = 4.0;

@@ -1,6 +1,7 @@
 //! All that was measured of the lattice, beside its reference.
 
 use trade_core::estimate::{Estimate, free_energy::log_z_difference};
+use trade_plot::Style;
 use trade_targets::lattice::Observables;
 
 use super::{
@@ -8,7 +9,7 @@ use super::{
     quantity::Quantity,
     reference::Reference,
 };
-use crate::{figure::Style, report::Spread};
+use crate::report::Spread;
 
 /// The references along κ and the measures of all runs.
 pub(super) struct Findings {

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
-use trade_cli::{
+use trade::{
     device::Action,
     model::{self, Given},
     run::RunFolder,
@@ -84,7 +84,7 @@ impl Action for Measure<'_> {
     type Output = Measured;
 
     fn run<B: FlowBackend>(self, device: B::Device) -> Result<Measured> {
-        let flow = model::read::<B>(self.folder, &device)?;
+        let (_, flow) = model::read::<B>(self.folder, &device)?;
         let at = self
             .conditions
             .iter()

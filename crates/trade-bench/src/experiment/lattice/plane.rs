@@ -3,12 +3,13 @@
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use anyhow::Result;
-use trade_cli::{
+use trade::{
     config::{DataConfig, DataSource, EvaluateConfig, LossConfig, RunConfig},
     device, lattice as recipe,
 };
 use trade_core::objective::trade::TradeContinuousConfig;
 use trade_flows::lattice::{LatticePieces, published_lattice_flow};
+use trade_plot::{Axis, Colour, Figure, Mark, Panel, Series};
 use trade_targets::{
     TargetConfig,
     lattice::{Phi4Config, SimulateConfig},
@@ -22,7 +23,6 @@ use super::{
 };
 use crate::{
     experiment::{Experiment, Method, Preset, Shown, Studied, Study, Trained},
-    figure::{Axis, Colour, Figure, Mark, Panel, Series},
     report::{Plate, Results, Section, Spread},
 };
 

@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use trade_cli::device;
+use trade::device;
+
+use trade_plot::styles;
 use trade_targets::lattice::{SimulateConfig, log_z_over_kappa};
 
 use super::{
@@ -15,7 +17,6 @@ use super::{
 };
 use crate::{
     experiment::{Shown, Studied, Study, Trained},
-    figure::styles,
     report::Results,
 };
 

@@ -1,12 +1,12 @@
 //! What is shown of two moons.
 
 use anyhow::Result;
+use trade_plot::{Axis, Colour, Figure, Mark, Panel, Series, Style, styles};
 use trade_targets::two_moons::TwoMoonsConfig;
 
 use super::study::{BETAS, Distance, Measured, OBSERVATION, SHOWN, TwoMoonsStudy, measured};
 use crate::{
     experiment::{Shown, Studied},
-    figure::{Axis, Colour, Figure, Mark, Panel, Series, Style, styles},
     report::{Plate, Results, Section, Spread, with_band},
 };
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
-use trade_cli::{
+use trade::{
     device::{self, Action},
     model::{self, Given},
 };
@@ -17,7 +17,8 @@ use trade_core::{
     random::Stream,
 };
 use trade_flows::{Flow, FlowBackend};
-use trade_targets::{AnyTarget, exact::ExactAt, two_moons::TwoMoons};
+use trade::target::AnyTarget;
+use trade_targets::{exact::ExactAt, two_moons::TwoMoons};
 
 use super::figures;
 use crate::{
@@ -118,7 +119,7 @@ impl Action for Measure<'_> {
     type Output = Measured;
 
     fn run<B: FlowBackend>(self, device: B::Device) -> Result<Measured> {
-        let flow = model::read::<B>(self.run.folder, &device)?;
+        let (_, flow) = model::read::<B>(self.run.folder, &device)?;
         let mut calibration = Vec::new();
         for (i, beta) in SHOWN.into_iter().enumerate() {
             let stream = &mut Stream::new(SEED, i as u64);

@@ -3,7 +3,7 @@
 use super::super::model::{ConditionResult, MethodResult, Results};
 use super::super::spread::Spread;
 use super::{Plate, dressed};
-use crate::figure::{Axis, Colour, Figure, Mark, Panel, Series, Style};
+use trade_plot::{Axis, Colour, Figure, Mark, Panel, Series, Style};
 
 /// KL below this is drawn at this value: no estimate from ten thousand samples tells it from zero.
 const KL_FLOOR: f64 = 1e-4;

@@ -3,7 +3,7 @@
 use super::super::model::{Curve, Results, same};
 use super::super::spread::Spread;
 use super::{Plate, dressed};
-use crate::figure::{Axis, Colour, Figure, Panel, Series};
+use trade_plot::{Axis, Colour, Figure, Panel, Series};
 
 /// Marginals at the lowest and the highest condition there are curves for, over the exact density.
 pub(super) fn marginals(results: &Results) -> Option<Plate> {

@@ -7,7 +7,7 @@ mod training;
 pub(crate) use curves::{areas_first, with_band};
 
 use super::model::{MethodResult, Results};
-use crate::figure::{Figure, Style, styles};
+use trade_plot::{Figure, Style, styles};
 
 /// A figure with its file name (without extension) and its caption.
 pub struct Plate {

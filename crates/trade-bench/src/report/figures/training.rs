@@ -3,8 +3,8 @@
 use super::super::model::Results;
 use super::super::spread::Spread;
 use super::{Plate, dressed};
-use crate::figure::{Axis, Figure, Panel, Series};
 use std::collections::BTreeMap;
+use trade_plot::{Axis, Figure, Panel, Series};
 
 /// The terms of the loss against the step, smoothed, a panel for each.
 pub(super) fn training(results: &Results) -> Option<Plate> {
@@ -118,7 +118,7 @@ mod tests {
     fn an_axis_is_logarithmic_where_a_positive_term_falls_far() {
         let axis = |y: Vec<f64>| {
             let x = (0..y.len()).map(|i| i as f64).collect();
-            let line = Series::line(x, y, crate::figure::Colour::Ink);
+            let line = Series::line(x, y, trade_plot::Colour::Ink);
             term_axis("loss", &Panel::default().with(line))
         };
         assert!(axis((1..100).map(|i| 1.0 / f64::from(i)).collect()).log);

@@ -1,6 +1,6 @@
 //! One component of a mixture, with its covariance factored.
 
-use crate::error::{Error, Result};
+use crate::{Error, Result};
 
 /// One weighted Gaussian, `w N(μ, L Lᵀ)`.
 #[derive(Debug, Clone)]

@@ -5,7 +5,7 @@ use rand_distr::{Distribution, StandardNormal};
 
 use super::GaussianMixture;
 use super::component::Component;
-use crate::error::{Error, Result};
+use crate::{Error, Result};
 use crate::exact::{ExactAt, Line, Plane, check_axis};
 
 #[derive(Debug)]

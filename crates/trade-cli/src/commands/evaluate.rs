@@ -1,0 +1,15 @@
+//! `trade evaluate`.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use super::Session;
+
+pub(super) fn run(session: &Session, folder: PathBuf) -> Result<()> {
+    let run = session.open(folder)?;
+    let evaluation = trade::evaluate::evaluate(&run, session.seed())?;
+    // A table that was printed is not lost if the folder cannot be written.
+    session.show(&evaluation.table())?;
+    Ok(evaluation.write(&run.folder)?)
+}

@@ -1,0 +1,47 @@
+//! `trade free-energy`.
+
+use std::fmt::Write as _;
+
+use anyhow::Result;
+use trade::free_energy::{PathConfig, PathPoint, free_energy};
+
+use super::{Session, print};
+use crate::args::FreeEnergyArgs;
+
+pub(super) fn run(session: &Session, typed: FreeEnergyArgs) -> Result<()> {
+    let run = session.open(typed.run)?;
+    let from = session.condition(&run, &typed.from)?;
+    let to = session.condition(&run, &typed.to)?;
+    let config = PathConfig {
+        points: typed.points,
+        samples: typed.samples,
+        seed: session.seed(),
+    };
+    let points = free_energy(&run, &from, &to, config)?;
+    if typed.json {
+        return print(&(serde_json::to_string_pretty(&points)? + "\n"));
+    }
+    print(&table(&run.family().controls(), &points))
+}
+
+fn table(controls: &[String], points: &[PathPoint]) -> String {
+    let mut text = format!(
+        "{:>24}  {:>20}  {:>20}  {:>10}\n",
+        controls.join(", "),
+        "log Z/Z₀ (weights)",
+        "log Z/Z₀ (integral)",
+        "exact"
+    );
+    for p in points {
+        let condition: Vec<String> = p.condition.iter().map(|c| format!("{c:.4}")).collect();
+        let exact = p.exact.map_or("–".to_string(), |e| format!("{e:.4}"));
+        let _ = writeln!(
+            text,
+            "{:>24}  {:>20}  {:>20}  {exact:>10}",
+            condition.join(", "),
+            format!("{:.4} ± {:.4}", p.weights, p.weights_error),
+            format!("{:.4} ± {:.4}", p.integral, p.integral_error),
+        );
+    }
+    text
+}

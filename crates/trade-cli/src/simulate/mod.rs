@@ -1,4 +1,0 @@
-//! `trade simulate`: reference samples of targets that have no exact sampler.
-
-pub mod molecule;
-pub mod phi4;

@@ -1,0 +1,305 @@
+//! The configuration of a run.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use crate::error::{Context, Error, Result, bail, ensure};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use trade_core::{
+    objective::{
+        Clip, LogVarianceConfig, NllConfig, ReverseKlConfig, ReweightedNllConfig,
+        trade::{EnergyOrigin, SampleOrigin, TradeConfig, TradeContinuousConfig, TradeGridConfig},
+    },
+    ramp::Ramp,
+    schedule::Schedule,
+    train::{AdaptiveConfig, TrainConfig},
+};
+use trade_flows::FlowConfig;
+use crate::target::TargetConfig;
+
+/// Everything that determines a run. `trade train` writes it, complete, into the run's folder.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RunConfig {
+    /// The seed of all random numbers.
+    #[serde(default)]
+    pub seed: u64,
+    /// The family of densities.
+    pub target: TargetConfig,
+    /// The range of each control parameter, `[min, max]`, by name.
+    pub ranges: BTreeMap<String, [f64; 2]>,
+    /// Samples at base conditions.
+    #[serde(default)]
+    pub data: Vec<DataConfig>,
+    /// Base conditions without data, for data-free training.
+    #[serde(default)]
+    pub bases: Vec<BTreeMap<String, f64>>,
+    /// The model.
+    pub flow: FlowConfig,
+    /// The terms of the loss.
+    pub objectives: Vec<ObjectiveConfig>,
+    /// The training loop.
+    #[serde(default)]
+    pub train: TrainConfig,
+    /// What `trade evaluate` measures.
+    #[serde(default)]
+    pub evaluate: EvaluateConfig,
+}
+
+/// Samples at one base condition.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DataConfig {
+    /// The condition, by name.
+    pub at: BTreeMap<String, f64>,
+    /// Where the samples come from.
+    pub from: DataSource,
+}
+
+/// Where samples come from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DataSource {
+    /// This many samples of the target itself: drawn from its exact density, or simulated.
+    Exact(usize),
+    /// An npy file, `[n, dim]` (of a molecule also frames, `[n, atoms, 3]` in nm), or an npz file with such an array `x` (or `theta`) and, for a target
+    /// with observations, `y` of shape `[n, observation]`; a relative path starts at the config's
+    /// folder.
+    File(PathBuf),
+}
+
+/// A term of the loss with its weight.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ObjectiveConfig {
+    /// The term.
+    pub loss: LossConfig,
+    /// Its weight over training.
+    #[serde(default = "constant_weight")]
+    pub weight: Ramp,
+    /// An adaptive factor on the weight.
+    #[serde(default)]
+    pub adaptive: Option<AdaptiveConfig>,
+}
+
+impl ObjectiveConfig {
+    /// A term with a weight that follows no gradients.
+    pub fn new(loss: LossConfig, weight: Ramp) -> Self {
+        Self {
+            loss,
+            weight,
+            adaptive: None,
+        }
+    }
+
+    /// The log variance at some conditions, with a logarithm in the place of large squares.
+    pub fn log_variance(
+        points: SampleOrigin,
+        batch: usize,
+        conditions: Schedule,
+        weight: Ramp,
+    ) -> Self {
+        let loss = LossConfig::LogVariance(LogVarianceConfig {
+            batch,
+            conditions,
+            points,
+            clip: Clip {
+                log_clip: Some(4.0),
+                ..Clip::default()
+            },
+            ..LogVarianceConfig::default()
+        });
+        Self::new(loss, weight)
+    }
+}
+
+fn constant_weight() -> Ramp {
+    Ramp::constant(1.0)
+}
+
+/// A term of the loss.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LossConfig {
+    /// Negative log likelihood of the data.
+    Nll(NllConfig),
+    /// Reverse KL divergence.
+    ReverseKl(ReverseKlConfig),
+    /// TRADE on a grid of conditions.
+    TradeGrid(TradeGridConfig),
+    /// TRADE at fresh conditions.
+    TradeContinuous(TradeContinuousConfig),
+    /// Temperature-weighted likelihood.
+    ReweightedNll(ReweightedNllConfig),
+    /// Log variance.
+    LogVariance(LogVarianceConfig),
+}
+
+impl LossConfig {
+    /// Whether the term evaluates the target's `log q`.
+    pub fn needs_density(&self) -> bool {
+        let from_target = |trade: &TradeConfig| trade.energy == EnergyOrigin::GroundTruth;
+        match self {
+            Self::Nll(_) | Self::ReweightedNll(_) => false,
+            Self::ReverseKl(_) | Self::LogVariance(_) => true,
+            Self::TradeGrid(config) => from_target(&config.trade),
+            Self::TradeContinuous(config) => from_target(&config.trade),
+        }
+    }
+}
+
+/// What `trade evaluate` measures.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct EvaluateConfig {
+    /// The conditions, each a list in the order of the target's control parameters; if empty, ten
+    /// over the range of a single parameter, or the base conditions if there are several parameters
+    /// or no known density.
+    pub conditions: Vec<Vec<f64>>,
+    /// Flow samples per condition, for ESS and `log Z`.
+    pub samples: usize,
+    /// Exact samples per condition, for NLL and KL.
+    pub reference_samples: usize,
+    /// Conditions at which marginal densities of the flow are recorded.
+    pub marginals: Vec<Vec<f64>>,
+    /// For a target with observations: how many of them the flow samples are shared among.
+    pub observations: usize,
+}
+
+impl Default for EvaluateConfig {
+    fn default() -> Self {
+        Self {
+            conditions: Vec::new(),
+            samples: 10_000,
+            reference_samples: 10_000,
+            marginals: Vec::new(),
+            observations: 50,
+        }
+    }
+}
+
+impl RunConfig {
+    /// Reads a configuration; relative files of data and of a molecule are resolved against the
+    /// config's folder.
+    ///
+    /// # Errors
+    /// Names the file, the field and what was expected.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = fs::read_to_string(path)
+            .with_context(|| format!("cannot read the run configuration {}", path.display()))?;
+        let mut reader = serde_json::Deserializer::from_str(&text);
+        let mut config: Self = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+            let field = error.path().to_string();
+            let reason = error.into_inner();
+            Error::refused(format!("{}: field `{field}`: {reason}", path.display()))
+        })?;
+        reader
+            .end()
+            .with_context(|| format!("{}: text after the configuration", path.display()))?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let data = config
+            .data
+            .iter_mut()
+            .filter_map(|data| match &mut data.from {
+                DataSource::File(file) => Some(file),
+                DataSource::Exact(_) => None,
+            });
+        let molecule = match &mut config.target {
+            TargetConfig::Molecule(molecule) => Some(molecule.files()),
+            _ => None,
+        };
+        for file in data.chain(molecule.into_iter().flatten()) {
+            if file.is_relative() {
+                let joined = folder.join(&*file);
+                *file = std::path::absolute(&joined)
+                    .with_context(|| format!("file {}", joined.display()))?;
+            }
+        }
+        Ok(config)
+    }
+
+    /// The configuration as JSON.
+    ///
+    /// # Errors
+    /// None in practice.
+    pub fn to_json(&self) -> Result<String> {
+        Ok(serde_json::to_string_pretty(self)? + "\n")
+    }
+
+    /// The ranges in the order of the target's control parameters.
+    ///
+    /// # Errors
+    /// If a range is missing, superfluous or empty.
+    pub fn ranges(&self, controls: &[String]) -> Result<Vec<(f64, f64)>> {
+        for name in self.ranges.keys() {
+            ensure!(
+                controls.contains(name),
+                "`ranges.{name}`: the target's control parameters are {}",
+                controls.join(", ")
+            );
+        }
+        controls
+            .iter()
+            .map(|name| match self.ranges.get(name) {
+                Some(&[low, high]) if low < high => Ok((low, high)),
+                Some([low, high]) => bail!("`ranges.{name}`: [{low}, {high}] is not a range"),
+                None => bail!("`ranges.{name}` is missing"),
+            })
+            .collect()
+    }
+
+    /// The base conditions: those of the data, then those without.
+    ///
+    /// # Errors
+    /// If one is incomplete, or if there is none.
+    pub fn bases(&self, controls: &[String]) -> Result<Vec<Vec<f64>>> {
+        let data = self
+            .data
+            .iter()
+            .enumerate()
+            .map(|(i, d)| (format!("data[{i}].at"), &d.at));
+        let free = self
+            .bases
+            .iter()
+            .enumerate()
+            .map(|(i, b)| (format!("bases[{i}]"), b));
+        let mut bases: Vec<Vec<f64>> = Vec::new();
+        for (field, named) in data.chain(free) {
+            let base = ordered(named, controls).with_context(|| format!("`{field}`"))?;
+            if !bases.contains(&base) {
+                bases.push(base);
+            }
+        }
+        ensure!(
+            !bases.is_empty(),
+            "`data` or `bases`: at least one base condition is needed"
+        );
+        Ok(bases)
+    }
+}
+
+/// A named condition in the order of the control parameters.
+///
+/// # Errors
+/// If a name is missing or unknown.
+pub fn ordered(named: &BTreeMap<String, f64>, controls: &[String]) -> Result<Vec<f64>> {
+    if let Some(unknown) = named.keys().find(|name| !controls.contains(name)) {
+        bail!(
+            "unknown control parameter `{unknown}`; the target has {}",
+            controls.join(", ")
+        );
+    }
+    controls
+        .iter()
+        .map(|name| {
+            named
+                .get(name)
+                .copied()
+                .with_context(|| format!("no value for `{name}`"))
+        })
+        .collect()
+}

@@ -1,0 +1,117 @@
+//! `log Z(c)` along a path of conditions, by two routes.
+
+use serde::Serialize;
+use trade_core::{
+    Family,
+    correct::snis::Weights,
+    estimate::{
+        Estimate,
+        free_energy::{log_z_difference, log_z_path},
+        log_z::log_z,
+    },
+    random::Stream,
+};
+
+use crate::{
+    error::{Result, ensure},
+    run::Run,
+};
+
+/// A straight path between two conditions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PathConfig {
+    /// Conditions on the path, both ends included.
+    pub points: usize,
+    /// Flow samples per condition.
+    pub samples: usize,
+    /// The seed of the samples.
+    pub seed: u64,
+}
+
+impl Default for PathConfig {
+    fn default() -> Self {
+        Self {
+            points: 21,
+            samples: 10_000,
+            seed: 0,
+        }
+    }
+}
+
+/// `log Z(c) − log Z(from)` at one condition; errors are one standard deviation.
+#[derive(Clone, Debug, Serialize)]
+pub struct PathPoint {
+    /// The condition.
+    pub condition: Vec<f64>,
+    /// By importance weights at both ends: `log mean w`.
+    pub weights: f64,
+    /// Its error.
+    pub weights_error: f64,
+    /// By integrating `E[∂_c log q]` along the path.
+    pub integral: f64,
+    /// Its statistical error; the trapezoid rule's own error comes on top.
+    pub integral_error: f64,
+    /// The exact difference, where it is known.
+    pub exact: Option<f64>,
+}
+
+/// Computes `log Z(c) − log Z(from)` along the straight path from one condition to another.
+///
+/// # Errors
+/// If the target's density is not known or depends on an observation, if it does not exist on the whole
+/// path, or if a number is too small.
+pub fn free_energy(
+    run: &Run,
+    from: &[f64],
+    to: &[f64],
+    config: PathConfig,
+) -> Result<Vec<PathPoint>> {
+    ensure!(config.points >= 2, "a path has at least 2 points");
+    ensure!(config.samples >= 2, "at least 2 samples are needed");
+    let target = &run.target;
+    ensure!(
+        target.is_known() && target.contexts() == 0,
+        "free energies need a target with a known density and no observation"
+    );
+    let path: Vec<Vec<f64>> = (0..config.points)
+        .map(|i| {
+            let t = i as f64 / (config.points - 1) as f64;
+            from.iter().zip(to).map(|(a, b)| a + t * (b - a)).collect()
+        })
+        .collect();
+    let (mut by_weights, mut means, mut variances) = (Vec::new(), Vec::new(), Vec::new());
+    for (i, c) in path.iter().enumerate() {
+        let at = run.at(c);
+        let samples = at.sample_with(config.samples, &mut Stream::new(config.seed, i as u64))?;
+        let log_weights = samples.weights()?;
+        by_weights.push(log_z(log_weights)?);
+        let score = at.condition_score(&samples.x)?;
+        let mean = Weights::from_log(log_weights)?.mean_with_variance(&score, from.len())?;
+        means.push(mean.mean);
+        variances.push(mean.variance);
+    }
+    let integral: Vec<Estimate> = log_z_path(&path, &means, &variances, 0)?;
+    let exact = |c: &[f64]| target.exact()?.log_z(c).ok();
+    let start = exact(from);
+    let points = path.into_iter().zip(by_weights.iter().zip(integral));
+    let points = points.enumerate().map(|(i, (condition, (w, integral)))| {
+        // The first point is its own reference.
+        let weights = if i == 0 {
+            Estimate {
+                value: 0.0,
+                error: 0.0,
+            }
+        } else {
+            log_z_difference(by_weights[0], *w)
+        };
+        PathPoint {
+            exact: exact(&condition).zip(start).map(|(z, z0)| z - z0),
+            condition,
+            weights: weights.value,
+            weights_error: weights.error,
+            integral: integral.value,
+            integral_error: integral.error,
+        }
+    });
+    Ok(points.collect())
+}

@@ -1,0 +1,42 @@
+#![doc = include_str!("lib.md")]
+
+#[cfg(not(any(
+    feature = "flex",
+    feature = "ndarray",
+    feature = "wgpu",
+    feature = "cuda"
+)))]
+compile_error!("trade needs a backend: enable the feature flex, ndarray, wgpu or cuda");
+
+pub mod condition;
+pub mod config;
+pub mod device;
+pub mod energy;
+pub mod error;
+pub mod evaluate;
+pub mod examples;
+pub mod free_energy;
+pub mod lattice;
+pub mod model;
+pub mod molecule;
+pub mod prelude;
+pub mod problem;
+pub mod run;
+pub mod states;
+pub mod target;
+pub mod threads;
+pub mod trained;
+pub mod training;
+
+pub use burn;
+pub use energy::{Energy, Tempered};
+pub use error::{Error, Result};
+pub use run::{Run, RunFolder};
+pub use trade_core as core;
+pub use trade_core::objective::Problem;
+pub use trade_data as data;
+pub use trade_flows as flows;
+pub use trade_molecule as molecules;
+pub use trade_targets as targets;
+pub use trained::{FlowAt, Samples, TrainedFlow};
+pub use training::{Training, train};

@@ -1,0 +1,169 @@
+//! A trained flow, read from its run and used in batches.
+
+use std::fs;
+
+use crate::error::{Context, Result, bail};
+use burn::tensor::Tensor;
+use trade_core::{
+    Condition, Density,
+    parameters::{Arrays, read_arrays, with_parameters, write_arrays},
+    random::Stream,
+    upload,
+};
+use trade_flows::{Flow, FlowBackend, FlowConfig};
+
+use crate::run::{RunFolder, write_file};
+
+/// Rows handled at once.
+const CHUNK: usize = 4096;
+/// Noise draws behind the log density of an augmented flow.
+const DRAWS: usize = 16;
+
+/// Writes weights and configuration; the weights last, since they mark the run as trained.
+///
+/// # Errors
+/// If a file cannot be written.
+pub fn write(config: &FlowConfig, weights: &Arrays, folder: &RunFolder) -> Result<()> {
+    let json = serde_json::to_string(config)? + "\n";
+    write_file(&folder.flow(), &json)?;
+    Ok(write_arrays(weights, &folder.weights())?)
+}
+
+/// Reads the trained flow of a run.
+///
+/// # Errors
+/// If the run is not trained yet, or its files do not fit each other.
+pub fn read<B: FlowBackend>(
+    folder: &RunFolder,
+    device: &B::Device,
+) -> Result<(FlowConfig, Flow<B>)> {
+    if !folder.is_trained() {
+        bail!(
+            "{} holds no trained model yet; finish it with `trade train {} --resume --out {}`",
+            folder.path().display(),
+            folder.config().display(),
+            folder.path().display()
+        );
+    }
+    let path = folder.flow();
+    let text =
+        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let config: FlowConfig =
+        serde_json::from_str(&text).with_context(|| format!("{} is damaged", path.display()))?;
+    // Every weight is replaced and every permutation is written out: any stream will do.
+    let flow = config.init::<B>(device, &mut Stream::new(0, 0))?;
+    let weights = read_arrays(&folder.weights())?;
+    let flow = with_parameters(flow, weights, &folder.weights())?;
+    Ok((config, flow))
+}
+
+/// The observations that rows of a batch are given.
+#[derive(Clone, Debug, Default)]
+pub enum Given {
+    /// The flow has no context.
+    #[default]
+    Nothing,
+    /// The same observation for every row.
+    Same(Vec<f32>),
+    /// An observation for each row, `[n, width]` row-major.
+    Each {
+        /// The observations.
+        values: Vec<f32>,
+        /// The width of one.
+        width: usize,
+    },
+}
+
+impl Given {
+    /// The context of the rows `start..start + n`.
+    pub(crate) fn rows<B: FlowBackend>(
+        &self,
+        start: usize,
+        n: usize,
+        device: &B::Device,
+    ) -> Option<Tensor<B, 2>> {
+        match self {
+            Self::Nothing => None,
+            Self::Same(one) => Some(upload(one.repeat(n), one.len(), device)),
+            Self::Each { values, width } => {
+                let rows = values[start * width..(start + n) * width].to_vec();
+                Some(upload(rows, *width, device))
+            }
+        }
+    }
+}
+
+/// Samples with their log density: `[n, dim]` row-major and `[n]`.
+pub struct Samples {
+    /// The states.
+    pub x: Vec<f32>,
+    /// `log p_θ` of each (for augmented flows that of state and noise, less that of the noise).
+    pub log_prob: Vec<f64>,
+}
+
+/// Draws `n` samples at a condition, given observations.
+pub fn sample<B: FlowBackend>(
+    flow: &Flow<B>,
+    c: &[f64],
+    given: &Given,
+    n: usize,
+    stream: &mut Stream,
+    device: &B::Device,
+) -> Samples {
+    let width = flow.noise_dim();
+    let (mut x, mut log_prob) = (Vec::with_capacity(n * flow.dim()), Vec::with_capacity(n));
+    for start in (0..n).step_by(CHUNK) {
+        let rows = CHUNK.min(n - start);
+        let noise: Tensor<B, 2> = upload(stream.normal(rows * width), width, device);
+        let condition =
+            Condition::uniform(c, rows, &noise).with_context(given.rows(start, rows, device));
+        let (points, log) = flow.sample(noise, &condition);
+        x.extend(points.into_data().iter::<f32>());
+        log_prob.extend(log.into_data().iter::<f64>());
+    }
+    Samples { x, log_prob }
+}
+
+/// `log p_θ(x|c, y)` of given states (`[n, dim]` row-major).
+///
+/// An augmented flow gives the logarithm of the mean density over 16 draws of its noise, which
+/// approaches the density from below.
+pub fn log_prob<B: FlowBackend>(
+    flow: &Flow<B>,
+    x: &[f32],
+    c: &[f64],
+    given: &Given,
+    stream: &mut Stream,
+    device: &B::Device,
+) -> Vec<f64> {
+    let (dim, extra) = (flow.dim(), flow.augmentation());
+    let mut all = Vec::with_capacity(x.len() / dim);
+    for chunk in x.chunks(CHUNK * dim) {
+        let points: Tensor<B, 2> = upload(chunk.to_vec(), dim, device);
+        let rows = chunk.len() / dim;
+        let context = given.rows(all.len(), rows, device);
+        let condition = Condition::uniform(c, rows, &points).with_context(context);
+        if extra == 0 {
+            all.extend(
+                flow.log_prob(points, &condition)
+                    .value
+                    .into_data()
+                    .iter::<f64>(),
+            );
+            continue;
+        }
+        let mut draws = vec![Vec::with_capacity(DRAWS); rows];
+        for _ in 0..DRAWS {
+            let noise = upload(stream.normal(rows * extra), extra, device);
+            let augmented = Tensor::cat(vec![points.clone(), noise], 1);
+            let bound = flow.log_prob(augmented, &condition).value.into_data();
+            draws
+                .iter_mut()
+                .zip(bound.iter::<f64>())
+                .for_each(|(d, b)| d.push(b));
+        }
+        let mean = |d: Vec<f64>| trade_core::estimate::log_z::log_sum_exp(&d) - (DRAWS as f64).ln();
+        all.extend(draws.into_iter().map(mean));
+    }
+    all
+}

@@ -1,0 +1,158 @@
+//! A run is a folder.
+
+use std::{
+    fs,
+    ops::Deref,
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    config::RunConfig,
+    device::{DeviceName, on_device},
+    error::{Context, Result, ensure},
+    model,
+    target::AnyTarget,
+    trained::{On, TrainedFlow},
+};
+use trade_core::{Family, checkpoint_file::write_atomically};
+
+/// The folder of a run: `config.json`, `metrics.jsonl`, TensorBoard events, `checkpoints/`,
+/// `model.safetensors` and `model.json` once trained, `report/` once evaluated.
+#[derive(Clone, Debug)]
+pub struct RunFolder {
+    path: PathBuf,
+}
+
+impl RunFolder {
+    /// A folder that holds a run, or may come to.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into() }
+    }
+
+    /// The folder itself.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The complete configuration.
+    pub fn config(&self) -> PathBuf {
+        self.path.join("config.json")
+    }
+
+    /// One line of JSON per reported step.
+    pub fn metrics(&self) -> PathBuf {
+        self.path.join("metrics.jsonl")
+    }
+
+    /// The checkpoints.
+    pub fn checkpoints(&self) -> PathBuf {
+        self.path.join("checkpoints")
+    }
+
+    /// The trained weights; their presence says that training is complete.
+    pub fn weights(&self) -> PathBuf {
+        self.path.join("model.safetensors")
+    }
+
+    /// The trained flow's configuration, with the permutations it drew.
+    pub fn flow(&self) -> PathBuf {
+        self.path.join("model.json")
+    }
+
+    /// What `trade evaluate` found.
+    pub fn evaluation(&self) -> PathBuf {
+        self.path.join("report").join("evaluation.json")
+    }
+
+    /// Whether training is complete.
+    pub fn is_trained(&self) -> bool {
+        self.weights().is_file() && self.flow().is_file()
+    }
+
+    /// Reads the configuration of an existing run.
+    ///
+    /// # Errors
+    /// If the folder holds no run.
+    pub fn read_config(&self) -> Result<RunConfig> {
+        ensure!(
+            self.path.is_dir(),
+            "{} is not a folder",
+            self.path.display()
+        );
+        ensure!(
+            self.config().is_file(),
+            "{} holds no run: there is no config.json in it",
+            self.path.display()
+        );
+        RunConfig::read(&self.config())
+    }
+
+    /// Makes the folder.
+    ///
+    /// # Errors
+    /// If it cannot be made.
+    pub fn make(&self) -> Result<()> {
+        fs::create_dir_all(&self.path)
+            .with_context(|| format!("cannot make the folder {}", self.path.display()))
+    }
+
+    /// Makes the folder, with the configuration in it.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn create(&self, config: &RunConfig) -> Result<()> {
+        self.make()?;
+        write_file(&self.config(), &config.to_json()?)
+    }
+}
+
+/// A trained run, opened: its configuration, its target, and the flow.
+pub struct Run {
+    /// Where it is kept.
+    pub folder: RunFolder,
+    /// How it was trained.
+    pub config: RunConfig,
+    /// Its target.
+    pub target: AnyTarget,
+    flow: TrainedFlow,
+}
+
+impl Run {
+    /// Opens a trained run on a device.
+    ///
+    /// # Errors
+    /// If the folder holds no run, if it is not trained yet, or if its files do not fit each other.
+    pub fn open(folder: &RunFolder, device: DeviceName) -> Result<Self> {
+        let config = folder.read_config()?;
+        let target = config.target.init().context("`target`")?;
+        let ranges = config.ranges(&target.controls())?;
+        let flow = on_device!(device, B, device => {
+            let (config, flow) = model::read::<B>(folder, &device)?;
+            let target = std::sync::Arc::new(target.clone());
+            TrainedFlow::new(config, On { flow, target, device }, ranges)
+        });
+        Ok(Self {
+            folder: folder.clone(),
+            config,
+            target,
+            flow,
+        })
+    }
+}
+
+impl Deref for Run {
+    type Target = TrainedFlow;
+
+    fn deref(&self) -> &TrainedFlow {
+        &self.flow
+    }
+}
+
+/// Writes a text file of a run atomically.
+pub(crate) fn write_file(path: &Path, text: &str) -> Result<()> {
+    Ok(write_atomically(path, |writer| {
+        writer
+            .write_all(text.as_bytes())
+            .map_err(|error| trade_core::Error::io(path, error))
+    })?)
+}

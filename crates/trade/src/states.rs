@@ -1,0 +1,174 @@
+//! States and observations in files.
+
+use std::path::Path;
+
+use trade_core::Family;
+use trade_data::{Array, read_npy, read_npz};
+use trade_targets::Drawn;
+
+use crate::{
+    error::{Context, Result, bail, ensure},
+    model::Given,
+    target::AnyTarget,
+};
+
+/// Whether a file name says npz.
+pub fn is_npz(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "npz")
+}
+
+fn expect(path: &Path, name: &str, array: &Array, columns: usize) -> Result<()> {
+    ensure!(
+        array.shape().len() == 2 && array.columns() == columns,
+        "{}: expected {name} of shape [n, {columns}], found {:?}",
+        path.display(),
+        array.shape()
+    );
+    Ok(())
+}
+
+/// Reads states, `[n, dim]`, from an npy file, or from the array `x` (or `theta`) of an npz file;
+/// with them the observations, `[n, contexts]`, that an npz file has as `y`.
+///
+/// # Errors
+/// If the file cannot be read or holds something else.
+pub fn read_states(path: &Path, dim: usize, contexts: usize) -> Result<(Array, Option<Array>)> {
+    if !is_npz(path) {
+        let x = read_npy(path)?;
+        expect(path, "an array", &x, dim)?;
+        return Ok((x, None));
+    }
+    let mut arrays = read_npz(path)?;
+    let found = arrays.keys().cloned().collect::<Vec<_>>().join(", ");
+    let Some(x) = arrays.remove("x").or_else(|| arrays.remove("theta")) else {
+        bail!(
+            "{}: expected an array named `x` or `theta`, found {found}",
+            path.display()
+        );
+    };
+    expect(path, "states", &x, dim)?;
+    let y = arrays.remove("y").filter(|_| contexts > 0);
+    if let Some(y) = &y {
+        expect(path, "`y`", y, contexts)?;
+        ensure!(
+            y.rows() == x.rows(),
+            "{}: {} states, but {} rows of `y`",
+            path.display(),
+            x.rows(),
+            y.rows()
+        );
+    }
+    Ok((x, y))
+}
+
+/// Reads samples to train on, which a target with observations needs in pairs; of a molecule they
+/// may be frames, `[n, atoms, 3]` in nm.
+///
+/// # Errors
+/// If the file cannot be read, holds something else, or states that the prior excludes.
+pub fn read_samples(path: &Path, target: &AnyTarget) -> Result<Drawn> {
+    let contexts = target.contexts();
+    if let AnyTarget::Molecule(molecule) = target {
+        let frames = read_npy(path)?;
+        let x = molecule
+            .states_of(&frames)
+            .with_context(|| path.display().to_string())?;
+        return Ok(Drawn {
+            x,
+            context: Vec::new(),
+            contexts,
+        });
+    }
+    let (x, y) = read_states(path, target.dim(), contexts)?;
+    ensure!(
+        contexts == 0 || y.is_some(),
+        "{}: this target needs pairs: an npz file with `theta` and `y` of {contexts} columns",
+        path.display()
+    );
+    if let AnyTarget::SimulatedPosterior(posterior) = target {
+        posterior
+            .check(x.data())
+            .with_context(|| path.display().to_string())?;
+    }
+    Ok(Drawn {
+        x: x.into_data(),
+        context: y.map(Array::into_data).unwrap_or_default(),
+        contexts,
+    })
+}
+
+/// The observation as typed, `0.1,-0.2`, that all rows are given.
+///
+/// # Errors
+/// If one is missing, superfluous, of another width, or no list of numbers.
+pub fn parse_given(text: Option<&str>, contexts: usize) -> Result<Given> {
+    match (text, contexts) {
+        (None, 0) => Ok(Given::Nothing),
+        (None, _) => bail!("--given: this flow needs an observation of {contexts} numbers"),
+        (Some(_), 0) => bail!("--given: this flow knows no observations"),
+        (Some(text), _) => {
+            let numbers: Vec<f32> = text
+                .split(',')
+                .map(|part| {
+                    let number = part.trim().parse::<f32>().ok().filter(|v| v.is_finite());
+                    number.with_context(|| format!("--given: `{part}` is not a finite number"))
+                })
+                .collect::<Result<_>>()?;
+            ensure!(
+                numbers.len() == contexts,
+                "--given: expected {contexts} numbers, found {}",
+                numbers.len()
+            );
+            Ok(Given::Same(numbers))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use trade_data::{Precision, write_npz};
+
+    use super::*;
+
+    #[test]
+    fn observations_are_read_and_misfits_named() {
+        assert!(matches!(parse_given(None, 0), Ok(Given::Nothing)));
+        let Given::Same(y) = parse_given(Some("0.5, -1e-2"), 2).unwrap() else {
+            panic!("one observation");
+        };
+        assert_eq!(y, [0.5, -0.01]);
+        for (text, width, says) in [
+            (None, 2, "needs an observation of 2"),
+            (Some("1"), 0, "knows no observations"),
+            (Some("1,2,3"), 2, "expected 2 numbers, found 3"),
+            (Some("1,x"), 2, "`x` is not a finite number"),
+        ] {
+            let error = parse_given(text, width).unwrap_err().to_string();
+            assert!(error.contains(says), "{error}");
+        }
+    }
+
+    #[test]
+    fn pairs_must_fit_each_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("pairs.npz");
+        let array = |rows: usize, columns: usize| {
+            Array::new([rows, columns], vec![0.5; rows * columns]).unwrap()
+        };
+        let write = |theta: Array, y: Array| {
+            let arrays = BTreeMap::from([("theta".to_string(), theta), ("y".to_string(), y)]);
+            write_npz(&path, &arrays, Precision::F64).unwrap();
+        };
+        write(array(4, 2), array(4, 3));
+        let (x, y) = read_states(&path, 2, 3).unwrap();
+        assert_eq!((x.rows(), y.unwrap().columns()), (4, 3));
+        assert!(read_states(&path, 2, 0).unwrap().1.is_none());
+        write(array(4, 2), array(5, 3));
+        let error = read_states(&path, 2, 3).unwrap_err().to_string();
+        assert!(error.contains("4 states, but 5 rows of `y`"), "{error}");
+        let error = read_states(&path, 3, 3).unwrap_err().to_string();
+        assert!(error.contains("states of shape [n, 3]"), "{error}");
+    }
+}

@@ -1,0 +1,204 @@
+//! A target as JSON.
+
+use std::fmt::Debug;
+
+use burn::tensor::{Tensor, backend::Backend};
+use rand::Rng;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use trade_core::{Condition, Perturbation, PowerFamily, Target, random::Stream};
+
+use trade_core::{Error, Result};
+use trade_molecule::{Molecule, MoleculeConfig};
+use trade_targets::{
+    Drawn,
+    exact::{
+        DoubleWellConfig, Exact, GaussianMixture, GaussianMixtureConfig, MultiWellConfig, Wells,
+    },
+    lattice::{Phi4, Phi4Config},
+    posterior::{SimulatedPosterior, SimulatedPosteriorConfig},
+    two_moons::{TwoMoons, TwoMoonsConfig},
+};
+
+/// The configuration of a target.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TargetConfig {
+    /// Quartic wells in every coordinate.
+    MultiWell(MultiWellConfig),
+    /// A quartic well and a harmonic coordinate.
+    DoubleWell(DoubleWellConfig),
+    /// A Gaussian mixture, raised to a power.
+    GaussianMixture(GaussianMixtureConfig),
+    /// The tempered posteriors of the two-moons simulator.
+    TwoMoons(TwoMoonsConfig),
+    /// The tempered posteriors of a simulator known by pairs of parameters and observations.
+    SimulatedPosterior(SimulatedPosteriorConfig),
+    /// The φ⁴ field on a periodic square lattice.
+    Phi4(Phi4Config),
+    /// A small molecule in internal coordinates.
+    Molecule(MoleculeConfig),
+}
+
+impl TargetConfig {
+    /// Builds the target.
+    ///
+    /// # Errors
+    /// If a setting makes no sense.
+    pub fn init(&self) -> Result<AnyTarget> {
+        Ok(match self {
+            Self::MultiWell(config) => AnyTarget::Wells(config.init()?),
+            Self::DoubleWell(config) => AnyTarget::Wells(config.init()?),
+            Self::GaussianMixture(config) => AnyTarget::GaussianMixture(config.init()?),
+            Self::TwoMoons(config) => AnyTarget::TwoMoons(config.init()?),
+            Self::SimulatedPosterior(config) => AnyTarget::SimulatedPosterior(config.init()?),
+            Self::Phi4(config) => AnyTarget::Phi4(config.init()?),
+            Self::Molecule(config) => AnyTarget::Molecule(config.init()?),
+        })
+    }
+}
+
+/// A target chosen at run time.
+#[derive(Clone, Debug)]
+pub enum AnyTarget {
+    /// Multi-well or double well.
+    Wells(Wells),
+    /// Tempered Gaussian mixture.
+    GaussianMixture(GaussianMixture),
+    /// Tempered posteriors of the two-moons simulator.
+    TwoMoons(TwoMoons),
+    /// Tempered posteriors of a simulator known by its samples.
+    SimulatedPosterior(SimulatedPosterior),
+    /// The φ⁴ field on a lattice.
+    Phi4(Phi4),
+    /// A small molecule.
+    Molecule(Molecule),
+}
+
+impl AnyTarget {
+    /// The exact truth of the target on the host, if its conditions alone determine one: of two
+    /// moons it belongs to an observation, see [`TwoMoons::observed`]; of the lattice and of
+    /// molecules there are simulations only.
+    pub fn exact(&self) -> Option<&dyn Exact> {
+        match self {
+            Self::Wells(target) => Some(target),
+            Self::GaussianMixture(target) => Some(target),
+            Self::TwoMoons(_) | Self::SimulatedPosterior(_) | Self::Phi4(_) | Self::Molecule(_) => {
+                None
+            }
+        }
+    }
+
+    /// Whether `log q` itself is known. Where it is not, a flow can only be trained from data, and
+    /// with an energy that is its own.
+    pub fn is_known(&self) -> bool {
+        !matches!(self, Self::SimulatedPosterior(_))
+    }
+
+    /// The dimension of a state.
+    pub fn state_dim(&self) -> usize {
+        match self {
+            Self::Wells(target) => Exact::dim(target),
+            Self::GaussianMixture(target) => Exact::dim(target),
+            Self::TwoMoons(_) => 2,
+            Self::SimulatedPosterior(target) => target.prior().len(),
+            Self::Phi4(target) => target.torus().sites(),
+            Self::Molecule(target) => target.dimension(),
+        }
+    }
+
+    /// The width of the context; 0 where the target has none.
+    pub fn contexts(&self) -> usize {
+        match self {
+            Self::TwoMoons(_) => 2,
+            Self::SimulatedPosterior(target) => target.observation(),
+            Self::Wells(_) | Self::GaussianMixture(_) | Self::Phi4(_) | Self::Molecule(_) => 0,
+        }
+    }
+
+    /// `n` independent samples at the condition `c`, with their contexts: of two moons, tempered
+    /// pairs of parameters and observation; of the lattice, decorrelated fields of a simulation; of a
+    /// molecule, frames of [`Molecule::simulate`].
+    ///
+    /// # Errors
+    /// If there is no density at `c`, or no sampler, or if a simulation does not decorrelate.
+    pub fn draw(&self, c: &[f64], n: usize, rng: &mut dyn Rng) -> Result<Drawn> {
+        let (x, context) = match self {
+            Self::Wells(target) => (target.sample(c, n, rng)?, Vec::new()),
+            Self::GaussianMixture(target) => (target.sample(c, n, rng)?, Vec::new()),
+            Self::TwoMoons(target) => {
+                let &[beta] = c else {
+                    let found = format!("[{}]", c.len());
+                    return Err(Error::shape("condition", "[1] (beta)", found));
+                };
+                let pairs = target.simulate(n, beta, rng)?;
+                (pairs.psi, pairs.y)
+            }
+            Self::Phi4(target) => (target.simulate(c, n, rng.next_u64())?, Vec::new()),
+            Self::Molecule(target) => {
+                let &[temperature] = c else {
+                    let found = format!("[{}]", c.len());
+                    return Err(Error::shape("condition", "[1] (temperature)", found));
+                };
+                (target.simulate(temperature, n, rng.next_u64())?, Vec::new())
+            }
+            Self::SimulatedPosterior(_) => {
+                return Err(Error::inexact(
+                    "the simulator",
+                    "of this target only pairs are known; give them in a file",
+                ));
+            }
+        };
+        let contexts = self.contexts();
+        Ok(Drawn {
+            x,
+            context,
+            contexts,
+        })
+    }
+
+    fn target<B: Backend>(&self) -> &dyn Target<B> {
+        match self {
+            Self::Wells(target) => target,
+            Self::GaussianMixture(target) => target,
+            Self::TwoMoons(target) => target,
+            Self::SimulatedPosterior(target) => target,
+            Self::Phi4(target) => target,
+            Self::Molecule(target) => target,
+        }
+    }
+}
+
+impl<B: Backend> Target<B> for AnyTarget {
+    fn dim(&self) -> usize {
+        self.target::<B>().dim()
+    }
+
+    fn controls(&self) -> Vec<String> {
+        self.target::<B>().controls()
+    }
+
+    fn log_density(&self, x: Tensor<B, 2>, condition: &Condition<B>) -> Tensor<B, 1> {
+        self.target().log_density(x, condition)
+    }
+
+    fn condition_score(&self, x: Tensor<B, 2>, condition: &Condition<B>) -> Tensor<B, 2> {
+        self.target().condition_score(x, condition)
+    }
+
+    fn power_family(&self) -> Option<PowerFamily> {
+        self.target::<B>().power_family()
+    }
+
+    fn log_prior(&self, x: &Tensor<B, 2>) -> Option<Tensor<B, 1>> {
+        self.target().log_prior(x)
+    }
+
+    fn symmetrise(&self, x: Tensor<B, 2>, stream: &mut Stream) -> Tensor<B, 2> {
+        self.target().symmetrise(x, stream)
+    }
+
+    fn perturbation(&self) -> Option<Perturbation> {
+        self.target::<B>().perturbation()
+    }
+}

@@ -1,0 +1,374 @@
+//! Training a flow: a builder for programs, and `train` for configurations.
+
+use std::{path::PathBuf, sync::Arc};
+
+use burn::{module::AutodiffModule, tensor::backend::AutodiffBackend};
+use burn_autodiff::Autodiff;
+use trade_core::{
+    Target,
+    learning_rate::{LearningRate, OneCycle},
+    objective::{
+        LogVariance, Nll, NllConfig, Problem, ReverseKl, ReverseKlConfig, ReweightedNll,
+        TrainableTarget,
+        trade::{TradeContinuous, TradeContinuousConfig, TradeGrid, TradeGridConfig},
+    },
+    observe::{Observer, jsonl::JsonLines, tensorboard::TensorBoard},
+    parameters::parameters,
+    ramp::Ramp,
+    random::{Purpose, Streams},
+    train::{Checkpoint, TrainConfig, Trainer, WeightedObjective},
+};
+use trade_flows::{Flow, FlowBackend, FlowConfig};
+
+use crate::{
+    config::{LossConfig, ObjectiveConfig, RunConfig},
+    device::{AnyDevice, DeviceName, on_device},
+    error::{Context, Result, bail, ensure},
+    model, problem,
+    run::RunFolder,
+    trained::{On, TrainedFlow},
+};
+
+/// Trains a flow on a problem.
+///
+/// The terms of the loss are added one by one; a training without any cannot run. All else has a
+/// default.
+pub struct Training<T> {
+    problem: Problem<T>,
+    flow: FlowConfig,
+    objectives: Vec<ObjectiveConfig>,
+    train: TrainConfig,
+    seed: u64,
+    device: DeviceName,
+    folder: Option<RunFolder>,
+    /// The configuration to keep in the folder.
+    record: Option<RunConfig>,
+    observers: Vec<Box<dyn Observer>>,
+}
+
+impl<T: AnyDevice> Training<T> {
+    /// A training of a flow on a problem, without a loss yet.
+    pub fn new(problem: Problem<T>, flow: FlowConfig) -> Self {
+        Self {
+            problem,
+            flow,
+            objectives: Vec::new(),
+            train: TrainConfig::default(),
+            seed: 0,
+            device: DeviceName::default(),
+            folder: None,
+            record: None,
+            observers: Vec::new(),
+        }
+    }
+
+    /// The training that a configuration asks for, of a problem that was assembled from it.
+    pub fn configured(config: &RunConfig, problem: Problem<T>) -> Self {
+        Self {
+            objectives: config.objectives.clone(),
+            train: config.train.clone(),
+            seed: config.seed,
+            ..Self::new(problem, config.flow.clone())
+        }
+    }
+
+    /// Adds the likelihood of the problem's data, on `batch` samples a step.
+    #[must_use]
+    pub fn nll(self, batch: usize) -> Self {
+        self.term(LossConfig::Nll(NllConfig {
+            batch,
+            ..NllConfig::default()
+        }))
+    }
+
+    /// Adds the reverse Kullback–Leibler divergence at the base conditions, on `batch` samples of the
+    /// flow a step. It takes the place of data where only the energy is known.
+    #[must_use]
+    pub fn reverse_kl(self, batch: usize) -> Self {
+        self.term(LossConfig::ReverseKl(ReverseKlConfig {
+            batch,
+            conditions: None,
+            ..ReverseKlConfig::default()
+        }))
+    }
+
+    /// Adds the TRADE loss, on `batch` points a step: on a grid of conditions if there is one control
+    /// parameter and no observation, at fresh conditions otherwise. Its weight grows from 0 to 1 after
+    /// a fifth of the training.
+    #[must_use]
+    pub fn trade(self, batch: usize) -> Self {
+        let loss = if self.problem.ranges.len() == 1 && self.problem.target.contexts() == 0 {
+            LossConfig::TradeGrid(TradeGridConfig {
+                points: 25,
+                batch,
+                expectation_samples: 2 * batch,
+                expectation_every: 50,
+                ..TradeGridConfig::default()
+            })
+        } else {
+            LossConfig::TradeContinuous(TradeContinuousConfig {
+                samples: batch,
+                ..TradeContinuousConfig::default()
+            })
+        };
+        let weight = Ramp {
+            start: 0.0,
+            end: 1.0,
+            pct_start: 0.2,
+            ..Ramp::default()
+        };
+        self.objective(ObjectiveConfig::new(loss, weight))
+    }
+
+    /// Adds a term with the weight 1.
+    #[must_use]
+    pub fn term(self, loss: LossConfig) -> Self {
+        self.objective(ObjectiveConfig::new(loss, Ramp::constant(1.0)))
+    }
+
+    /// Adds a term with a weight of its own.
+    #[must_use]
+    pub fn objective(mut self, objective: ObjectiveConfig) -> Self {
+        self.objectives.push(objective);
+        self
+    }
+
+    /// Sets the number of steps; 1000 by default.
+    #[must_use]
+    pub fn steps(mut self, steps: usize) -> Self {
+        self.train.steps = steps;
+        self
+    }
+
+    /// Sets the largest learning rate of the one-cycle schedule.
+    #[must_use]
+    pub fn learning_rate(mut self, max_lr: f64) -> Self {
+        self.train.learning_rate = LearningRate::OneCycle(OneCycle {
+            max_lr,
+            ..OneCycle::default()
+        });
+        self
+    }
+
+    /// Sets the whole training loop: optimizer, checkpoints, reports.
+    #[must_use]
+    pub fn with(mut self, train: TrainConfig) -> Self {
+        self.train = train;
+        self
+    }
+
+    /// Sets the seed of all random numbers; 0 by default.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// Sets the device; the first that was compiled in, by default.
+    #[must_use]
+    pub fn device(mut self, device: DeviceName) -> Self {
+        self.device = device;
+        self
+    }
+
+    /// Keeps metrics and checkpoints in a folder and goes on from the newest checkpoint there.
+    #[must_use]
+    pub fn folder(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.folder = Some(RunFolder::new(folder));
+        self
+    }
+
+    /// Adds something that watches the training.
+    #[must_use]
+    pub fn observer(mut self, observer: impl Observer + 'static) -> Self {
+        self.observers.push(Box::new(observer));
+        self
+    }
+
+    /// Trains to the end.
+    ///
+    /// # Errors
+    /// If a part does not fit another, in a sentence that names the setting; if losses stay
+    /// non-finite; if a file cannot be written.
+    pub fn run(self) -> Result<TrainedFlow> {
+        problem::fits(&self.problem, &self.flow, &self.objectives)?;
+        let name = self.device;
+        on_device!(name, B, device => self.run_on::<B>(device))
+    }
+
+    fn run_on<B: FlowBackend>(mut self, device: B::Device) -> Result<TrainedFlow>
+    where
+        T: TrainableTarget<Autodiff<B>> + Target<B>,
+    {
+        let mut trainer = self.trainer::<Autodiff<B>>(device.clone())?;
+        let checkpoints = self.folder.as_ref().map(RunFolder::checkpoints);
+        if let Some(folder) = &self.folder {
+            match &self.record {
+                Some(config) => folder.create(config)?,
+                None => folder.make()?,
+            }
+            if let Some(path) = Checkpoint::newest(&folder.checkpoints())? {
+                trainer.restore(Checkpoint::read(&path)?, &path)?;
+            }
+            let step = trainer.step();
+            let metrics = if step == 0 {
+                JsonLines::create(&folder.metrics(), 1)?
+            } else {
+                JsonLines::resume(&folder.metrics(), step, 1)?
+            };
+            self.observers.insert(0, Box::new(metrics));
+            let curves = TensorBoard::create(folder.path(), step, 1)?;
+            self.observers.insert(1, Box::new(curves));
+        }
+        trainer.run(checkpoints.as_deref(), &mut self.observers)?;
+        let flow = trainer.model().valid();
+        let config = self.flow.fixed(&flow);
+        if let Some(folder) = &self.folder {
+            model::write(&config, &parameters(&flow), folder)?;
+        }
+        let target = self.problem.target.clone();
+        Ok(TrainedFlow::new(
+            config,
+            On { flow, target, device },
+            self.problem.ranges,
+        ))
+    }
+
+    /// The trainer before its first step, for a caller that takes the steps itself.
+    ///
+    /// # Errors
+    /// If a setting does not fit, naming it.
+    pub fn trainer<B>(&self, device: B::Device) -> Result<Trainer<B, Flow<B>>>
+    where
+        B: FlowBackend + AutodiffBackend<InnerBackend: FlowBackend>,
+        T: TrainableTarget<B>,
+    {
+        let mut streams = Streams::new(self.seed);
+        let flow = self
+            .flow
+            .init::<B>(&device, streams.get(Purpose::Init))?;
+        let flow = initialise(flow, &self.problem, &device, &mut streams);
+        let terms = objectives(&self.objectives, &self.problem)?;
+        Ok(Trainer::new(
+            self.train.clone(),
+            flow,
+            terms,
+            streams,
+            device,
+        )?)
+    }
+}
+
+/// Trains a run as its configuration says, in its folder, and writes the trained flow there.
+///
+/// `resume` allows to go on from the newest checkpoint; a folder that is trained already is opened
+/// as it is. Observers watch beside the folder's own metrics.
+///
+/// # Errors
+/// If the configuration does not fit together, naming the field; if the folder holds another run; if
+/// losses stay non-finite; if a file cannot be written.
+pub fn train(
+    config: &RunConfig,
+    folder: &RunFolder,
+    resume: bool,
+    device: DeviceName,
+    observers: Vec<Box<dyn Observer>>,
+) -> Result<TrainedFlow> {
+    let problem = problem::assemble(config)?;
+    let started = Checkpoint::newest(&folder.checkpoints())?.is_some();
+    if started && !resume {
+        bail!(
+            "{} already holds a run; go on with --resume, or choose another folder with --out",
+            folder.path().display()
+        );
+    }
+    if resume && folder.config().is_file() {
+        ensure!(
+            folder.read_config()? == *config,
+            "{} was started with another configuration; resume it with its own config.json",
+            folder.path().display()
+        );
+    }
+    Training {
+        device,
+        folder: Some(folder.clone()),
+        record: Some(config.clone()),
+        observers,
+        ..Training::configured(config, problem)
+    }
+    .run()
+}
+
+/// The terms of a loss.
+///
+/// # Errors
+/// If one does not fit the problem, naming the field.
+pub fn objectives<B, T>(
+    entries: &[ObjectiveConfig],
+    problem: &Problem<T>,
+) -> Result<Vec<WeightedObjective<B, Flow<B>>>>
+where
+    B: FlowBackend + AutodiffBackend<InnerBackend: FlowBackend>,
+    T: TrainableTarget<B> + 'static,
+{
+    entries
+        .iter()
+        .enumerate()
+        .map(|(i, entry)| {
+            let weight = entry.weight.clone();
+            weight.validate(&format!("objectives[{i}].weight"))?;
+            let data = || {
+                problem
+                    .data
+                    .clone()
+                    .with_context(|| format!("`objectives[{i}]` needs data, and there are none"))
+            };
+            let (problem, adaptive) = (problem.clone(), entry.adaptive);
+            Ok(match entry.loss.clone() {
+                LossConfig::Nll(c) => {
+                    let noise = problem.target.perturbation();
+                    let nll = Nll::new(c, data()?).perturbed_by(noise);
+                    WeightedObjective::new(nll, weight, adaptive)
+                }
+                LossConfig::ReverseKl(c) => {
+                    WeightedObjective::new(ReverseKl::new(c, problem), weight, adaptive)
+                }
+                LossConfig::TradeGrid(c) => {
+                    WeightedObjective::new(TradeGrid::new(c, problem)?, weight, adaptive)
+                }
+                LossConfig::TradeContinuous(c) => {
+                    WeightedObjective::new(TradeContinuous::new(c, problem)?, weight, adaptive)
+                }
+                LossConfig::ReweightedNll(c) => {
+                    WeightedObjective::new(ReweightedNll::new(c, problem, data()?), weight, adaptive)
+                }
+                LossConfig::LogVariance(c) => {
+                    WeightedObjective::new(LogVariance::new(c, problem), weight, adaptive)
+                }
+            })
+        })
+        .collect()
+}
+
+/// Data-dependent initialisation from a first batch of the data.
+fn initialise<B: FlowBackend, T>(
+    flow: Flow<B>,
+    problem: &Problem<T>,
+    device: &B::Device,
+    streams: &mut Streams,
+) -> Flow<B> {
+    use trade_core::Density;
+    let Some(data) = &problem.data else {
+        return flow;
+    };
+    let rows: Vec<usize> = (0..data.len().min(4096)).collect();
+    let (x, condition) = data.rows::<B>(&rows, device);
+    let extra = flow.augmentation();
+    let x = if extra == 0 {
+        x
+    } else {
+        let noise = streams.get(Purpose::Init).normal(rows.len() * extra);
+        burn::tensor::Tensor::cat(vec![x, trade_core::upload(noise, extra, device)], 1)
+    };
+    flow.initialised(x, &condition)
+}
