@@ -98,22 +98,22 @@ fn parse(bytes: &[u8]) -> Result<(usize, Vec<f32>), String> {
     let count = word(&header[4..])? as usize;
     record(&mut rest)?;
     let atoms = word(record(&mut rest)?)? as usize;
-    // The header's count may be absurd; the file's size is not.
-    let mut frames = Vec::with_capacity(rest.len() / 4);
+    // What the header says may be absurd; only what the records hold is kept.
+    let mut frames: Vec<f32> = Vec::new();
     for frame in 0..count {
-        let start = frames.len();
-        frames.resize(start + 3 * atoms, 0.0);
-        for axis in 0..3 {
-            let column = record(&mut rest).map_err(|e| format!("frame {frame}: {e}"))?;
-            if column.len() != 4 * atoms {
+        let mut columns = [&[][..]; 3];
+        for column in &mut columns {
+            *column = record(&mut rest).map_err(|e| format!("frame {frame}: {e}"))?;
+            if Some(column.len()) != atoms.checked_mul(4) {
                 let found = column.len() / 4;
                 return Err(format!(
                     "frame {frame}: expected {atoms} atoms, found {found}"
                 ));
             }
-            for (atom, x) in column.as_chunks().0.iter().enumerate() {
-                frames[start + 3 * atom + axis] = 0.1 * f32::from_le_bytes(*x);
-            }
+        }
+        let [x, y, z] = columns.map(|column| column.as_chunks::<4>().0);
+        for ((x, y), z) in x.iter().zip(y).zip(z) {
+            frames.extend([x, y, z].map(|x| 0.1 * f32::from_le_bytes(*x)));
         }
     }
     Ok((atoms, frames))

@@ -26,7 +26,9 @@ pub(super) fn assign(system: &System, topology: &mut Topology) -> Result<(), Str
     for (place, (atom, by_mass)) in topology.atoms.iter_mut().zip(by_mass).enumerate() {
         let Some(by_mass) = by_mass else { continue };
         let by_name = ChemicalElement::of_name(&atom.name);
-        let stated = atom.element.or(by_name.first().copied().filter(|_| names_differ));
+        let stated = atom
+            .element
+            .or(by_name.first().copied().filter(|_| names_differ));
         match stated {
             Some(stated) if stated != by_mass && !by_name.contains(&by_mass) => {
                 contradictions.push((place, stated, by_mass));

@@ -213,9 +213,7 @@ fn periodicity(entry: &Element) -> Result<u32> {
 
 fn mass(particle: &Element) -> Result<f64> {
     match particle.children().next() {
-        Some(site) => {
-            Err(site.fault(format!("virtual site <{}> is not supported", site.name())))
-        }
+        Some(site) => Err(site.fault(format!("virtual site <{}> is not supported", site.name()))),
         None => particle.not_negative("mass"),
     }
 }

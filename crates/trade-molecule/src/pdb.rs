@@ -115,7 +115,9 @@ impl Reader {
                     }
                 }
                 record if record.starts_with(b"TER") => self.ended = started,
-                record if started && (record.starts_with(b"END") || record.starts_with(b"MODEL")) => {
+                record
+                    if started && (record.starts_with(b"END") || record.starts_with(b"MODEL")) =>
+                {
                     self.finished = true;
                 }
                 b"CRYST1" => self.topology.cell = cell(&Line { row: row + 1, line }),
@@ -158,10 +160,11 @@ impl Reader {
             let text = line.text(columns.clone())?;
             let number = text.parse::<f64>().ok().filter(|x| x.is_finite());
             // A PDB file is in ångström.
-            *x = 0.1 * number.ok_or_else(|| {
-                let reason = format!("expected a coordinate, found `{text}`");
-                line.fault(columns.start, reason)
-            })?;
+            *x = 0.1
+                * number.ok_or_else(|| {
+                    let reason = format!("expected a coordinate, found `{text}`");
+                    line.fault(columns.start, reason)
+                })?;
         }
         let atom = self.topology.atoms.len();
         let residue = self.residue(&key, name);
@@ -273,7 +276,13 @@ fn cell(line: &Line) -> Option<[[f64; 3]; 3]> {
     let [a, b, c, alpha, beta, gamma] = numbers;
     let [alpha, beta, gamma] = [alpha, beta, gamma].map(f64::to_radians);
     // A right angle has a cosine of exactly 0.
-    let cosine = |x: f64| if (x.cos()).abs() < 1e-12 { 0.0 } else { x.cos() };
+    let cosine = |x: f64| {
+        if (x.cos()).abs() < 1e-12 {
+            0.0
+        } else {
+            x.cos()
+        }
+    };
     let x = cosine(beta);
     let y = (cosine(alpha) - x * cosine(gamma)) / gamma.sin();
     let z = (1.0 - x * x - y * y).sqrt();
@@ -355,4 +364,3 @@ fn atom_line(atom: &Atom, serial: usize, [x, y, z]: [f64; 3]) -> String {
         symbol.to_uppercase(),
     )
 }
-

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::internal::distance;
+use super::periodic_table::ChemicalElement;
 use super::system::System;
 use super::topology::Topology;
 
@@ -59,7 +60,9 @@ impl Skeleton {
             .iter()
             .filter_map(|spring| Some(spring.length / reach(spring.atoms)?))
             .collect();
-        if !ratios.iter().any(|ratio| BOND.contains(ratio)) && TENFOLD.contains(&median(&mut ratios)) {
+        if !ratios.iter().any(|ratio| BOND.contains(ratio))
+            && TENFOLD.contains(&median(&mut ratios))
+        {
             return Err("the lengths of the bonds look like ångström; OpenMM's are in nm".into());
         }
         let ends: Vec<[usize; 2]> = system
@@ -78,11 +81,13 @@ impl Skeleton {
             .collect();
         // A hydrogen has one bond: the one that the file states, else the shortest.
         for atom in 0..atoms {
-            let light = topology.atoms[atom].element == Some(super::ChemicalElement::HYDROGEN);
+            let light = topology.atoms[atom].element == Some(ChemicalElement::HYDROGEN);
             let own = |bond: &Covalent| light && bond.atoms.contains(&atom);
             let kept = bonds.iter().copied().filter(own).min_by(|a, b| {
                 let key = |bond: &Covalent| (!stated(bond), bond.length);
-                key(a).partial_cmp(&key(b)).unwrap_or(std::cmp::Ordering::Equal)
+                key(a)
+                    .partial_cmp(&key(b))
+                    .unwrap_or(std::cmp::Ordering::Equal)
             });
             bonds.retain(|bond| !own(bond) || Some(*bond) == kept);
         }
@@ -184,7 +189,12 @@ impl Skeleton {
         }
         let strained = self.misfit(x, 1.0 + STRAIN);
         Ok(strained
-            .map(|(bond, r)| format!("{}: the structure is strained", self.apart(bond, r, topology)))
+            .map(|(bond, r)| {
+                format!(
+                    "{}: the structure is strained",
+                    self.apart(bond, r, topology)
+                )
+            })
             .into_iter()
             .collect())
     }
@@ -219,7 +229,9 @@ impl Skeleton {
         if let Some(at) = frames.as_flattened().iter().position(|x| !x.is_finite()) {
             let (frame, atom) = (at / (3 * atoms), at / 3 % atoms);
             let atom = topology.describe(atom);
-            return Err(format!("frame {frame}: a coordinate of {atom} is not a finite number"));
+            return Err(format!(
+                "frame {frame}: a coordinate of {atom} is not a finite number"
+            ));
         }
         let mut whole = Vec::with_capacity(frames.len());
         let mut mended = 0;
@@ -289,8 +301,14 @@ impl Skeleton {
 /// The pairs of atoms that a harmonic bond or a constraint ties to a distance above zero, each once,
 /// in the order of the System: with the length of the constraint, or else of the stiffest spring.
 fn springs(system: &System) -> Vec<Covalent> {
-    let rigid = system.constraints.iter().map(|c| (c.atoms, c.distance, f64::INFINITY));
-    let soft = system.bonds.iter().map(|b| (b.atoms, b.length, b.stiffness));
+    let rigid = system
+        .constraints
+        .iter()
+        .map(|c| (c.atoms, c.distance, f64::INFINITY));
+    let soft = system
+        .bonds
+        .iter()
+        .map(|b| (b.atoms, b.length, b.stiffness));
     let mut places: HashMap<[usize; 2], usize> = HashMap::new();
     let mut found: Vec<(Covalent, f64)> = Vec::new();
     for ([i, j], length, stiffness) in soft.chain(rigid).filter(|spring| spring.1 > 0.0) {

@@ -60,4 +60,10 @@ impl Topology {
             },
         )
     }
+
+    /// Several atoms in words.
+    pub(super) fn list(&self, atoms: &[usize]) -> String {
+        let names: Vec<String> = atoms.iter().map(|atom| self.describe(*atom)).collect();
+        names.join(", ")
+    }
 }

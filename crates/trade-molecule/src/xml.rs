@@ -124,15 +124,12 @@ impl<'a> Element<'a> {
     pub(super) fn radians(&self, attribute: &str, least: f64, most: f64) -> Result<f64> {
         let what = format!("an angle from {least:.4} to {most:.4} rad (degrees are not read)");
         // The numbers of files are rounded.
-        self.number_that(attribute, &what, |x| (least - 1e-4..=most + 1e-4).contains(&x))
+        self.number_that(attribute, &what, |x| {
+            (least - 1e-4..=most + 1e-4).contains(&x)
+        })
     }
 
-    fn number_that(
-        &self,
-        attribute: &str,
-        what: &str,
-        holds: impl Fn(f64) -> bool,
-    ) -> Result<f64> {
+    fn number_that(&self, attribute: &str, what: &str, holds: impl Fn(f64) -> bool) -> Result<f64> {
         let text = self.text(attribute)?;
         let value = text.trim().parse::<f64>().ok();
         let value = value.filter(|x| x.is_finite() && holds(*x));

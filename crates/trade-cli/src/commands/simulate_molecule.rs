@@ -8,11 +8,14 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use trade::{core::estimate::Estimate, molecules::{
-    Topology,
-    dynamics::{Basin, Molecule, Provenance, Run, SimulateConfig, Simulation},
-    write_dcd, write_pdb,
-}};
+use trade::{
+    core::estimate::Estimate,
+    molecules::{
+        Topology,
+        dynamics::{Basin, Molecule, Provenance, Run, SimulateConfig, Simulation},
+        write_dcd, write_pdb,
+    },
+};
 
 use super::Session;
 use crate::{args::MoleculeArgs, output::expect};
