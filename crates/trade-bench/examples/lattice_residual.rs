@@ -13,6 +13,7 @@ use std::env;
 
 use anyhow::{Context, Result, bail};
 use burn::tensor::Tensor;
+use trade::target::{AnyTarget, TargetConfig};
 use trade::{
     device::{self, Action, DeviceName},
     model::{self, Given},
@@ -20,7 +21,6 @@ use trade::{
 };
 use trade_core::{Condition, Density, Target, correct::snis::Weights, random::Stream, upload};
 use trade_flows::{Flow, FlowBackend};
-use trade::target::{AnyTarget, TargetConfig};
 
 /// Fields at each κ, of the flow and of the reference.
 const FIELDS: usize = 2000;

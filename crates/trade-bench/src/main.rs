@@ -4,8 +4,8 @@ use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::{Result, ensure};
 use clap::{Parser, Subcommand};
-use trade_bench::{experiment::Preset, reproduce::Reproduce, speed::Speed};
 use trade::{device::DeviceName, threads};
+use trade_bench::{experiment::Preset, reproduce::Reproduce, speed::Speed};
 
 /// The experiments of the TRADE paper.
 #[derive(Parser)]

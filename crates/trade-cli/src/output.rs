@@ -16,7 +16,9 @@ pub(crate) fn expect(path: &Path, option: &str, endings: &[&str]) -> Result<()> 
         !path.is_dir(),
         "{option}: {shown} is a folder; name a file in it"
     );
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
     if let Some(folder) = folder {
         ensure!(
             folder.is_dir(),

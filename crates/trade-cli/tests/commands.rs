@@ -161,8 +161,7 @@ fn mistakes_end_in_one_sentence() {
     missing["data"][0]["from"] = json!({ "file": "nowhere.npy" });
     write(folder, "missing.json", &missing);
     std::fs::write(folder.join("text.npy"), "not an array").expect("written");
-    trade::data::write_npy_f64(folder.join("wide.npy"), &[4, 3], &[0.0; 12])
-        .expect("written");
+    trade::data::write_npy_f64(folder.join("wide.npy"), &[4, 3], &[0.0; 12]).expect("written");
 
     for (arguments, says) in [
         (&["train", "nowhere.json"][..], &["nowhere.json"][..]),

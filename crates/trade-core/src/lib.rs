@@ -4,7 +4,9 @@ mod condition;
 mod dataset;
 mod density;
 mod dual;
-mod error;
+pub mod error;
+mod interval;
+mod problem;
 mod target;
 
 pub mod causality;
@@ -27,4 +29,5 @@ pub use dataset::{DataOrder, Dataset, upload, upload_as};
 pub use density::Density;
 pub use dual::{Dual, softplus};
 pub use error::{Error, Result};
-pub use target::{Perturbation, PowerFamily, Target};
+pub use interval::Interval;
+pub use target::{Family, Perturbation, PowerFamily, Target};

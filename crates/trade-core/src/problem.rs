@@ -8,6 +8,18 @@ use crate::{
     objective::Problem,
 };
 
+impl<T> Clone for Problem<T> {
+    /// The target and the data are shared.
+    fn clone(&self) -> Self {
+        Self {
+            target: self.target.clone(),
+            bases: self.bases.clone(),
+            ranges: self.ranges.clone(),
+            data: self.data.clone(),
+        }
+    }
+}
+
 impl<T: Family> Problem<T> {
     /// A target and the range of each of its control parameters, without data or base conditions yet.
     ///

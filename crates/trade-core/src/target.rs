@@ -5,14 +5,14 @@ use std::sync::Arc;
 use burn::tensor::{Tensor, backend::Backend};
 use serde::{Deserialize, Serialize};
 
-use crate::{Condition, random::Stream};
+use crate::{Condition, Interval, random::Stream};
 
 /// Gaussian noise on states in coordinates of the target's own: from states, row-major `[n, dim]`,
 /// and the width for each of them to the moved states.
 pub type Perturbation = Arc<dyn Fn(&[f32], &[f64], &mut Stream) -> Vec<f32> + Send + Sync>;
 
 /// How the first control parameter acts, where the family is a power of one density:
-/// `q(x|c) = h(x) · s(x)^{e(c)}`. Such families can be trained without an energy (METHOD §4).
+/// `q(x|c) = h(x) · s(x)^{e(c)}`. Such families can be trained without an energy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PowerFamily {
@@ -48,17 +48,49 @@ impl PowerFamily {
     }
 }
 
-/// A family of unnormalised densities `q(x|c,y)` with its condition score.
-///
-/// Implementations are plain tensor code, generic over the backend, differentiable in `x` (reverse
-/// KL needs that). `log q` may be `−∞`; the method gives such points the weight 0.
-pub trait Target<B: Backend> {
+/// What is known of a family of densities `q(x|c,y)` without any tensor.
+pub trait Family {
     /// The dimension of the state.
     fn dim(&self) -> usize;
 
     /// The names of the control parameters, `k` of them, in the order of the columns of `c`.
     fn controls(&self) -> Vec<String>;
 
+    /// The conditions at which there is a density, an interval for each control parameter; by default
+    /// every number.
+    fn domain(&self) -> Vec<Interval> {
+        vec![Interval::everywhere(); self.controls().len()]
+    }
+
+    /// The width of the context, such as an observation; 0 by default.
+    fn contexts(&self) -> usize {
+        0
+    }
+
+    /// Whether `log q` can be evaluated. Where it cannot, a flow is trained from data, with an energy of
+    /// its own.
+    fn is_known(&self) -> bool {
+        true
+    }
+
+    /// The power family this target belongs to, if it is one (with a single control parameter).
+    fn power_family(&self) -> Option<PowerFamily> {
+        None
+    }
+
+    /// The noise that stands for noise on each entry of a state, in the likelihood of data and in
+    /// blurred evaluation points, where the target means noise on other coordinates; `None` by
+    /// default.
+    fn perturbation(&self) -> Option<Perturbation> {
+        None
+    }
+}
+
+/// A family of unnormalised densities `q(x|c,y)` with its condition score.
+///
+/// Implementations are plain tensor code, generic over the backend, differentiable in `x` (reverse
+/// KL needs that). `log q` may be `−∞`; the method gives such points the weight 0.
+pub trait Target<B: Backend>: Family {
     /// `log q(x|c,y)`.
     ///
     /// # Shapes
@@ -70,11 +102,6 @@ pub trait Target<B: Backend> {
     /// # Shapes
     /// `x`: `[batch, dim]` → `[batch, k]`
     fn condition_score(&self, x: Tensor<B, 2>, condition: &Condition<B>) -> Tensor<B, 2>;
-
-    /// The power family this target belongs to, if it is one (with a single control parameter).
-    fn power_family(&self) -> Option<PowerFamily> {
-        None
-    }
 
     /// `log h(x)` of the power family, up to a constant; `None` means `h = 1`.
     ///
@@ -90,12 +117,5 @@ pub trait Target<B: Backend> {
     /// `x`: `[batch, dim]` → `[batch, dim]`
     fn symmetrise(&self, x: Tensor<B, 2>, _stream: &mut Stream) -> Tensor<B, 2> {
         x
-    }
-
-    /// The noise that stands for noise on each entry of a state, in the likelihood of data and in
-    /// blurred evaluation points, where the target means noise on other coordinates; `None` by
-    /// default.
-    fn perturbation(&self) -> Option<Perturbation> {
-        None
     }
 }

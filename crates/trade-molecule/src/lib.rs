@@ -59,6 +59,7 @@ pub use target::{Molecule, StateEnergies};
 pub use tensor::{Positions, TensorEnergy};
 pub use tensor_internal::TensorPlacement;
 pub use topology::{Atom, Topology};
+pub use trade_core::{Error, Result};
 pub use zmatrix::{ZMatrix, ZMatrixRow};
 
 #[cfg(test)]

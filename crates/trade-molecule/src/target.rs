@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use burn::tensor::{Tensor, TensorData, backend::Backend};
 use rayon::prelude::*;
-use trade_core::{Condition, Perturbation, PowerFamily, Target};
+use trade_core::{Condition, Family, Interval, Perturbation, PowerFamily, Target};
 use trade_data::read_npy;
 
 use super::config::MoleculeConfig;
@@ -263,7 +263,7 @@ impl Molecule {
     }
 }
 
-impl<B: Backend> Target<B> for Molecule {
+impl Family for Molecule {
     fn dim(&self) -> usize {
         self.dimension()
     }
@@ -272,14 +272,8 @@ impl<B: Backend> Target<B> for Molecule {
         vec!["temperature".into()]
     }
 
-    fn log_density(&self, x: Tensor<B, 2>, condition: &Condition<B>) -> Tensor<B, 1> {
-        let [u, log_det] = self.parts_of(&x);
-        log_det - u / condition.control.value.clone().squeeze_dim::<1>(1)
-    }
-
-    fn condition_score(&self, x: Tensor<B, 2>, condition: &Condition<B>) -> Tensor<B, 2> {
-        let [u, _] = self.on_host(&x);
-        u.unsqueeze_dim(1) / condition.control.value.clone().square()
+    fn domain(&self) -> Vec<Interval> {
+        vec![Interval::above(0.0)]
     }
 
     fn power_family(&self) -> Option<PowerFamily> {
@@ -295,6 +289,18 @@ impl<B: Backend> Target<B> for Molecule {
                 Err(_) => states.to_vec(),
             }
         }))
+    }
+}
+
+impl<B: Backend> Target<B> for Molecule {
+    fn log_density(&self, x: Tensor<B, 2>, condition: &Condition<B>) -> Tensor<B, 1> {
+        let [u, log_det] = self.parts_of(&x);
+        log_det - u / condition.control.value.clone().squeeze_dim::<1>(1)
+    }
+
+    fn condition_score(&self, x: Tensor<B, 2>, condition: &Condition<B>) -> Tensor<B, 2> {
+        let [u, _] = self.on_host(&x);
+        u.unsqueeze_dim(1) / condition.control.value.clone().square()
     }
 
     fn log_prior(&self, x: &Tensor<B, 2>) -> Option<Tensor<B, 1>> {

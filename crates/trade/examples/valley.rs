@@ -21,14 +21,18 @@ fn main() -> trade::Result<()> {
     let point = |z: &[f64]| [z[0], z[0] * z[0] + 0.5 * z[1]];
     let samples: Vec<f64> = noise.chunks(2).flat_map(point).collect();
     let target = Tempered::temperature(Valley);
-    let problem = Problem::new(target, [("temperature", [0.4, 1.2])])?.with_data(&[1.0], &samples)?;
+    let problem =
+        Problem::new(target, [("temperature", [0.4, 1.2])])?.with_data(&[1.0], &samples)?;
     let training = Training::new(problem, FlowConfig::spline(2));
     let flow = training.nll(256).trade(256).steps(300).run()?;
     for t in [0.4, 0.7, 1.2] {
         let samples = flow.at(&[t]).sample(10_000)?;
         let (ess, log_z) = (samples.relative_ess()?, samples.log_z()?);
         let exact = (std::f64::consts::PI * t).ln();
-        println!("T = {t}: ESS {:.3}, log Z {:.3}, exact {exact:.3}", ess.value, log_z.value);
+        println!(
+            "T = {t}: ESS {:.3}, log Z {:.3}, exact {exact:.3}",
+            ess.value, log_z.value
+        );
     }
     Ok(())
 }

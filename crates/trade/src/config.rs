@@ -7,6 +7,7 @@ use std::{
 };
 
 use crate::error::{Context, Error, Result, bail, ensure};
+use crate::target::TargetConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use trade_core::{
@@ -19,7 +20,6 @@ use trade_core::{
     train::{AdaptiveConfig, TrainConfig},
 };
 use trade_flows::FlowConfig;
-use crate::target::TargetConfig;
 
 /// Everything that determines a run. `trade train` writes it, complete, into the run's folder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

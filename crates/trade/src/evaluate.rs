@@ -144,11 +144,7 @@ pub fn evaluate(run: &Run, seed: u64) -> Result<Evaluation> {
 }
 
 /// The conditions to evaluate at.
-fn conditions(
-    config: &RunConfig,
-    target: &AnyTarget,
-    names: &[String],
-) -> Result<Vec<Vec<f64>>> {
+fn conditions(config: &RunConfig, target: &AnyTarget, names: &[String]) -> Result<Vec<Vec<f64>>> {
     let wanted = &config.evaluate.conditions;
     if let Some(bad) = wanted
         .iter()

@@ -16,14 +16,12 @@ use trade_flows::{
     BaseVariance, ConditionerConfig, FlowConfig, LastLayer, PreprocessConfig, Stage,
     layer::{ConditionalAffineConfig, LayerConfig, PermutationKind, RqsCouplingConfig},
 };
-use trade_targets::{
-    TargetConfig,
-    exact::{DoubleWellConfig, GaussianMixtureConfig, MultiWellConfig, WellControl},
-};
+use trade_targets::exact::{DoubleWellConfig, GaussianMixtureConfig, MultiWellConfig, WellControl};
 
 use crate::{
     config::{DataConfig, DataSource, EvaluateConfig, LossConfig, ObjectiveConfig, RunConfig},
     lattice,
+    target::TargetConfig,
 };
 
 /// The names of the examples.
@@ -226,7 +224,7 @@ pub fn spline_flow(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::run::problem;
+    use crate::problem::{assemble, fits};
 
     #[test]
     fn examples_are_complete_and_survive_json() {
@@ -235,7 +233,8 @@ mod tests {
             let back: RunConfig = serde_json::from_str(&config.to_json().unwrap()).unwrap();
             assert_eq!(back, config, "{name}");
             assert!(config.flow.validate("flow").is_ok());
-            problem(&config).unwrap();
+            let problem = assemble(&config).unwrap();
+            fits(&problem, &config.flow, &config.objectives).unwrap();
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::target::TargetConfig;
 use trade_core::{
     causality::CausalityConfig,
     grid::Spacing,
@@ -19,7 +20,6 @@ use trade_flows::{
     lattice::{LatticePieces, physical_lattice_flow},
 };
 use trade_targets::lattice::Phi4Config;
-use crate::target::TargetConfig;
 
 use crate::config::{
     DataConfig, DataSource, EvaluateConfig, LossConfig, ObjectiveConfig, RunConfig,

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use crate::error::{Context, Result};
+use crate::target::TargetConfig;
 use trade_core::{
     causality::CausalityConfig,
     learning_rate::{LearningRate, OneCycle},
@@ -16,7 +17,6 @@ use trade_core::{
 };
 use trade_flows::molecule::MoleculeFlow;
 use trade_molecule::MoleculeConfig;
-use crate::target::TargetConfig;
 
 use crate::config::{
     DataConfig, DataSource, EvaluateConfig, LossConfig, ObjectiveConfig, RunConfig,

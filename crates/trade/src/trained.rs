@@ -32,7 +32,13 @@ pub struct TrainedFlow {
 /// What a flow and its target compute on their backend, for callers on the host. States and
 /// observations are rows of `f32`, results are `f64`.
 pub(crate) trait Backed {
-    fn sample(&self, c: &[f64], given: &Given, n: usize, stream: &mut Stream) -> (Vec<f32>, Vec<f64>);
+    fn sample(
+        &self,
+        c: &[f64],
+        given: &Given,
+        n: usize,
+        stream: &mut Stream,
+    ) -> (Vec<f32>, Vec<f64>);
 
     fn log_prob(&self, x: &[f32], c: &[f64], given: &Given, stream: &mut Stream) -> Vec<f64>;
 
@@ -65,8 +71,11 @@ impl<B: FlowBackend, T: Target<B>> On<B, T> {
         for (i, rows) in x.chunks(CHUNK * dim).enumerate() {
             let points = upload::<B>(rows.to_vec(), dim, &self.device);
             let n = points.dims()[0];
-            let condition = Condition::uniform(c, n, &points)
-                .with_context(given.rows(i * CHUNK, n, &self.device));
+            let condition = Condition::uniform(c, n, &points).with_context(given.rows(
+                i * CHUNK,
+                n,
+                &self.device,
+            ));
             all.extend(evaluate(points, &condition).iter::<f64>());
         }
         all
@@ -74,7 +83,13 @@ impl<B: FlowBackend, T: Target<B>> On<B, T> {
 }
 
 impl<B: FlowBackend, T: Target<B>> Backed for On<B, T> {
-    fn sample(&self, c: &[f64], given: &Given, n: usize, stream: &mut Stream) -> (Vec<f32>, Vec<f64>) {
+    fn sample(
+        &self,
+        c: &[f64],
+        given: &Given,
+        n: usize,
+        stream: &mut Stream,
+    ) -> (Vec<f32>, Vec<f64>) {
         let samples = model::sample(&self.flow, c, given, n, stream, &self.device);
         (samples.x, samples.log_prob)
     }
@@ -206,9 +221,15 @@ impl FlowAt<'_> {
     pub fn sample_with(&self, n: usize, stream: &mut Stream) -> Result<Samples> {
         self.check()?;
         ensure!(n > 0, "at least one sample is needed");
-        let (x, log_prob) = self.flow.backed.sample(&self.condition, &self.given, n, stream);
+        let (x, log_prob) = self
+            .flow
+            .backed
+            .sample(&self.condition, &self.given, n, stream);
         let log_weight = self.flow.family.is_known().then(|| {
-            let density = self.flow.backed.log_density(&x, &self.condition, &self.given);
+            let density = self
+                .flow
+                .backed
+                .log_density(&x, &self.condition, &self.given);
             log_weights(&density, &log_prob)
         });
         Ok(Samples {
@@ -236,7 +257,10 @@ impl FlowAt<'_> {
     pub fn log_prob_with(&self, x: &[f32], stream: &mut Stream) -> Result<Vec<f64>> {
         self.check()?;
         self.whole(x)?;
-        Ok(self.flow.backed.log_prob(x, &self.condition, &self.given, stream))
+        Ok(self
+            .flow
+            .backed
+            .log_prob(x, &self.condition, &self.given, stream))
     }
 
     /// The target's `log q(x|c)` of states, row-major `[n, dim]`.
@@ -245,7 +269,10 @@ impl FlowAt<'_> {
     /// As [`log_prob`](Self::log_prob), and if the target's density is not known.
     pub fn log_density(&self, x: &[f32]) -> Result<Vec<f64>> {
         self.known(x)?;
-        Ok(self.flow.backed.log_density(x, &self.condition, &self.given))
+        Ok(self
+            .flow
+            .backed
+            .log_density(x, &self.condition, &self.given))
     }
 
     /// The target's `∂_c log q(x|c)` of states, row-major `[n, dim]` → `[n, k]`.
@@ -254,7 +281,10 @@ impl FlowAt<'_> {
     /// As [`log_density`](Self::log_density).
     pub fn condition_score(&self, x: &[f32]) -> Result<Vec<f64>> {
         self.known(x)?;
-        Ok(self.flow.backed.condition_score(x, &self.condition, &self.given))
+        Ok(self
+            .flow
+            .backed
+            .condition_score(x, &self.condition, &self.given))
     }
 
     fn known(&self, x: &[f32]) -> Result<()> {

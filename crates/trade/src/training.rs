@@ -1,6 +1,6 @@
 //! Training a flow: a builder for programs, and `train` for configurations.
 
-use std::{path::PathBuf, sync::Arc};
+use std::path::PathBuf;
 
 use burn::{module::AutodiffModule, tensor::backend::AutodiffBackend};
 use burn_autodiff::Autodiff;
@@ -229,7 +229,11 @@ impl<T: AnyDevice> Training<T> {
         let target = self.problem.target.clone();
         Ok(TrainedFlow::new(
             config,
-            On { flow, target, device },
+            On {
+                flow,
+                target,
+                device,
+            },
             self.problem.ranges,
         ))
     }
@@ -244,9 +248,7 @@ impl<T: AnyDevice> Training<T> {
         T: TrainableTarget<B>,
     {
         let mut streams = Streams::new(self.seed);
-        let flow = self
-            .flow
-            .init::<B>(&device, streams.get(Purpose::Init))?;
+        let flow = self.flow.init::<B>(&device, streams.get(Purpose::Init))?;
         let flow = initialise(flow, &self.problem, &device, &mut streams);
         let terms = objectives(&self.objectives, &self.problem)?;
         Ok(Trainer::new(
@@ -339,9 +341,11 @@ where
                 LossConfig::TradeContinuous(c) => {
                     WeightedObjective::new(TradeContinuous::new(c, problem)?, weight, adaptive)
                 }
-                LossConfig::ReweightedNll(c) => {
-                    WeightedObjective::new(ReweightedNll::new(c, problem, data()?), weight, adaptive)
-                }
+                LossConfig::ReweightedNll(c) => WeightedObjective::new(
+                    ReweightedNll::new(c, problem, data()?),
+                    weight,
+                    adaptive,
+                ),
                 LossConfig::LogVariance(c) => {
                     WeightedObjective::new(LogVariance::new(c, problem), weight, adaptive)
                 }

@@ -9,6 +9,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use trade::config::{
     DataConfig, DataSource, EvaluateConfig, LossConfig, ObjectiveConfig, RunConfig,
 };
+use trade::target::TargetConfig;
 use trade_core::{
     causality::CausalityConfig,
     grid::Spacing,
@@ -27,8 +28,7 @@ use trade_flows::{
     BaseVariance, ConditionerConfig, FlowConfig, Initializer, LastLayer, PreprocessConfig, Stage,
     layer::{LayerConfig, PermutationKind, RqsCouplingConfig},
 };
-use trade::target::TargetConfig;
-use trade_targets::{exact::GaussianMixtureConfig};
+use trade_targets::exact::GaussianMixtureConfig;
 
 use super::{Experiment, Method, Preset, plain, steerable};
 use study::{MixtureStudy, RANGE, SHOWN, powers};

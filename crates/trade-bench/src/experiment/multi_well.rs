@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use trade::target::TargetConfig;
 use trade::{
     config::{DataConfig, DataSource, EvaluateConfig, LossConfig, ObjectiveConfig, RunConfig},
     examples::spline_flow,
@@ -19,8 +20,7 @@ use trade_core::{
     train::{AdamConfig, AdaptiveConfig, TrainConfig},
 };
 use trade_flows::{BaseVariance, FlowConfig, PreprocessConfig};
-use trade::target::TargetConfig;
-use trade_targets::{exact::MultiWellConfig};
+use trade_targets::exact::MultiWellConfig;
 
 use super::{Experiment, Method, Preset, plain, steerable};
 

@@ -5,6 +5,7 @@ mod study;
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use trade::target::TargetConfig;
 use trade::{
     config::{DataConfig, DataSource, EvaluateConfig, LossConfig, ObjectiveConfig, RunConfig},
     examples::spline_flow,
@@ -20,8 +21,7 @@ use trade_core::{
     train::{AdamConfig, TrainConfig},
 };
 use trade_flows::{BaseVariance, FlowConfig, PreprocessConfig, layer::LayerConfig};
-use trade::target::TargetConfig;
-use trade_targets::{two_moons::TwoMoonsConfig};
+use trade_targets::two_moons::TwoMoonsConfig;
 
 use super::{Experiment, Method, Preset, plain};
 use study::TwoMoonsStudy;

@@ -28,7 +28,13 @@ pub(super) fn run(session: &Session, typed: TrainArgs) -> Result<()> {
         return Ok(());
     }
     let progress = Box::new(Progress::new(session.quiet));
-    trade::train(&config, &folder, typed.resume, session.device, vec![progress])?;
+    trade::train(
+        &config,
+        &folder,
+        typed.resume,
+        session.device,
+        vec![progress],
+    )?;
     session.say(format!("trained; the run is in {place}"));
     Ok(())
 }

@@ -33,7 +33,7 @@ use crate::{
 };
 
 /// What is to be learned: the target, where data exist, and the range to carry them over.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Problem<T> {
     /// The family of densities.
     pub target: Arc<T>,

@@ -197,11 +197,8 @@ fn wrong_sizes_are_refused() -> Checked {
 
 #[test]
 fn reference_structure_is_the_centre_of_the_scaling() -> Checked {
-    let file = std::fs::read(concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/data/alanine/min_energy.npy"
-    ))?;
-    let values: Vec<f64> = npyz::NpyFile::new(&file[..])?.into_vec()?;
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/data/alanine/min_energy.npy");
+    let values = trade_data::read_npy(path)?.into_data();
     let x: Vec<[f64; 3]> = values.chunks_exact(3).map(|v| [v[0], v[1], v[2]]).collect();
     let reference = at(&conformations(INTERNAL)?[0], "positions_nm").cloned()?;
     let reference = vectors(&serde_json::json!({ "x": reference }), "x")?;

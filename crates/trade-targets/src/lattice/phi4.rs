@@ -3,7 +3,7 @@
 use burn::tensor::{Int, Tensor, TensorData, backend::Backend};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use trade_core::{Condition, Target, random::Stream};
+use trade_core::{Condition, Family, Interval, Target, random::Stream};
 
 use super::{Couplings, SimulateConfig, Symmetry, Torus};
 use crate::{Error, Result};
@@ -132,7 +132,7 @@ impl Phi4 {
     }
 }
 
-impl<B: Backend> Target<B> for Phi4 {
+impl Family for Phi4 {
     fn dim(&self) -> usize {
         self.torus.sites()
     }
@@ -145,6 +145,17 @@ impl<B: Backend> Target<B> for Phi4 {
         names
     }
 
+    fn domain(&self) -> Vec<Interval> {
+        match self.config.lambda {
+            // The free field is a Gaussian as long as its modes have masses.
+            Some(0.0) => vec![Interval::between(-0.25, 0.25)],
+            Some(_) => vec![Interval::everywhere()],
+            None => vec![Interval::everywhere(), Interval::above(0.0)],
+        }
+    }
+}
+
+impl<B: Backend> Target<B> for Phi4 {
     /// `−S(φ) = −(1 − 2λ) Σ φ² − λ Σ φ⁴ + 2κ Σ_x φ_x (φ_{x+0̂} + φ_{x+1̂})`.
     fn log_density(&self, x: Tensor<B, 2>, condition: &Condition<B>) -> Tensor<B, 1> {
         let control = &condition.control.value;
@@ -194,7 +205,6 @@ mod tests {
     use burn_flex::{Flex, FlexDevice};
 
     use super::*;
-    use crate::TargetConfig;
 
     fn upload(values: &[f64], width: usize) -> Tensor<Flex, 2> {
         let data = TensorData::new(values.to_vec(), [values.len() / width, width]);
@@ -286,13 +296,13 @@ mod tests {
 
     #[test]
     fn a_target_of_a_configuration_draws_fields_of_a_simulation() {
-        let config: TargetConfig = serde_json::from_str(r#"{ "phi4": { "l": 4 } }"#).unwrap();
+        let config: Phi4Config = serde_json::from_str(r#"{ "l": 4 }"#).unwrap();
         let target = config.init().unwrap();
-        assert_eq!(Target::<Flex>::controls(&target), ["kappa"]);
-        assert_eq!((target.state_dim(), target.contexts()), (16, 0));
-        assert!(target.exact().is_none() && target.is_known());
-        let drawn = target.draw(&[0.27], 4000, &mut Stream::new(5, 0)).unwrap();
-        assert!(drawn.context.is_empty() && drawn.x.len() == 4000 * 16);
+        assert_eq!(target.controls(), ["kappa"]);
+        assert_eq!((target.dim(), target.contexts()), (16, 0));
+        assert!(target.is_known());
+        let drawn = target.simulate(&[0.27], 4000, 5).unwrap();
+        assert_eq!(drawn.len(), 4000 * 16);
         // ⟨S⟩/V against an independent simulation, in 4.5 standard errors.
         let torus = Torus::new(4).unwrap();
         let couplings = Couplings {
@@ -308,22 +318,21 @@ mod tests {
         };
         let other = Phi4Config { l: 4, lambda: None }.init().unwrap();
         let other = other.simulate(&[0.27, 0.02], 4000, 6).unwrap();
-        let (a, b) = (mean(&drawn.x), mean(&other));
+        let (a, b) = (mean(&drawn), mean(&other));
         assert!((a.value - b.value).abs() < 4.5 * a.error.hypot(b.error));
         assert!(a.error < 0.02 * a.value.abs() + 0.02, "{a:?}");
 
-        let plane: TargetConfig =
-            serde_json::from_str(r#"{ "phi4": { "lambda": null } }"#).unwrap();
+        let plane: Phi4Config = serde_json::from_str(r#"{ "lambda": null }"#).unwrap();
         let plane = plane.init().unwrap();
-        assert_eq!(Target::<Flex>::controls(&plane), ["kappa", "lambda"]);
+        assert_eq!(plane.controls(), ["kappa", "lambda"]);
         for c in [vec![0.27], vec![0.27, -0.02]] {
-            assert!(plane.draw(&c, 10, &mut Stream::new(5, 0)).is_err());
+            assert!(plane.simulate(&c, 10, 5).is_err());
         }
         let refused = |text: &str| {
-            let config: TargetConfig = serde_json::from_str(text).unwrap();
+            let config: Phi4Config = serde_json::from_str(text).unwrap();
             config.init().is_err()
         };
-        assert!(refused(r#"{ "phi4": { "l": 1 } }"#));
-        assert!(refused(r#"{ "phi4": { "lambda": -0.1 } }"#));
+        assert!(refused(r#"{ "l": 1 }"#));
+        assert!(refused(r#"{ "lambda": -0.1 }"#));
     }
 }

@@ -10,8 +10,8 @@ use trade_core::checkpoint_file::write_atomically;
 use super::bundle::LANES;
 use super::hmc::{self, Provenance, Simulation};
 use super::{Couplings, Torus};
-use trade_data::{read_npy, write_npy_f32};
 use crate::{Error, Result};
+use trade_data::{read_npy, write_npy_f32};
 
 /// The most numbers in one simulation: 8 GB of f32.
 const LARGEST: usize = 1 << 31;

@@ -2,43 +2,39 @@
 
 use burn::tensor::{DType, Tensor, TensorData};
 use burn_flex::{Flex, FlexDevice};
-use trade_core::{Condition, Target, random::Stream};
+use trade_core::{Condition, Family, Target, random::Stream};
 
-use crate::{
-    TargetConfig,
-    exact::{DoubleWellConfig, GaussianMixtureConfig, MultiWellConfig, WellControl},
-};
+use crate::exact::{DoubleWellConfig, Exact, GaussianMixtureConfig, MultiWellConfig, WellControl};
+
+/// A target with its exact truth.
+trait Known: Exact + Target<Flex> {}
+impl<T: Exact + Target<Flex>> Known for T {}
 
 fn tensor(values: &[f64], width: usize) -> Tensor<Flex, 2> {
     let data = TensorData::new(values.to_vec(), [values.len() / width, width]);
     Tensor::from_data(data, (&FlexDevice, DType::F64))
 }
 
-fn targets() -> Vec<(TargetConfig, Vec<f64>)> {
+fn targets() -> Vec<(Box<dyn Known>, Vec<f64>)> {
     use WellControl::{A, B, C, Temperature};
-    let all = vec![Temperature, A, B, C];
+    let wells = MultiWellConfig {
+        dim: 3,
+        controls: vec![Temperature, A, B, C],
+        ..Default::default()
+    };
+    let double = DoubleWellConfig {
+        controls: vec![C, Temperature],
+        ..Default::default()
+    };
     vec![
         (
-            TargetConfig::MultiWell(MultiWellConfig::default()),
+            Box::new(MultiWellConfig::default().init().unwrap()),
             vec![0.7],
         ),
+        (Box::new(wells.init().unwrap()), vec![0.6, 0.3, -3.0, 1.2]),
+        (Box::new(double.init().unwrap()), vec![0.8, 1.3]),
         (
-            TargetConfig::MultiWell(MultiWellConfig {
-                dim: 3,
-                controls: all.clone(),
-                ..Default::default()
-            }),
-            vec![0.6, 0.3, -3.0, 1.2],
-        ),
-        (
-            TargetConfig::DoubleWell(DoubleWellConfig {
-                controls: vec![C, Temperature],
-                ..Default::default()
-            }),
-            vec![0.8, 1.3],
-        ),
-        (
-            TargetConfig::GaussianMixture(GaussianMixtureConfig::six_modes()),
+            Box::new(GaussianMixtureConfig::six_modes().init().unwrap()),
             vec![0.4],
         ),
     ]
@@ -46,10 +42,9 @@ fn targets() -> Vec<(TargetConfig, Vec<f64>)> {
 
 #[test]
 fn tensor_and_host_agree_and_scores_are_differences() {
-    for (config, c) in targets() {
-        let target = config.init().unwrap();
-        let exact = target.exact().unwrap();
-        let (n, d, k) = (40, exact.dim(), c.len());
+    for (target, c) in targets() {
+        let exact: &dyn Known = &*target;
+        let (n, d, k) = (40, Family::dim(exact), c.len());
         let x: Vec<f64> = Stream::new(3, 0)
             .normal64(n * d)
             .iter()
@@ -59,24 +54,22 @@ fn tensor_and_host_agree_and_scores_are_differences() {
         assert_eq!(points.dtype(), DType::F64);
         let at = |c: &[f64]| Condition::<Flex>::uniform(c, n, &points);
         let values = |c: &[f64]| -> Vec<f64> {
-            target
-                .log_density(points.clone(), &at(c))
+            Target::log_density(exact, points.clone(), &at(c))
                 .into_data()
                 .to_vec()
                 .unwrap()
         };
         let density = values(&c);
-        let score: Vec<f64> = target
-            .condition_score(points.clone(), &at(&c))
+        let score: Vec<f64> = Target::condition_score(exact, points.clone(), &at(&c))
             .into_data()
             .to_vec()
             .unwrap();
         let mut host = vec![0.0; k];
         for i in 0..n {
             let row = &x[i * d..(i + 1) * d];
-            let expected = exact.log_density(row, &c);
+            let expected = Exact::log_density(exact, row, &c);
             assert!((density[i] - expected).abs() < 1e-12 * (1.0 + expected.abs()));
-            exact.condition_score(row, &c, &mut host);
+            Exact::condition_score(exact, row, &c, &mut host);
             for j in 0..k {
                 assert!((score[i * k + j] - host[j]).abs() < 1e-11 * (1.0 + host[j].abs()));
             }
@@ -91,29 +84,28 @@ fn tensor_and_host_agree_and_scores_are_differences() {
                 let found = score[i * k + j];
                 assert!(
                     (found - difference).abs() < 1e-6 * (1.0 + found.abs()),
-                    "{config:?} {found} {difference}"
+                    "{:?} {found} {difference}",
+                    Family::controls(exact)
                 );
             }
         }
-        assert_eq!(Target::<Flex>::controls(&target).len(), k);
+        assert_eq!(Family::controls(exact).len(), k);
+        assert_eq!(exact.domain().len(), k);
     }
 }
 
 #[test]
 fn symmetries_leave_the_density_alone() {
-    for (config, c) in targets() {
-        let target = config.init().unwrap();
-        let d = Target::<Flex>::dim(&target);
+    for (target, c) in targets() {
+        let d = Family::dim(&*target);
         let points = tensor(&Stream::new(5, 0).normal64(60 * d), d);
         let condition = Condition::<Flex>::uniform(&c, 60, &points);
         let moved = target.symmetrise(points.clone(), &mut Stream::new(6, 0));
-        let before: Vec<f64> = target
-            .log_density(points, &condition)
+        let before: Vec<f64> = Target::log_density(&*target, points, &condition)
             .into_data()
             .to_vec()
             .unwrap();
-        let after: Vec<f64> = target
-            .log_density(moved, &condition)
+        let after: Vec<f64> = Target::log_density(&*target, moved, &condition)
             .into_data()
             .to_vec()
             .unwrap();

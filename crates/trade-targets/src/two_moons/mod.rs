@@ -22,7 +22,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    error::{Error, Result},
+    Error, Result,
     exact::{Line, check_condition},
 };
 

@@ -7,7 +7,7 @@ use rand::{Rng, RngExt};
 
 use super::{RadiusPosterior, TwoMoons, check_beta, offsets::Offsets, unrotated};
 use crate::{
-    error::Result,
+    Result,
     exact::{
         Exact, ExactAt, Feature, Plane, check_axis, check_condition, quadrature::gauss_legendre,
     },

@@ -2,7 +2,7 @@
 
 use super::Posterior;
 use crate::{
-    error::Result,
+    Result,
     exact::{Line, quadrature::gauss_legendre},
 };
 

@@ -6,7 +6,7 @@ use rand::{Rng, RngExt};
 use rand_distr::{Distribution, StandardNormal};
 
 use super::{SHIFT, TwoMoons, check_beta, rotated};
-use crate::{error::Result, exact::Line};
+use crate::{Result, exact::Line};
 
 /// Parameters and the observations they gave.
 ///

@@ -81,7 +81,7 @@ impl DeviceName {
         }
     }
 
-    fn not_built(self) -> String {
+    pub(crate) fn not_built(self) -> String {
         let feature = self.feature();
         format!("this binary was built without `{feature}`; build it with `--features {feature}`")
     }
@@ -93,10 +93,7 @@ pub trait Action {
     type Output;
 
     /// Runs on a device.
-    ///
-    /// # Errors
-    /// Its own.
-    fn run<B: FlowBackend>(self, device: B::Device) -> Result<Self::Output>;
+    fn run<B: FlowBackend>(self, device: B::Device) -> Self::Output;
 }
 
 /// Evaluates an expression with `$B` as the backend of a device's name and `$device` as the device.
@@ -141,9 +138,9 @@ pub(crate) use on_device;
 /// Runs an action on the named device.
 ///
 /// # Errors
-/// If the backend was not built into this binary, if there is no such device, or the action fails.
+/// If the backend was not built into this binary, or if there is no such device.
 pub fn on<A: Action>(name: DeviceName, action: A) -> Result<A::Output> {
-    on_device!(name, B, device => action.run::<B>(device))
+    on_device!(name, B, device => Ok(action.run::<B>(device)))
 }
 
 #[cfg(feature = "wgpu")]

@@ -18,7 +18,6 @@ use trade_flows::{Flow, FlowBackend};
 use trade_molecule::Molecule;
 use trade_plot::{Style, styles};
 
-
 use super::{
     Sizes, cost, figures,
     histogram::{Densities, divergence, published_divergence},

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
+use trade::target::AnyTarget;
 use trade::{
     device::{self, Action},
     model::{self, Given},
@@ -17,7 +18,6 @@ use trade_core::{
     random::Stream,
 };
 use trade_flows::{Flow, FlowBackend};
-use trade::target::AnyTarget;
 use trade_targets::{exact::ExactAt, two_moons::TwoMoons};
 
 use super::figures;

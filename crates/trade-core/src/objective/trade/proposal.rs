@@ -98,7 +98,7 @@ where
             Ok(flow(there, step.streams.get(purpose)))
         }
         SampleOrigin::Normal => {
-            let d = Target::<B>::dim(&*problem.target);
+            let d = problem.target.dim();
             let noise = step.streams.get(purpose).normal(n * d);
             let x: Tensor<B::InnerBackend, 2> = step.upload(noise, d);
             let log_proposal = x

@@ -5,8 +5,8 @@ use rand_distr::{Distribution, StandardNormal};
 
 use super::GaussianMixture;
 use super::component::Component;
-use crate::{Error, Result};
 use crate::exact::{ExactAt, Line, Plane, check_axis};
+use crate::{Error, Result};
 
 #[derive(Debug)]
 pub(super) enum Table {
