@@ -86,7 +86,7 @@ pub fn read_dcd(path: impl AsRef<Path>) -> Result<(usize, Vec<f32>)> {
     parse(&bytes).map_err(|reason| Error::file(path, reason))
 }
 
-fn parse(bytes: &[u8]) -> Result<(usize, Vec<f32>), String> {
+pub(super) fn parse(bytes: &[u8]) -> Result<(usize, Vec<f32>), String> {
     let mut rest = bytes;
     let header = record(&mut rest)?;
     if header.len() != HEADER || &header[..4] != b"CORD" {

@@ -1,7 +1,10 @@
 //! The molecule against reference numbers of OpenMM and bgflow.
 
 mod energy;
+mod fit;
+mod fuzz;
 mod internal;
+mod pdb;
 mod target;
 mod tensor;
 
@@ -14,6 +17,7 @@ use super::System;
 type Checked = Result<(), Box<dyn Error>>;
 
 const SYSTEM: &str = include_str!("../../data/alanine/system.xml");
+const PDB: &str = include_str!("../../data/alanine/topology.pdb");
 const ENERGIES: &str = include_str!("../../data/alanine/energies.json");
 /// Another molecule; see `trade-bench/peers/glycine.py`.
 const GLYCINE: &str = include_str!("../../data/glycine/system.xml");
