@@ -32,7 +32,7 @@ impl<'a> Element<'a> {
             .document()
             .text_pos_at(self.node.range().start)
             .row;
-        let (name, reason) = (self.name(), reason.as_ref());
+        let (name, reason) = (self.name(), reason.as_ref().replace(char::is_control, "?"));
         Error::file(self.path, format!("line {line}, <{name}>: {reason}"))
     }
 
@@ -134,8 +134,7 @@ impl<'a> Element<'a> {
         let value = text.trim().parse::<f64>().ok();
         let value = value.filter(|x| x.is_finite() && holds(*x));
         value.ok_or_else(|| {
-            let text: String = text.chars().take(40).collect();
-            self.fault(format!("attribute `{attribute}` is `{text}`, not {what}"))
+            self.fault(format!("attribute `{attribute}` is `{}`, not {what}", shown(text)))
         })
     }
 
@@ -159,7 +158,8 @@ impl<'a> Element<'a> {
                 Ok(atom) if atom < atoms => atom,
                 _ => {
                     return Err(self.fault(format!(
-                        "attribute `{attribute}` is `{text}`, not an atom below {atoms}"
+                        "attribute `{attribute}` is `{}`, not an atom below {atoms}",
+                        shown(text)
                     )));
                 }
             };
@@ -169,4 +169,9 @@ impl<'a> Element<'a> {
         }
         Ok(list)
     }
+}
+
+/// The start of a text.
+fn shown(text: &str) -> String {
+    text.chars().take(40).collect()
 }
