@@ -38,7 +38,7 @@ fn spread(values: &[f64]) -> (f64, f64) {
 /// What is needed of one field: `∂_κ log p_θ`, `g` and `log q − log p_θ`.
 struct Scores {
     own: Vec<f64>,
-    wanted: Vec<f64>,
+    target_score: Vec<f64>,
     log_weights: Vec<f64>,
 }
 
@@ -60,13 +60,13 @@ fn scores<B: FlowBackend>(
     let log_p = numbers(log_prob.value);
     Scores {
         own,
-        wanted: numbers(score.squeeze_dim::<1>(1)),
+        target_score: numbers(score.squeeze_dim::<1>(1)),
         log_weights: log_q.iter().zip(log_p).map(|(q, p)| q - p).collect(),
     }
 }
 
 impl Action for Residual {
-    type Output = ();
+    type Output = Result<()>;
 
     fn run<B: FlowBackend>(self, device: B::Device) -> Result<()> {
         let config = self.0.read_config()?;
@@ -83,17 +83,17 @@ impl Action for Residual {
             let fields = lattice.simulate(c, FIELDS, 77)?;
             let fields = fields.into_iter().map(|phi| phi as f32).collect();
             let (truth, fluctuation) =
-                spread(&scores(&flow, &target, fields, kappa, &device).wanted);
+                spread(&scores(&flow, &target, fields, kappa, &device).target_score);
             let stream = &mut Stream::new(5, 0);
             let own = model::sample(&flow, c, &Given::Nothing, FIELDS, stream, &device);
             let Scores {
                 own,
-                wanted,
+                target_score,
                 log_weights,
             } = scores(&flow, &target, own.x, kappa, &device);
             let residual: Vec<f64> = own
                 .iter()
-                .zip(&wanted)
+                .zip(&target_score)
                 .map(|(own, g)| own - (g - truth))
                 .collect();
             let (mean, deviation) = spread(&residual);
@@ -109,5 +109,5 @@ impl Action for Residual {
 
 fn main() -> Result<()> {
     let run = env::args().nth(1).context("which run?")?;
-    device::on(DeviceName::default(), Residual(RunFolder::new(run)))
+    device::on(DeviceName::default(), Residual(RunFolder::new(run)))?
 }

@@ -1,4 +1,4 @@
-"""The flow of METHOD §9 in PyTorch: two-sided spline couplings conditioned on a temperature.
+"""The flow of the paper's wells in PyTorch: two-sided spline couplings conditioned on a temperature.
 
 `spline` is written out here. It was the fastest of four, by a little, against those of FrEIA's
 repository (the same spline; the release on PyPI has none), of zuko and of normflows.
@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 
 def spline(x, raw, bins, inverse):
-    """The rational-quadratic spline with a learned domain and linear tails (METHOD §9).
+    """The rational-quadratic spline with a learned domain and linear tails.
 
     `x`: `[n, d]`; `raw`: `[n, d (3 bins + 1)]` network output, zero for the identity. Returns the
     transformed `[n, d]` and `log |dy/dx|` summed over entries, `[n]`; both of the inverse map if

@@ -1,4 +1,4 @@
-"""The lattice flow of METHOD §9 in PyTorch: 8×8 fields conditioned on the hopping parameter κ.
+"""The published lattice flow in PyTorch: 8×8 fields conditioned on the hopping parameter κ.
 
 A scale and shift of the field, 2×2 blocks as channels, three spline couplings with convolutional
 networks, three with dense ones, on an embedded κ. The splines are those of `torch_flow`.

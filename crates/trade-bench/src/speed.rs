@@ -109,10 +109,10 @@ impl fmt::Display for Operation {
 /// If there is no such experiment, or it has none of the methods.
 pub fn published(settings: &str, methods: &[&str]) -> Result<RunConfig> {
     let experiment = experiment::named(settings, Preset::Paper)?;
-    let found = methods
+    let method = methods
         .iter()
         .find_map(|name| experiment.methods.iter().find(|m| m.name == *name));
-    let mut config = found
+    let mut config = method
         .with_context(|| format!("`{settings}` has no method {}", methods.join(" or ")))?
         .config
         .clone();
@@ -150,7 +150,7 @@ impl Speed {
                 speed: self,
                 operation,
             };
-            on(self.device, timed)?;
+            on(self.device, timed)??;
         }
         let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
         let peak = status.lines().find_map(|line| {
@@ -211,7 +211,7 @@ struct Timed<'a> {
 }
 
 impl Action for Timed<'_> {
-    type Output = ();
+    type Output = Result<()>;
 
     fn run<B: FlowBackend>(self, device: B::Device) -> Result<()> {
         let run = self.operation.ready::<B>(&self.speed.settings, &device)?;

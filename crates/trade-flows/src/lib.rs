@@ -16,6 +16,7 @@ mod patches;
 mod preprocess;
 mod spline;
 mod stacked;
+mod standard;
 mod transform;
 
 pub use backend::{FlowBackend, Kernels, Record};

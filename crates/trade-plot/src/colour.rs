@@ -38,42 +38,34 @@ impl Colour {
     /// The number of hues in the palette.
     pub(crate) const HUES: usize = 8;
 
-    /// The value in the light and the dark scheme.
-    fn schemes(self) -> [u32; 2] {
-        match self {
-            Self::Ink => [0x1f_2328, 0xe6_edf3],
-            Self::Muted => [0x6b_727c, 0x9a_a4af],
-            Self::Grid => [0xe3_e6ea, 0x2b_3139],
-            Self::Paper => [0xff_ffff, 0x12_161c],
-            Self::Hue(i) => PALETTE[i % PALETTE.len()],
-            Self::Rgb([r, g, b]) => [u32::from_be_bytes([0, r, g, b]); 2],
-        }
+    /// The stem of the CSS classes that the SVG carries for this colour, which is empty for a fixed
+    /// one, and the value in the light and the dark scheme.
+    pub(crate) fn look(self) -> (String, [u32; 2]) {
+        let (class, schemes) = match self {
+            Self::Ink => ("ink", [0x1f_2328, 0xe6_edf3]),
+            Self::Muted => ("muted", [0x6b_727c, 0x9a_a4af]),
+            Self::Grid => ("grid", [0xe3_e6ea, 0x2b_3139]),
+            Self::Paper => ("paper", [0xff_ffff, 0x12_161c]),
+            Self::Hue(i) => {
+                let i = i % PALETTE.len();
+                return (format!("hue{i}"), PALETTE[i]);
+            }
+            Self::Rgb([r, g, b]) => ("", [u32::from_be_bytes([0, r, g, b]); 2]),
+        };
+        (class.into(), schemes)
     }
 
     /// Returns red, green and blue in the light scheme.
     #[must_use]
     pub fn rgb(self) -> [u8; 3] {
-        let [_, r, g, b] = self.schemes()[0].to_be_bytes();
+        let [_, r, g, b] = self.look().1[0].to_be_bytes();
         [r, g, b]
     }
 
     /// Returns the light scheme's value as `#rrggbb`.
     #[must_use]
     pub fn hex(self) -> String {
-        format!("#{:06x}", self.schemes()[0])
-    }
-
-    /// The stem of the CSS classes that the SVG carries for this colour; none for
-    /// [`Colour::Rgb`].
-    pub(crate) fn class(self) -> Option<String> {
-        match self {
-            Self::Ink => Some("ink".into()),
-            Self::Muted => Some("muted".into()),
-            Self::Grid => Some("grid".into()),
-            Self::Paper => Some("paper".into()),
-            Self::Hue(i) => Some(format!("hue{}", i % PALETTE.len())),
-            Self::Rgb(_) => None,
-        }
+        format!("#{:06x}", self.look().1[0])
     }
 }
 
@@ -83,13 +75,11 @@ impl Colour {
 pub fn dark_rules() -> String {
     let named = [Colour::Ink, Colour::Muted, Colour::Grid, Colour::Paper];
     let rules = |colour: Colour| {
-        let (class, value) = (colour.class()?, colour.schemes()[1]);
-        Some(format!(
-            "svg .{class}-fill{{fill:#{value:06x}}}svg .{class}-line{{stroke:#{value:06x}}}\n"
-        ))
+        let (class, [_, value]) = colour.look();
+        format!("svg .{class}-fill{{fill:#{value:06x}}}svg .{class}-line{{stroke:#{value:06x}}}\n")
     };
     let hues = (0..Colour::HUES).map(Colour::Hue);
-    named.into_iter().chain(hues).filter_map(rules).collect()
+    named.into_iter().chain(hues).map(rules).collect()
 }
 
 /// Returns the colour of `t` in [0, 1] on a dark-to-bright scale of even lightness steps (viridis).

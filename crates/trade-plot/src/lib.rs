@@ -48,7 +48,7 @@ mod window;
 pub use axis::Axis;
 pub use colour::{Colour, dark_rules, heat};
 pub use figure::Figure;
-pub use number::scientific;
+pub use number::{decimal, scientific};
 pub use output::Error;
 pub use panel::Panel;
 pub use series::{Mark, Series};

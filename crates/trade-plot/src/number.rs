@@ -1,7 +1,8 @@
 //! Numbers as figures and tables write them.
 
-/// Fixed-point text with a true minus sign.
-pub(crate) fn decimal(value: f64, decimals: usize) -> String {
+/// Returns the value with this many decimals and a true minus sign, which zero never has.
+#[must_use]
+pub fn decimal(value: f64, decimals: usize) -> String {
     let text = format!("{value:.decimals$}");
     match text.strip_prefix('-') {
         Some(rest) if rest.chars().all(|c| matches!(c, '0' | '.')) => rest.into(),

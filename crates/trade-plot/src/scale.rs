@@ -88,11 +88,7 @@ mod tests {
     #[test]
     fn ranges_hold_the_finite_data() {
         let data = [f64::NAN, 2.0, 5.0, f64::INFINITY, -1.0];
-        let axis = Axis {
-            log: true,
-            ..Axis::default()
-        };
-        let scale = Scale::new(&axis, data.into_iter(), 0.0, false);
+        let scale = Scale::new(&Axis::log(""), data.into_iter(), 0.0, false);
         assert!(scale.place(2.0).abs() < 1e-12);
         assert!((scale.place(5.0) - 1.0).abs() < 1e-12);
         assert!(!scale.place(-1.0).is_finite() && scale.place_or_foot(-1.0) == 0.0);

@@ -74,15 +74,14 @@ impl Text {
         }
     }
 
-    pub(crate) fn bold(self) -> Self {
-        Self { bold: true, ..self }
+    pub(crate) fn bold(mut self) -> Self {
+        self.bold = true;
+        self
     }
 
-    pub(crate) fn upward(self) -> Self {
-        Self {
-            turned: true,
-            ..self
-        }
+    pub(crate) fn upward(mut self) -> Self {
+        self.turned = true;
+        self
     }
 }
 

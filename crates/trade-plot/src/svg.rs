@@ -2,7 +2,6 @@
 
 use crate::colour::Colour;
 use crate::scene::{Anchor, Form, Point, Scene, Shape, Text};
-use std::fmt::Write;
 
 /// What browsers and editors take for a plain sans-serif.
 const FAMILY: &str =
@@ -17,7 +16,7 @@ pub(crate) fn document(scene: &Scene, title: &str) -> String {
         escape(title)
     );
     for shape in &scene.shapes {
-        element(&mut out, shape);
+        out += &element(shape);
         out.push('\n');
     }
     out += "</svg>\n";
@@ -44,96 +43,71 @@ pub fn escape(text: &str) -> String {
     out
 }
 
-fn element(out: &mut String, shape: &Shape) {
-    let Shape {
-        form,
-        colour,
-        opacity,
-    } = shape;
-    let see_through = if *opacity < 1.0 {
-        format!(" opacity=\"{}\"", number(*opacity))
-    } else {
-        String::new()
-    };
-    let fill = || paint("fill", "fill", *colour);
-    // Writing to a string cannot fail.
-    let _ = match form {
+fn element(shape: &Shape) -> String {
+    let opacity = Some(shape.opacity).filter(|opacity| *opacity < 1.0);
+    let opacity = opacity.map(|opacity| format!(" opacity=\"{}\"", number(opacity)));
+    let opacity = opacity.unwrap_or_default();
+    let fill = paint("fill", "fill", shape.colour);
+    match &shape.form {
         Form::Line {
             points,
             width,
             dash,
         } => {
-            let dashes = dash.pattern().map_or_else(String::new, |[ink, gap]| {
-                format!(" stroke-dasharray=\"{} {}\"", number(ink), number(gap))
+            let stroke = paint("stroke", "line", shape.colour);
+            let (path, width) = (path(points), number(*width));
+            let dash = dash.pattern().map(|lengths| {
+                let [ink, gap] = lengths.map(number);
+                format!(" stroke-dasharray=\"{ink} {gap}\"")
             });
-            write!(
-                out,
-                "<path d=\"{}\" fill=\"none\"{} stroke-width=\"{}\" stroke-linejoin=\"round\"{dashes}{see_through}/>",
-                path(points),
-                paint("stroke", "line", *colour),
-                number(*width),
+            let dash = dash.unwrap_or_default();
+            format!(
+                "<path d=\"{path}\" fill=\"none\"{stroke} stroke-width=\"{width}\" \
+                 stroke-linejoin=\"round\"{dash}{opacity}/>"
             )
         }
-        Form::Area(points) => {
-            write!(
-                out,
-                "<path d=\"{}Z\"{}{see_through}/>",
-                path(points),
-                fill()
-            )
-        }
+        Form::Area(points) => format!("<path d=\"{}Z\"{fill}{opacity}/>", path(points)),
         Form::Disc { centre, radius } => {
             let [x, y, r] = [centre[0], centre[1], *radius].map(number);
-            let fill = fill();
-            write!(
-                out,
-                "<circle cx=\"{x}\" cy=\"{y}\" r=\"{r}\"{fill}{see_through}/>"
-            )
+            format!("<circle cx=\"{x}\" cy=\"{y}\" r=\"{r}\"{fill}{opacity}/>")
         }
-        Form::Text(text) => letters(out, text, &fill()),
-    };
+        Form::Text(text) => letters(text, &fill),
+    }
 }
 
-fn letters(out: &mut String, text: &Text, fill: &str) -> std::fmt::Result {
-    let [x, y] = text.at.map(number);
+fn letters(text: &Text, fill: &str) -> String {
+    let [x, y, size] = [text.at[0], text.at[1], text.size].map(number);
     let anchor = match text.anchor {
         Anchor::Start => "",
         Anchor::Middle => " text-anchor=\"middle\"",
         Anchor::End => " text-anchor=\"end\"",
     };
-    let weight = if text.bold {
-        " font-weight=\"600\""
-    } else {
-        ""
-    };
-    let turn = if text.turned {
-        format!(" transform=\"rotate(-90 {x} {y})\"")
-    } else {
-        String::new()
-    };
-    write!(
-        out,
-        "<text x=\"{x}\" y=\"{y}\" font-size=\"{}\"{anchor}{weight}{turn}{fill}>{}</text>",
-        number(text.size),
-        escape(&text.content)
+    let weight = ["", " font-weight=\"600\""][usize::from(text.bold)];
+    let turn = || format!(" transform=\"rotate(-90 {x} {y})\"");
+    let turn = text.turned.then(turn).unwrap_or_default();
+    let content = escape(&text.content);
+    format!(
+        "<text x=\"{x}\" y=\"{y}\" font-size=\"{size}\"{anchor}{weight}{turn}{fill}>{content}</text>"
     )
 }
 
 /// The colour as an attribute, which a class lets a page override.
 fn paint(attribute: &str, kind: &str, colour: Colour) -> String {
-    let class = colour
-        .class()
-        .map_or_else(String::new, |stem| format!(" class=\"{stem}-{kind}\""));
-    format!("{class} {attribute}=\"{}\"", colour.hex())
+    let (hex, (stem, _)) = (colour.hex(), colour.look());
+    if stem.is_empty() {
+        format!(" {attribute}=\"{hex}\"")
+    } else {
+        format!(" class=\"{stem}-{kind}\" {attribute}=\"{hex}\"")
+    }
 }
 
 fn path(points: &[Point]) -> String {
     let mut d = String::new();
-    for (i, [x, y]) in points.iter().enumerate() {
+    for (i, [x, y]) in points.iter().map(|p| p.map(number)).enumerate() {
         d.push(if i == 0 { 'M' } else { 'L' });
-        d += &number(*x);
+        d += &x;
         d.push(' ');
-        d += &number(*y);
+        d += &y;
     }
     d
 }
@@ -142,11 +116,8 @@ fn path(points: &[Point]) -> String {
 fn number(value: f64) -> String {
     let text = format!("{value:.2}");
     let short = text.trim_end_matches('0').trim_end_matches('.');
-    if short == "-0" {
-        "0".into()
-    } else {
-        short.into()
-    }
+    let short = if short == "-0" { "0" } else { short };
+    short.into()
 }
 
 #[cfg(test)]

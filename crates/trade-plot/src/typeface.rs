@@ -2,7 +2,7 @@
 //! machine that has none.
 
 use std::sync::LazyLock;
-use tiny_skia::{Path, PathBuilder};
+use tiny_skia::{Path, PathBuilder, Transform};
 use ttf_parser::{Face, GlyphId, OutlineBuilder};
 
 /// Ubuntu Light for text, and Hack for the symbols it lacks.
@@ -56,53 +56,42 @@ pub(crate) fn width(line: &str) -> f64 {
 /// The outlines of a line in em, with the y axis upwards from the baseline, or `None` if it is
 /// blank.
 pub(crate) fn outline(line: &str) -> Option<Path> {
-    let mut pen = Pen::default();
+    let mut whole = PathBuilder::new();
     for Glyph { face, id, at } in set(line).0 {
-        pen.scale = 1.0 / f32::from(face.units_per_em());
-        pen.at = at as f32;
+        let mut pen = Pen::default();
         face.outline_glyph(id, &mut pen);
+        let scale = 1.0 / f32::from(face.units_per_em());
+        let place = Transform::from_row(scale, 0.0, 0.0, scale, at as f32, 0.0);
+        if let Some(glyph) = pen.0.finish().and_then(|path| path.transform(place)) {
+            whole.push_path(&glyph);
+        }
     }
-    pen.path.finish()
+    whole.finish()
 }
 
-/// Draws a font's units as em.
+/// Hands a glyph's outline over, in the units of its font.
 #[derive(Default)]
-struct Pen {
-    path: PathBuilder,
-    scale: f32,
-    at: f32,
-}
-
-impl Pen {
-    fn place(&self, x: f32, y: f32) -> (f32, f32) {
-        (self.at + x * self.scale, y * self.scale)
-    }
-}
+struct Pen(PathBuilder);
 
 impl OutlineBuilder for Pen {
     fn move_to(&mut self, x: f32, y: f32) {
-        let (x, y) = self.place(x, y);
-        self.path.move_to(x, y);
+        self.0.move_to(x, y);
     }
 
     fn line_to(&mut self, x: f32, y: f32) {
-        let (x, y) = self.place(x, y);
-        self.path.line_to(x, y);
+        self.0.line_to(x, y);
     }
 
     fn quad_to(&mut self, x1: f32, y1: f32, x: f32, y: f32) {
-        let ((x1, y1), (x, y)) = (self.place(x1, y1), self.place(x, y));
-        self.path.quad_to(x1, y1, x, y);
+        self.0.quad_to(x1, y1, x, y);
     }
 
     fn curve_to(&mut self, x1: f32, y1: f32, x2: f32, y2: f32, x: f32, y: f32) {
-        let ((x1, y1), (x2, y2)) = (self.place(x1, y1), self.place(x2, y2));
-        let (x, y) = self.place(x, y);
-        self.path.cubic_to(x1, y1, x2, y2, x, y);
+        self.0.cubic_to(x1, y1, x2, y2, x, y);
     }
 
     fn close(&mut self) {
-        self.path.close();
+        self.0.close();
     }
 }
 

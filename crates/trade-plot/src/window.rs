@@ -2,18 +2,14 @@
 
 use crate::scene::Point;
 
-/// The window of a panel; what lies outside is cut.
+/// The left, right, top and bottom side of a panel's window. What lies outside is cut.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Window {
-    pub left: f64,
-    pub right: f64,
-    pub top: f64,
-    pub bottom: f64,
-}
+pub(crate) struct Window(pub [f64; 4]);
 
 impl Window {
     pub(crate) fn contains(&self, [x, y]: Point) -> bool {
-        (self.left..=self.right).contains(&x) && (self.top..=self.bottom).contains(&y)
+        let Self([left, right, top, bottom]) = *self;
+        (left..=right).contains(&x) && (top..=bottom).contains(&y)
     }
 
     /// The pieces of a polyline inside the window (Liang and Barsky 1984, segment by segment).
@@ -32,13 +28,14 @@ impl Window {
     }
 
     fn cut_segment(&self, a: Point, b: Point) -> Option<(Point, Point)> {
+        let Self([left, right, top, bottom]) = *self;
         let [dx, dy] = [b[0] - a[0], b[1] - a[1]];
         let (mut enter, mut leave) = (0.0_f64, 1.0_f64);
         for (slope, room) in [
-            (-dx, a[0] - self.left),
-            (dx, self.right - a[0]),
-            (-dy, a[1] - self.top),
-            (dy, self.bottom - a[1]),
+            (-dx, a[0] - left),
+            (dx, right - a[0]),
+            (-dy, a[1] - top),
+            (dy, bottom - a[1]),
         ] {
             if slope == 0.0 {
                 if room < 0.0 {
@@ -59,25 +56,17 @@ impl Window {
 
     /// The part of a polygon inside the window (Sutherland and Hodgman 1974).
     pub(crate) fn cut_area(&self, points: &[Point]) -> Vec<Point> {
-        let sides: [(usize, f64, f64); 4] = [
-            (0, self.left, 1.0),
-            (0, self.right, -1.0),
-            (1, self.top, 1.0),
-            (1, self.bottom, -1.0),
-        ];
+        let sides = [(0, 1.0), (0, -1.0), (1, 1.0), (1, -1.0)];
         let mut kept = points.to_vec();
-        for (axis, edge, sign) in sides {
+        for ((axis, sign), edge) in sides.into_iter().zip(self.0) {
             let whole = std::mem::take(&mut kept);
-            let depth = |p: &Point| sign * (p[axis] - edge);
+            let depth = |p: &Point| -> f64 { sign * (p[axis] - edge) };
             for (i, here) in whole.iter().enumerate() {
                 let before = &whole[(i + whole.len() - 1) % whole.len()];
                 let (d0, d1) = (depth(before), depth(here));
                 if (d0 < 0.0) != (d1 < 0.0) {
                     let t = d0 / (d0 - d1);
-                    kept.push([
-                        before[0] + t * (here[0] - before[0]),
-                        before[1] + t * (here[1] - before[1]),
-                    ]);
+                    kept.push([0, 1].map(|i| before[i] + t * (here[i] - before[i])));
                 }
                 if d1 >= 0.0 {
                     kept.push(*here);
@@ -92,12 +81,7 @@ impl Window {
 mod tests {
     use super::*;
 
-    const UNIT: Window = Window {
-        left: 0.0,
-        right: 1.0,
-        top: 0.0,
-        bottom: 1.0,
-    };
+    const UNIT: Window = Window([0.0, 1.0, 0.0, 1.0]);
 
     fn area(points: &[Point]) -> f64 {
         (0..points.len())
@@ -125,9 +109,7 @@ mod tests {
     fn areas_are_cut_to_the_overlap() {
         let square = [[0.5, 0.5], [2.0, 0.5], [2.0, 2.0], [0.5, 2.0]];
         assert!((area(&UNIT.cut_area(&square)) - 0.25).abs() < 1e-12);
-        assert!(
-            UNIT.cut_area(&[[2.0, 2.0], [3.0, 2.0], [3.0, 3.0]])
-                .is_empty()
-        );
+        let outside = [[2.0, 2.0], [3.0, 2.0], [3.0, 3.0]];
+        assert!(UNIT.cut_area(&outside).is_empty());
     }
 }

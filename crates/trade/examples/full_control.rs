@@ -11,7 +11,7 @@
 //! `T ∈ [0.4, 1.2]`, and the closed forms tell how well. Run it with
 //!
 //! ```text
-//! cargo run --release --package trade-flows --example your_target
+//! cargo run --release --package trade --example full_control
 //! ```
 
 use std::{error::Error, f64::consts::TAU, sync::Arc};
@@ -23,7 +23,7 @@ use burn::{
 };
 use burn_flex::Flex;
 use trade_core::{
-    Condition, Dataset, Density, PowerFamily, Target,
+    Condition, Dataset, Density, Family, Interval, PowerFamily, Target,
     estimate::{divergence::kl, ess::relative_ess, log_z::log_z},
     learning_rate::{LearningRate, OneCycle},
     objective::{

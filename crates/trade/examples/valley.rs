@@ -1,3 +1,5 @@
+//! A flow for an energy of one's own, in forty lines.
+
 use trade::prelude::*;
 
 /// A curved valley: U(x, y) = x²/2 + 2 (y − x²)².

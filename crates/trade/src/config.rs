@@ -12,11 +12,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use trade_core::{
     objective::{
-        Clip, LogVarianceConfig, NllConfig, ReverseKlConfig, ReweightedNllConfig,
-        trade::{EnergyOrigin, SampleOrigin, TradeConfig, TradeContinuousConfig, TradeGridConfig},
+        LogVarianceConfig, NllConfig, ReverseKlConfig, ReweightedNllConfig,
+        trade::{EnergyOrigin, TradeConfig, TradeContinuousConfig, TradeGridConfig},
     },
     ramp::Ramp,
-    schedule::Schedule,
     train::{AdaptiveConfig, TrainConfig},
 };
 use trade_flows::FlowConfig;
@@ -94,26 +93,6 @@ impl ObjectiveConfig {
             weight,
             adaptive: None,
         }
-    }
-
-    /// The log variance at some conditions, with a logarithm in the place of large squares.
-    pub fn log_variance(
-        points: SampleOrigin,
-        batch: usize,
-        conditions: Schedule,
-        weight: Ramp,
-    ) -> Self {
-        let loss = LossConfig::LogVariance(LogVarianceConfig {
-            batch,
-            conditions,
-            points,
-            clip: Clip {
-                log_clip: Some(4.0),
-                ..Clip::default()
-            },
-            ..LogVarianceConfig::default()
-        });
-        Self::new(loss, weight)
     }
 }
 

@@ -1,28 +1,6 @@
-//! Configurations to start from.
+//! Configurations to start from: `examples/*.json`, which are compiled into the program.
 
-use std::collections::BTreeMap;
-
-use trade_core::{
-    learning_rate::{LearningRate, OneCycle},
-    objective::{
-        NllConfig, Robust,
-        trade::{TradeConfig, TradeContinuousConfig, TradeGridConfig},
-    },
-    ramp::Ramp,
-    schedule::Schedule,
-    train::TrainConfig,
-};
-use trade_flows::{
-    BaseVariance, ConditionerConfig, FlowConfig, LastLayer, PreprocessConfig, Stage,
-    layer::{ConditionalAffineConfig, LayerConfig, PermutationKind, RqsCouplingConfig},
-};
-use trade_targets::exact::{DoubleWellConfig, GaussianMixtureConfig, MultiWellConfig, WellControl};
-
-use crate::{
-    config::{DataConfig, DataSource, EvaluateConfig, LossConfig, ObjectiveConfig, RunConfig},
-    lattice,
-    target::TargetConfig,
-};
+use crate::config::RunConfig;
 
 /// The names of the examples.
 pub const NAMES: [&str; 5] = [
@@ -33,192 +11,21 @@ pub const NAMES: [&str; 5] = [
     "phi4",
 ];
 
-/// A complete configuration by name.
-pub fn named(name: &str) -> Option<RunConfig> {
-    let grid = LossConfig::TradeGrid(TradeGridConfig {
-        points: 25,
-        batch: 256,
-        expectation_samples: 512,
-        expectation_every: 50,
-        ..TradeGridConfig::default()
-    });
-    let continuous = LossConfig::TradeContinuous(TradeContinuousConfig {
-        samples: 256,
-        trade: TradeConfig {
-            penalty: Robust::SmoothL1(5e-4),
-            ..TradeConfig::default()
-        },
-        ..TradeContinuousConfig::default()
-    });
-    let temperature = |low, high| BTreeMap::from([("temperature".to_string(), [low, high])]);
+/// An example as it is written, without what has a default.
+pub fn text(name: &str) -> Option<&'static str> {
     Some(match name {
-        "multi-well" => small(
-            TargetConfig::MultiWell(MultiWellConfig::default()),
-            5,
-            temperature(0.4, 1.1),
-            &[("temperature", 1.0)],
-            grid,
-        ),
-        "double-well" => small(
-            TargetConfig::DoubleWell(DoubleWellConfig::default()),
-            2,
-            temperature(0.3, 1.2),
-            &[("temperature", 1.0)],
-            grid,
-        ),
-        "gaussian-mixture" => {
-            let mut config = small(
-                TargetConfig::GaussianMixture(GaussianMixtureConfig::six_modes()),
-                2,
-                BTreeMap::from([("beta".to_string(), [0.25, 4.0])]),
-                &[("beta", 1.0)],
-                grid,
-            );
-            config.flow.base = BaseVariance::InverseControl;
-            config
-        }
-        "tilted-wells" => {
-            let controls = vec![WellControl::Temperature, WellControl::A];
-            let mut config = small(
-                TargetConfig::MultiWell(MultiWellConfig {
-                    dim: 3,
-                    controls,
-                    ..Default::default()
-                }),
-                3,
-                BTreeMap::from([
-                    ("temperature".to_string(), [0.6, 1.2]),
-                    ("a".to_string(), [-1.0, 1.0]),
-                ]),
-                &[("temperature", 1.0), ("a", 0.0)],
-                continuous,
-            );
-            config.flow.controls = 2;
-            config.flow.preprocess = PreprocessConfig::Standardise {
-                centre: vec![1.0, 0.0],
-                scale: vec![0.3, 1.0],
-            };
-            if let LossConfig::TradeContinuous(trade) = &mut config.objectives[1].loss {
-                // The tilt has no logarithm.
-                trade.schedule = Schedule::GrowingInterval {
-                    spacing: trade_core::grid::Spacing::Linear,
-                };
-            }
-            config
-        }
-        "phi4" => lattice::config(),
+        "multi-well" => include_str!("examples/multi-well.json"),
+        "double-well" => include_str!("examples/double-well.json"),
+        "gaussian-mixture" => include_str!("examples/gaussian-mixture.json"),
+        "tilted-wells" => include_str!("examples/tilted-wells.json"),
+        "phi4" => include_str!("examples/phi4.json"),
         _ => return None,
     })
 }
 
-/// A small flow and a short training: some minutes on two cores.
-fn small(
-    target: TargetConfig,
-    dim: usize,
-    ranges: BTreeMap<String, [f64; 2]>,
-    base: &[(&str, f64)],
-    trade: LossConfig,
-) -> RunConfig {
-    let at = base
-        .iter()
-        .map(|(name, value)| (name.to_string(), *value))
-        .collect();
-    let nll = LossConfig::Nll(NllConfig {
-        batch: 256,
-        ..NllConfig::default()
-    });
-    let from_one_fifth = Ramp {
-        start: 0.0,
-        end: 1.0,
-        pct_start: 0.2,
-        ..Ramp::default()
-    };
-    RunConfig {
-        seed: 0,
-        target,
-        ranges,
-        data: vec![DataConfig {
-            at,
-            from: DataSource::Exact(50_000),
-        }],
-        bases: Vec::new(),
-        flow: spline_flow(
-            dim,
-            6,
-            8,
-            &[64, 64],
-            PreprocessConfig::Log,
-            BaseVariance::Control,
-        ),
-        objectives: vec![
-            ObjectiveConfig {
-                loss: nll,
-                weight: Ramp::constant(1.0),
-                adaptive: None,
-            },
-            ObjectiveConfig {
-                loss: trade,
-                weight: from_one_fifth,
-                adaptive: None,
-            },
-        ],
-        train: TrainConfig {
-            steps: 3000,
-            learning_rate: LearningRate::OneCycle(OneCycle {
-                max_lr: 2e-3,
-                ..OneCycle::default()
-            }),
-            ..TrainConfig::default()
-        },
-        evaluate: EvaluateConfig::default(),
-    }
-}
-
-/// The flow of the paper's wells: `blocks` × [RQS coupling, permutation], then an affine map driven
-/// by the condition (METHOD §9).
-pub fn spline_flow(
-    dim: usize,
-    blocks: usize,
-    bins: usize,
-    hidden: &[usize],
-    preprocess: PreprocessConfig,
-    base: BaseVariance,
-) -> FlowConfig {
-    let conditioner = ConditionerConfig {
-        hidden: hidden.to_vec(),
-        last_layer: LastLayer::ZeroBias,
-        ..ConditionerConfig::default()
-    };
-    let coupling = RqsCouplingConfig {
-        bins,
-        conditioner: conditioner.clone(),
-        ..RqsCouplingConfig::default()
-    };
-    let affine = ConditionalAffineConfig {
-        conditioner,
-        ..ConditionalAffineConfig::default()
-    };
-    FlowConfig {
-        dim,
-        controls: 1,
-        context: 0,
-        augmentation: 0,
-        preprocess,
-        layers: vec![
-            Stage {
-                repeat: blocks,
-                of: vec![
-                    LayerConfig::RqsCoupling(coupling),
-                    LayerConfig::Permutation(PermutationKind::Hard),
-                ],
-            },
-            Stage {
-                repeat: 1,
-                of: vec![LayerConfig::ConditionalAffine(affine)],
-            },
-        ],
-        base,
-    }
+/// A complete configuration by name.
+pub fn named(name: &str) -> Option<RunConfig> {
+    serde_json::from_str(text(name)?).ok()
 }
 
 #[cfg(test)]
@@ -229,12 +36,14 @@ mod tests {
     #[test]
     fn examples_are_complete_and_survive_json() {
         for name in NAMES {
-            let config = named(name).unwrap();
+            let config: RunConfig = serde_json::from_str(text(name).unwrap())
+                .unwrap_or_else(|error| panic!("{name}: {error}"));
             let back: RunConfig = serde_json::from_str(&config.to_json().unwrap()).unwrap();
             assert_eq!(back, config, "{name}");
             assert!(config.flow.validate("flow").is_ok());
             let problem = assemble(&config).unwrap();
             fits(&problem, &config.flow, &config.objectives).unwrap();
         }
+        assert!(text("phi5").is_none());
     }
 }

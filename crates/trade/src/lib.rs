@@ -16,7 +16,6 @@ pub mod error;
 pub mod evaluate;
 pub mod examples;
 pub mod free_energy;
-pub mod lattice;
 pub mod model;
 pub mod molecule;
 pub mod prelude;

@@ -219,24 +219,31 @@ impl FlowAt<'_> {
     /// # Errors
     /// As [`sample`](Self::sample).
     pub fn sample_with(&self, n: usize, stream: &mut Stream) -> Result<Samples> {
+        let mut samples = self.draw(n, stream)?;
+        if self.flow.family.is_known() {
+            let density = self.log_density(&samples.x)?;
+            samples.log_weight = Some(log_weights(&density, &samples.log_prob));
+        }
+        Ok(samples)
+    }
+
+    /// Draws as [`sample_with`](Self::sample_with) does, without evaluating the target: the samples
+    /// have no weights.
+    ///
+    /// # Errors
+    /// As [`sample`](Self::sample).
+    pub fn draw(&self, n: usize, stream: &mut Stream) -> Result<Samples> {
         self.check()?;
         ensure!(n > 0, "at least one sample is needed");
         let (x, log_prob) = self
             .flow
             .backed
             .sample(&self.condition, &self.given, n, stream);
-        let log_weight = self.flow.family.is_known().then(|| {
-            let density = self
-                .flow
-                .backed
-                .log_density(&x, &self.condition, &self.given);
-            log_weights(&density, &log_prob)
-        });
         Ok(Samples {
             dim: self.flow.config.dim,
             x,
             log_prob,
-            log_weight,
+            log_weight: None,
         })
     }
 

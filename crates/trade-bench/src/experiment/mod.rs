@@ -1,130 +1,36 @@
-//! The paper's experiments, one a file.
+//! The paper's experiments: what is run is data, under `experiments/`; what is measured of each and
+//! shown of it alone is here, a folder each.
 
 mod alanine;
+mod files;
 mod gmm;
 mod lattice;
-mod multi_well;
+mod molecule_flow;
+mod preset;
 mod study;
 mod two_moons;
 
-use std::{str::FromStr, sync::Arc};
+use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
-use trade::config::{LossConfig, ObjectiveConfig, RunConfig};
-use trade_core::ramp::Ramp;
-use trade_flows::{
-    ConditionerConfig, FlowConfig, LastLayer, PreprocessConfig, Stage,
-    layer::{AffineCouplingConfig, AffineKind, LayerConfig, PermutationKind, SoftClamp},
-};
+use anyhow::{Context, Result};
+use serde_json::Value;
+use trade::config::RunConfig;
 
-pub use study::{Shown, Studied, Study, Trained};
+pub use preset::Preset;
+pub use study::{Studied, Study, Trained};
 pub(crate) use study::{file as study_file, measure as study_run, read as read_study};
 
-/// How much of an experiment is run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Preset {
-    /// Everything in under a minute on two cores: to see that it works.
-    Smoke,
-    /// A few minutes a method and seed: the results of this project.
-    Desktop,
-    /// The published settings.
-    Paper,
-}
-
-impl Preset {
-    /// The name on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Smoke => "smoke",
-            Self::Desktop => "desktop",
-            Self::Paper => "paper",
-        }
-    }
-}
-
-impl FromStr for Preset {
-    type Err = anyhow::Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        match text {
-            "smoke" => Ok(Self::Smoke),
-            "desktop" => Ok(Self::Desktop),
-            "paper" => Ok(Self::Paper),
-            _ => bail!("unknown preset `{text}`; expected smoke, desktop or paper"),
-        }
-    }
-}
-
-/// One way to train, in the place of a row of the table.
+/// One way to train, which is a row of the table.
 #[derive(Clone, Debug)]
 pub struct Method {
     /// The name on the command line.
-    pub name: &'static str,
+    pub name: String,
     /// The name in tables and legends.
-    pub label: &'static str,
+    pub label: String,
     /// Whether it runs without being asked for.
     pub main: bool,
     /// The run, with seed 0.
     pub config: RunConfig,
-}
-
-impl Method {
-    /// A method that runs without being asked for.
-    fn main(name: &'static str, label: &'static str, config: RunConfig) -> Self {
-        Self {
-            name,
-            label,
-            main: true,
-            config,
-        }
-    }
-
-    /// A method that runs if it is asked for.
-    fn further(name: &'static str, label: &'static str, config: RunConfig) -> Self {
-        Self {
-            main: false,
-            ..Self::main(name, label, config)
-        }
-    }
-}
-
-/// A term of the loss with weight 1 throughout.
-fn plain(loss: LossConfig) -> ObjectiveConfig {
-    ObjectiveConfig::new(loss, Ramp::constant(1.0))
-}
-
-/// The temperature-steerable flow: volume preserving, augmented, and blind to the condition, which
-/// the latent scale of `like` alone carries (METHOD §9).
-fn steerable(like: FlowConfig, augmentation: usize, blocks: usize, hidden: usize) -> FlowConfig {
-    let coupling = AffineCouplingConfig {
-        kind: AffineKind::Gin,
-        clamp: SoftClamp::Tanh(0.3),
-        learnable_clamp: true,
-        conditioner: ConditionerConfig {
-            hidden: vec![hidden; 2],
-            last_layer: LastLayer::ZeroBias,
-            ..ConditionerConfig::default()
-        },
-        use_control: false,
-    };
-    FlowConfig {
-        augmentation,
-        preprocess: PreprocessConfig::Identity,
-        layers: vec![
-            Stage {
-                repeat: blocks,
-                of: vec![
-                    LayerConfig::AffineCoupling(coupling),
-                    LayerConfig::Permutation(PermutationKind::Hard),
-                ],
-            },
-            Stage {
-                repeat: 1,
-                of: vec![LayerConfig::ActNorm],
-            },
-        ],
-        ..like
-    }
 }
 
 /// An experiment at a preset.
@@ -133,11 +39,11 @@ pub struct Experiment {
     /// The name on the command line.
     pub name: &'static str,
     /// The heading of its report.
-    pub title: &'static str,
+    pub title: String,
     /// The symbol of the control parameter.
-    pub control: &'static str,
+    pub control: String,
     /// The control parameter in words.
-    pub control_label: &'static str,
+    pub control_label: String,
     /// The conditions at which there are data.
     pub bases: Vec<f64>,
     /// The conditions that have columns in the table.
@@ -149,29 +55,61 @@ pub struct Experiment {
 }
 
 /// The names of all experiments.
-pub const NAMES: [&str; 6] = [
-    "multi-well",
-    "two-moons",
-    "gmm",
-    "lattice",
-    "lattice-plane",
-    "alanine",
-];
+pub fn names() -> impl Iterator<Item = &'static str> {
+    files::ALL.into_iter().map(|files| files.name)
+}
 
 /// An experiment by name.
 ///
 /// # Errors
-/// If there is none of that name.
+/// If there is none of that name. The files of an experiment are tested, so that others are not
+/// expected; they would name file and field.
 pub fn named(name: &str, preset: Preset) -> Result<Experiment> {
-    match name {
-        "multi-well" => Ok(multi_well::experiment(preset)),
-        "two-moons" => Ok(two_moons::experiment(preset)),
-        "gmm" => Ok(gmm::experiment(preset)),
-        "lattice" => Ok(lattice::experiment(preset)),
-        "lattice-plane" => Ok(lattice::plane(preset)),
-        "alanine" => Ok(alanine::experiment(preset)),
-        _ => bail!("unknown experiment `{name}`; expected {}", NAMES.join(", ")),
+    let files = files::ALL.into_iter().find(|files| files.name == name);
+    let files = files.with_context(|| {
+        let known: Vec<&str> = names().collect();
+        format!("unknown experiment `{name}`; expected {}", known.join(", "))
+    })?;
+    let about = files.about()?;
+    let (mut methods, mut study) = (Vec::new(), None);
+    for entry in files.methods()? {
+        let (config, settings) = files.run(preset, &entry)?;
+        if methods.is_empty() {
+            study = self::study(files.name, settings, &config)
+                .with_context(|| format!("experiments/{name}: `study`"))?;
+        }
+        methods.push(Method {
+            name: entry.name,
+            label: entry.label,
+            main: !entry.further,
+            config,
+        });
     }
+    Ok(Experiment {
+        name: files.name,
+        title: about.title,
+        control: about.control.symbol,
+        control_label: about.control.label,
+        bases: about.bases,
+        table_conditions: about.table_conditions,
+        methods,
+        study,
+    })
+}
+
+/// What is measured of an experiment alone, from the settings `study` in its files and from the
+/// target and the conditions that all its methods share.
+fn study(name: &str, settings: Value, config: &RunConfig) -> Result<Option<Arc<dyn Study>>> {
+    Ok(match name {
+        "two-moons" => Some(Arc::new(files::typed::<two_moons::TwoMoonsStudy>(
+            settings,
+        )?)),
+        "gmm" => Some(Arc::new(gmm::study(files::typed(settings)?, config)?)),
+        "lattice" => Some(Arc::new(lattice::study(files::typed(settings)?, config)?)),
+        "lattice-plane" => Some(Arc::new(lattice::plane(files::typed(settings)?, config)?)),
+        "alanine" => Some(Arc::new(alanine::study(files::typed(settings)?, config)?)),
+        _ => None,
+    })
 }
 
 impl Experiment {
@@ -179,16 +117,17 @@ impl Experiment {
     ///
     /// # Errors
     /// If a name is unknown.
-    pub fn select(&self, wanted: Option<&str>) -> Result<Vec<Method>> {
-        match wanted {
+    pub fn select(&self, methods: Option<&str>) -> Result<Vec<Method>> {
+        match methods {
             None => Ok(self.methods.iter().filter(|m| m.main).cloned().collect()),
             Some("all") => Ok(self.methods.clone()),
             Some(list) => list
                 .split(',')
                 .map(|name| {
-                    let found = self.methods.iter().find(|m| m.name == name.trim());
-                    found.cloned().with_context(|| {
-                        let known: Vec<&str> = self.methods.iter().map(|m| m.name).collect();
+                    let method = self.methods.iter().find(|m| m.name == name.trim());
+                    method.cloned().with_context(|| {
+                        let known: Vec<&str> =
+                            self.methods.iter().map(|m| m.name.as_str()).collect();
                         let known = known.join(", ");
                         format!("unknown method `{name}`; expected all or some of {known}")
                     })
@@ -204,8 +143,8 @@ mod tests {
 
     #[test]
     fn every_configuration_is_complete() {
-        for preset in [Preset::Smoke, Preset::Desktop, Preset::Paper] {
-            for name in NAMES {
+        for preset in Preset::ALL {
+            for name in names() {
                 let experiment = named(name, preset).unwrap();
                 for method in experiment.select(Some("all")).unwrap() {
                     let config = &method.config;
@@ -213,6 +152,9 @@ mod tests {
                     config.train.validate("train").unwrap();
                     let json = config.to_json().unwrap();
                     assert_eq!(&serde_json::from_str::<RunConfig>(&json).unwrap(), config);
+                    let first = &experiment.methods[0].config;
+                    assert_eq!(config.target, first.target);
+                    assert_eq!(config.evaluate, first.evaluate);
                     for c in &experiment.table_conditions {
                         assert!(
                             config.evaluate.conditions.contains(&vec![*c]),

@@ -4,7 +4,7 @@
 use super::figures::Plate;
 use super::model::Results;
 use super::section::Section;
-use super::table::{EXPLANATIONS, Table};
+use super::table::Table;
 use trade_plot::{dark_rules, escape};
 
 const STYLE: &str = "
@@ -36,29 +36,17 @@ pub(super) fn page(
          <style>{STYLE}@media(prefers-color-scheme:dark){{\n{}}}</style>\n</head>\n<body>\n<h1>{title}</h1>\n<dl>\n",
         dark_rules()
     );
-    let seeds = results
-        .methods
-        .iter()
-        .map(|m| m.seeds.len())
-        .max()
-        .unwrap_or(0);
+    let seeds = results.methods.iter().map(|m| m.seeds.len()).max();
+    let seeds = seeds.unwrap_or(0);
+    let (experiment, preset) = (escape(&results.experiment), escape(&results.preset));
+    let code = |text| format!("<code>{}</code>", escape(text));
     let facts = [
         (
             "experiment",
-            format!(
-                "{}, preset {}, {seeds} seed(s)",
-                escape(&results.experiment),
-                escape(&results.preset)
-            ),
+            format!("{experiment}, preset {preset}, {seeds} seed(s)"),
         ),
-        (
-            "command",
-            format!("<code>{}</code>", escape(&results.command)),
-        ),
-        (
-            "commit",
-            format!("<code>{}</code>", escape(&results.commit)),
-        ),
+        ("command", code(&results.command)),
+        ("commit", code(&results.commit)),
         ("machine", escape(&results.machine)),
     ];
     for (name, value) in facts {
@@ -69,11 +57,9 @@ pub(super) fn page(
         table.html()
     );
     out += "<p>Mean ± standard deviation over seeds; the best of each column is bold.</p>\n<dl>\n";
-    let groups = table.groups();
-    for (name, meaning) in EXPLANATIONS {
-        if groups.iter().any(|(group, _)| *group == name) {
-            out += &format!("<dt>{}</dt><dd>{}</dd>\n", escape(name), escape(meaning));
-        }
+    for quantity in table.quantities() {
+        let (name, meaning) = (escape(quantity.name), escape(quantity.meaning));
+        out += &format!("<dt>{name}</dt><dd>{meaning}</dd>\n");
     }
     out += "</dl>\n";
     for section in sections {

@@ -3,23 +3,30 @@
 mod figures;
 mod html;
 mod model;
+mod rows;
 mod section;
 mod spread;
 mod table;
 
 pub use figures::{Plate, plates};
-pub(crate) use figures::{areas_first, with_band};
 pub use model::{
     ConditionResult, Curve, ExactCurves, MethodResult, Results, SeedResult, TrainPoint,
 };
 pub use section::Section;
-pub(crate) use spread::Spread;
+pub(crate) use spread::{Spread, curve, largest};
 
 use anyhow::{Context, Result};
 use std::path::Path;
 use table::Table;
 
-use crate::experiment::Shown;
+/// What a report shows of one experiment alone.
+#[derive(Default)]
+pub struct Shown {
+    /// Figures, which come before the common ones.
+    pub plates: Vec<Plate>,
+    /// Tables, which come after the common one.
+    pub sections: Vec<Section>,
+}
 
 /// Writes `report.html`, `table.md`, `results.json` and each figure as SVG and PNG into `dir`,
 /// which is made if need be.

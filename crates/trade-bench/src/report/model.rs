@@ -1,7 +1,7 @@
 //! What an experiment hands to its report, and what `results.json` holds.
 //!
-//! Numbers that could not be had (a diverged run, an estimator without samples) are NaN; JSON has
-//! no NaN, so they are written as `null` and read back as NaN.
+//! A number that does not exist, because a run diverged or an estimator had no samples, is NaN. JSON
+//! has no NaN, so it is written as `null` and read back as NaN.
 
 use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
@@ -69,7 +69,7 @@ pub struct MethodResult {
     pub name: String,
     /// Name in tables and legends.
     pub label: String,
-    /// One entry a seed.
+    /// One entry for each seed.
     pub seeds: Vec<SeedResult>,
 }
 
@@ -94,7 +94,7 @@ pub struct SeedResult {
     pub training: Vec<TrainPoint>,
 }
 
-/// Measurements at one condition; errors are one standard error.
+/// The measurements of one run at one condition.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ConditionResult {
     /// The condition.
@@ -102,23 +102,23 @@ pub struct ConditionResult {
     /// Negative log likelihood of exact samples in nats.
     #[serde(deserialize_with = "number")]
     pub nll: f64,
-    /// Its error.
+    /// The standard error of `nll`.
     #[serde(deserialize_with = "number")]
     pub nll_error: f64,
     /// KL(exact ‖ flow) in nats, where the exact density is known.
     pub kl: Option<f64>,
-    /// Its error.
+    /// The standard error of `kl`.
     pub kl_error: Option<f64>,
     /// Relative effective sample size of the flow's importance weights, in (0, 1].
     #[serde(deserialize_with = "number")]
     pub ess: f64,
-    /// Its error.
+    /// The standard error of `ess`.
     #[serde(deserialize_with = "number")]
     pub ess_error: f64,
     /// Estimate of `log Z(c) − log Z(c₀)`.
     #[serde(deserialize_with = "number")]
     pub log_z: f64,
-    /// Its error.
+    /// The standard error of `log_z`.
     #[serde(deserialize_with = "number")]
     pub log_z_error: f64,
 }
@@ -145,6 +145,11 @@ impl Results {
         format!("{} = {condition}", self.control)
     }
 
+    /// All runs of all methods.
+    pub(super) fn runs(&self) -> impl Iterator<Item = &SeedResult> {
+        self.methods.iter().flat_map(|method| &method.seeds)
+    }
+
     /// The exact `log Z(c) − log Z(c₀)` at one of the conditions.
     pub(super) fn exact_log_z(&self, condition: f64) -> Option<f64> {
         let place = self.conditions.iter().position(|&c| same(c, condition))?;
@@ -155,9 +160,8 @@ impl Results {
 impl SeedResult {
     /// The measurements at a condition, if there are any.
     pub(super) fn measured_at(&self, condition: f64) -> Option<&ConditionResult> {
-        self.at
-            .iter()
-            .find(|found| same(found.condition, condition))
+        let at = |found: &&ConditionResult| same(found.condition, condition);
+        self.at.iter().find(at)
     }
 }
 
@@ -177,10 +181,8 @@ fn numbers<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<f64>, D::Error> {
 
 fn terms<'de, D: Deserializer<'de>>(input: D) -> Result<BTreeMap<String, f64>, D::Error> {
     let values = BTreeMap::<String, Option<f64>>::deserialize(input)?;
-    Ok(values
-        .into_iter()
-        .map(|(name, v)| (name, v.unwrap_or(f64::NAN)))
-        .collect())
+    let filled = |(name, v): (String, Option<f64>)| (name, v.unwrap_or(f64::NAN));
+    Ok(values.into_iter().map(filled).collect())
 }
 
 #[cfg(test)]

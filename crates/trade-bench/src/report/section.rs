@@ -1,7 +1,7 @@
 //! A table of an experiment's own.
+#![allow(clippy::format_push_string, reason = "a page is written once")]
 
-use std::fmt::Write;
-
+use super::rows;
 use trade_plot::escape;
 
 /// A table with its heading and an explanation.
@@ -20,46 +20,25 @@ pub struct Section {
 impl Section {
     /// As Markdown, for a terminal and the book.
     pub(super) fn markdown(&self) -> String {
-        let row = |cells: &[String]| {
-            let cells: Vec<String> = cells.iter().map(|c| c.replace('|', "\\|")).collect();
-            format!("| {} |\n", cells.join(" | "))
-        };
-        let rule = vec!["--:"; self.header.len().saturating_sub(1)].join("|");
         let mut text = format!("\n### {}\n\n", self.title);
         if !self.text.is_empty() {
-            let _ = writeln!(text, "{}\n", self.text);
+            text += &format!("{}\n\n", self.text);
         }
-        text += &row(&self.header);
-        let _ = writeln!(text, "|:--|{rule}|");
-        for cells in &self.rows {
-            text += &row(cells);
-        }
-        text
+        text + &rows::markdown(&self.header, &self.rows)
     }
 
     /// As HTML.
     pub(super) fn html(&self) -> String {
-        let mut text = format!(
-            "<h2>{}</h2>\n<p>{}</p>\n<div class=\"wide\">\n<table>\n<thead><tr>",
-            escape(&self.title),
-            escape(&self.text)
-        );
-        for name in &self.header {
-            let _ = write!(text, "<th>{}</th>", escape(name));
-        }
-        text += "</tr></thead>\n<tbody>\n";
-        for cells in &self.rows {
-            text += "<tr>";
-            for (i, cell) in cells.iter().enumerate() {
-                let _ = if i == 0 {
-                    write!(text, "<th scope=\"row\">{}</th>", escape(cell))
-                } else {
-                    write!(text, "<td>{}</td>", escape(cell))
-                };
-            }
-            text += "</tr>\n";
-        }
-        text + "</tbody>\n</table>\n</div>\n"
+        let (title, text) = (escape(&self.title), escape(&self.text));
+        let names = self
+            .header
+            .iter()
+            .map(|name| format!("<th>{}</th>", escape(name)));
+        let head = format!("<tr>{}</tr>", names.collect::<String>());
+        let plain = |cells: &Vec<String>| cells.iter().map(|cell| (cell.clone(), false)).collect();
+        let rows: Vec<_> = self.rows.iter().map(plain).collect();
+        let table = rows::html(&head, &rows);
+        format!("<h2>{title}</h2>\n<p>{text}</p>\n<div class=\"wide\">\n{table}</div>\n")
     }
 }
 

@@ -1,5 +1,7 @@
 //! Mean and spread over seeds.
 
+use trade_core::estimate::Estimate;
+
 use trade_plot::scientific;
 
 /// A quantity over the seeds of a method.
@@ -35,6 +37,11 @@ impl Spread {
         self.std.unwrap_or(own_error)
     }
 
+    /// Whether there are seeds, and all of them have a value.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.finite > 0 && self.finite == self.seeds
+    }
+
     /// `0.123 ± 0.004`, with a note if some seeds have no value, or a dash if none has.
     pub(crate) fn text(&self, decimals: usize) -> String {
         if self.finite == 0 {
@@ -57,6 +64,33 @@ impl Spread {
     pub(crate) fn mean_text(&self, decimals: usize) -> String {
         number(self.mean, room(self.mean, decimals))
     }
+}
+
+/// A curve over seeds, with its abscissae, means and half widths of the band; `at` gives the
+/// estimates of all seeds at the place of an abscissa.
+pub(crate) fn curve(x: Vec<f64>, at: impl Fn(usize) -> Vec<Estimate>) -> [Vec<f64>; 3] {
+    let (mut mean, mut half) = (vec![], vec![]);
+    for place in 0..x.len() {
+        let seeds = at(place);
+        let spread = Spread::of(seeds.iter().map(|e| e.value));
+        mean.push(spread.mean);
+        half.push(spread.half_width(Spread::of(seeds.iter().map(|e| e.error)).mean));
+    }
+    [x, mean, half]
+}
+
+/// The largest of some sizes; NaN if there are none or one is NaN, so that a value that could not be
+/// measured is not passed over.
+pub(crate) fn largest(values: impl IntoIterator<Item = f64>) -> f64 {
+    let sizes = values.into_iter().map(f64::abs);
+    let larger = |a: f64, b: f64| {
+        if a.is_nan() || b.is_nan() {
+            f64::NAN
+        } else {
+            a.max(b)
+        }
+    };
+    sizes.reduce(larger).unwrap_or(f64::NAN)
 }
 
 /// Decimals that make sense beside the size of a value: five digits or so in all.
@@ -88,6 +122,23 @@ mod tests {
         assert_eq!((spread.mean, spread.std), (5.0, Some(13f64.sqrt())));
         assert_eq!(spread.text(2), "5.00 ± 3.61");
         assert_eq!(Spread::of([1.23456]).text(3), "1.235");
+    }
+
+    #[test]
+    fn the_band_is_the_spread_of_seeds_or_else_the_own_error() {
+        let at = |value| Estimate { value, error: 0.25 };
+        let seeds = [vec![at(1.0), at(3.0)], vec![at(1.0)], vec![]];
+        let [x, mean, half] = curve(vec![0.5, 0.6, 0.7], |place| seeds[place].clone());
+        assert_eq!((x[0], mean[0], half[0]), (0.5, 2.0, 2f64.sqrt()));
+        assert_eq!((mean[1], half[1]), (1.0, 0.25));
+        // Nothing was measured at the third place.
+        assert!(mean[2].is_nan());
+    }
+
+    #[test]
+    fn a_missing_value_is_not_passed_over() {
+        assert_eq!(largest([1.0, -3.0, 2.0]), 3.0);
+        assert!(largest([1.0, f64::NAN, 2.0]).is_nan() && largest([]).is_nan());
     }
 
     #[test]

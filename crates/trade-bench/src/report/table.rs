@@ -2,233 +2,202 @@
 #![allow(clippy::format_push_string, reason = "a page is written once")]
 
 use super::model::{ConditionResult, Results, SeedResult};
+use super::rows;
 use super::spread::Spread;
 use trade_plot::escape;
 
-/// A quantity, which has a column for each condition of the table or a single one.
-struct Column {
-    group: &'static str,
-    /// Empty, or the condition.
-    condition: String,
-    cells: Vec<Spread>,
+/// A quantity of the table.
+pub(super) struct Quantity {
+    pub(super) name: &'static str,
+    /// What it means, for the readers of a report.
+    pub(super) meaning: &'static str,
     decimals: usize,
-    /// Larger is better.
+    /// Whether larger is better.
     upward: bool,
+    read: Read,
+}
+
+/// Where a quantity is found.
+enum Read {
+    /// At each condition of the table, which has a column.
+    At(fn(&ConditionResult) -> f64),
+    /// In the run as a whole, which has a single column.
+    Run(fn(&Results, &SeedResult) -> f64),
+}
+
+static QUANTITIES: [Quantity; 5] = [
+    Quantity {
+        name: "NLL",
+        meaning: "mean of −log p(x | c) of the flow over exact samples at the condition, in nats; lower is better. \
+                  It is bounded below by the entropy of the target, so compare methods at one condition, not conditions.",
+        decimals: 3,
+        upward: false,
+        read: Read::At(|at| at.nll),
+    },
+    Quantity {
+        name: "KL",
+        meaning: "KL(exact ‖ flow) in nats, the mean of log p − log p_flow over exact samples, difference by difference; \
+                  0 is perfect, lower is better.",
+        decimals: 4,
+        upward: false,
+        read: Read::At(|at| at.kl.unwrap_or(f64::NAN)),
+    },
+    Quantity {
+        name: "relative ESS",
+        meaning: "effective sample size (Σw)² / (n Σw²) of the importance weights of samples drawn from the flow; \
+                  1 is perfect, higher is better.",
+        decimals: 3,
+        upward: true,
+        read: Read::At(|at| at.ess),
+    },
+    Quantity {
+        name: "max |Δ log Z| error",
+        meaning: "largest error over all conditions of log Z(c) − log Z(c₀) as estimated from the importance weights, \
+                  against the exact value; c₀ is the first base condition. Lower is better.",
+        decimals: 4,
+        upward: false,
+        read: Read::Run(log_z_error),
+    },
+    Quantity {
+        name: "s / step",
+        meaning: "mean wall time of a training step in seconds, on the machine named above.",
+        decimals: 4,
+        upward: false,
+        read: Read::Run(|_, seed| seed.seconds_per_step),
+    },
+];
+
+/// A quantity at a condition, or in a run as a whole.
+struct Column {
+    quantity: &'static Quantity,
+    /// The condition in words. It is empty for a run as a whole.
+    condition: String,
+    /// A cell for each method.
+    cells: Vec<Spread>,
 }
 
 /// Rows and columns with their texts made and the best of each column found.
 pub(super) struct Table {
-    columns: Vec<(&'static str, String)>,
-    /// Label of the method, then text and whether it is the best of its column.
-    rows: Vec<(String, Vec<(String, bool)>)>,
+    columns: Vec<Column>,
+    /// The label of the method, then its cells, with a mark on those that are the best of their
+    /// column.
+    rows: Vec<Vec<(String, bool)>>,
 }
-
-/// What each group of columns means, for the readers of a report.
-pub(super) const EXPLANATIONS: [(&str, &str); 5] = [
-    (
-        "NLL",
-        "mean of −log p(x | c) of the flow over exact samples at the condition, in nats; lower is better. \
-         It is bounded below by the entropy of the target, so compare methods at one condition, not conditions.",
-    ),
-    (
-        "KL",
-        "KL(exact ‖ flow) in nats, the mean of log p − log p_flow over exact samples, difference by difference; \
-         0 is perfect, lower is better.",
-    ),
-    (
-        "relative ESS",
-        "effective sample size (Σw)² / (n Σw²) of the importance weights of samples drawn from the flow; \
-         1 is perfect, higher is better.",
-    ),
-    (
-        "max |Δ log Z| error",
-        "largest error over all conditions of log Z(c) − log Z(c₀) as estimated from the importance weights, \
-         against the exact value; c₀ is the first base condition. Lower is better.",
-    ),
-    (
-        "s / step",
-        "mean wall time of a training step in seconds, on the machine named above.",
-    ),
-];
 
 impl Table {
     pub(super) fn new(results: &Results) -> Self {
-        let columns: Vec<Column> = columns(results)
-            .into_iter()
-            .filter(|c| c.cells.iter().any(|s| s.finite > 0))
-            .collect();
+        let mut columns: Vec<Column> = vec![];
+        let mut add = |quantity, condition, value: &dyn Fn(&SeedResult) -> f64| {
+            let spreads = results
+                .methods
+                .iter()
+                .map(|m| Spread::of(m.seeds.iter().map(value)));
+            let cells: Vec<Spread> = spreads.collect();
+            if cells.iter().any(|cell| cell.finite > 0) {
+                columns.push(Column {
+                    quantity,
+                    condition,
+                    cells,
+                });
+            }
+        };
+        for quantity in &QUANTITIES {
+            match quantity.read {
+                Read::At(read) => {
+                    for &condition in &results.table_conditions {
+                        let value =
+                            |seed: &SeedResult| seed.measured_at(condition).map_or(f64::NAN, read);
+                        add(quantity, results.named(condition), &value);
+                    }
+                }
+                Read::Run(read) => add(quantity, String::new(), &|seed| read(results, seed)),
+            }
+        }
         let best: Vec<Option<String>> = columns.iter().map(Column::best).collect();
         let rows = results.methods.iter().enumerate().map(|(i, method)| {
             let cells = columns.iter().zip(&best).map(|(column, best)| {
-                let cell = &column.cells[i];
-                let is_best = cell.finite > 0
-                    && cell.finite == cell.seeds
-                    && best.as_ref() == Some(&cell.mean_text(column.decimals));
-                (cell.text(column.decimals), is_best)
+                let (cell, decimals) = (column.cells[i], column.quantity.decimals);
+                let is_best = cell.is_whole() && best.as_ref() == Some(&cell.mean_text(decimals));
+                (cell.text(decimals), is_best)
             });
-            (method.label.clone(), cells.collect())
+            std::iter::once((method.label.clone(), false))
+                .chain(cells)
+                .collect()
         });
         Self {
             rows: rows.collect(),
-            columns: columns
-                .iter()
-                .map(|c| (c.group, c.condition.clone()))
-                .collect(),
+            columns,
         }
     }
 
-    /// Groups of columns that the table shows, in order.
-    pub(super) fn groups(&self) -> Vec<(&'static str, usize)> {
-        let mut groups: Vec<(&'static str, usize)> = vec![];
-        for (group, _) in &self.columns {
-            match groups.last_mut() {
-                Some((last, count)) if last == group => *count += 1,
-                _ => groups.push((group, 1)),
-            }
-        }
-        groups
+    /// The quantities that the table shows, in order.
+    pub(super) fn quantities(&self) -> impl Iterator<Item = &'static Quantity> {
+        let groups = self
+            .columns
+            .chunk_by(|a, b| a.quantity.name == b.quantity.name);
+        groups.map(|group| group[0].quantity)
     }
 
     /// A pipe table; the best of a column in bold.
     pub(super) fn markdown(&self) -> String {
-        let plain = |text: &str| text.replace('|', "\\|").replace(['\n', '\r'], " ");
-        let heading = |(group, condition): &(&str, String)| match condition.as_str() {
-            "" => plain(group),
-            condition => plain(&format!("{group}, {condition}")),
+        let heading = |column: &Column| match (column.quantity.name, &column.condition) {
+            (name, condition) if condition.is_empty() => name.into(),
+            (name, condition) => format!("{name}, {condition}"),
         };
-        let headings: Vec<String> = self.columns.iter().map(heading).collect();
-        let mut out = format!("| method | {} |\n", headings.join(" | "));
-        out += &format!("|:--|{}\n", "--:|".repeat(headings.len()));
-        for (label, cells) in &self.rows {
-            let cells: Vec<String> = cells
-                .iter()
-                .map(|(text, best)| {
-                    if *best {
-                        format!("**{text}**")
-                    } else {
-                        text.clone()
-                    }
-                })
-                .collect();
-            out += &format!("| {} | {} |\n", plain(label), cells.join(" | "));
-        }
-        out
+        let header: Vec<String> = std::iter::once("method".into())
+            .chain(self.columns.iter().map(heading))
+            .collect();
+        let cell = |(text, best): &(String, bool)| match best {
+            true => format!("**{text}**"),
+            false => text.clone(),
+        };
+        let rows = self
+            .rows
+            .iter()
+            .map(|cells| cells.iter().map(cell).collect());
+        rows::markdown(&header, &rows.collect::<Vec<_>>())
     }
 
     /// A `<table>` with the conditions under their quantity; the best of a column in `<strong>`.
     pub(super) fn html(&self) -> String {
-        let mut out = String::from("<table>\n<thead>\n<tr><th rowspan=\"2\">method</th>");
-        for (group, count) in self.groups() {
-            let alone = self
-                .columns
-                .iter()
-                .any(|(g, condition)| *g == group && condition.is_empty());
-            let span = if alone {
-                " rowspan=\"2\"".into()
+        let mut head = String::from("\n<tr><th rowspan=\"2\">method</th>");
+        let mut conditions = String::new();
+        for group in self
+            .columns
+            .chunk_by(|a, b| a.quantity.name == b.quantity.name)
+        {
+            let span = if group[0].condition.is_empty() {
+                "rowspan=\"2\"".into()
             } else {
-                format!(" colspan=\"{count}\"")
+                format!("colspan=\"{}\"", group.len())
             };
-            out += &format!("<th class=\"group\"{span}>{}</th>", escape(group));
-        }
-        out += "</tr>\n<tr>";
-        for (_, condition) in self.columns.iter().filter(|(_, c)| !c.is_empty()) {
-            out += &format!("<th>{}</th>", escape(condition));
-        }
-        out += "</tr>\n</thead>\n<tbody>\n";
-        for (label, cells) in &self.rows {
-            out += &format!("<tr><th scope=\"row\">{}</th>", escape(label));
-            for (text, best) in cells {
-                let text = escape(text);
-                out += &if *best {
-                    format!("<td><strong>{text}</strong></td>")
-                } else {
-                    format!("<td>{text}</td>")
-                };
+            let name = escape(group[0].quantity.name);
+            head += &format!("<th class=\"group\" {span}>{name}</th>");
+            for column in group.iter().filter(|column| !column.condition.is_empty()) {
+                conditions += &format!("<th>{}</th>", escape(&column.condition));
             }
-            out += "</tr>\n";
         }
-        out + "</tbody>\n</table>\n"
+        rows::html(&format!("{head}</tr>\n<tr>{conditions}</tr>\n"), &self.rows)
     }
 }
 
 impl Column {
     /// The best mean as the table shows it, among methods none of whose seeds failed.
     fn best(&self) -> Option<String> {
-        let whole = self
-            .cells
-            .iter()
-            .filter(|c| c.finite > 0 && c.finite == c.seeds);
-        let sign = if self.upward { -1.0 } else { 1.0 };
+        let sign = if self.quantity.upward { -1.0 } else { 1.0 };
+        let whole = self.cells.iter().filter(|cell| cell.is_whole());
         let best = whole.min_by(|a, b| (sign * a.mean).total_cmp(&(sign * b.mean)))?;
-        Some(best.mean_text(self.decimals))
+        Some(best.mean_text(self.quantity.decimals))
     }
 }
 
-/// A measurement of a run at a condition.
-type Value = fn(&ConditionResult) -> f64;
-
-fn columns(results: &Results) -> Vec<Column> {
-    let over_seeds = |value: &dyn Fn(&SeedResult) -> f64| -> Vec<Spread> {
-        results
-            .methods
-            .iter()
-            .map(|m| Spread::of(m.seeds.iter().map(value)))
-            .collect()
-    };
-    let measured: [(&'static str, Value, usize, bool); 3] = [
-        ("NLL", |at| at.nll, 3, false),
-        ("KL", |at| at.kl.unwrap_or(f64::NAN), 4, false),
-        ("relative ESS", |at| at.ess, 3, true),
-    ];
-    let mut columns = vec![];
-    for (group, value, decimals, upward) in measured {
-        for &condition in &results.table_conditions {
-            let cells = over_seeds(&|seed| seed.measured_at(condition).map_or(f64::NAN, value));
-            columns.push(Column {
-                group,
-                condition: results.named(condition),
-                cells,
-                decimals,
-                upward,
-            });
-        }
-    }
-    let single = |group, cells, decimals| Column {
-        group,
-        condition: String::new(),
-        cells,
-        decimals,
-        upward: false,
-    };
-    columns.push(single(
-        EXPLANATIONS[3].0,
-        over_seeds(&|seed| log_z_error(results, seed)),
-        4,
-    ));
-    columns.push(single(
-        EXPLANATIONS[4].0,
-        over_seeds(&|seed| seed.seconds_per_step),
-        4,
-    ));
-    columns
-}
-
-/// Largest error of the relative log Z over the conditions where the truth is known; NaN if none
+/// The largest error of the relative log Z over the conditions where the truth is known; NaN if none
 /// is, or if any estimate failed.
 fn log_z_error(results: &Results, seed: &SeedResult) -> f64 {
-    let errors = seed
-        .at
-        .iter()
-        .filter_map(|at| Some((at.log_z - results.exact_log_z(at.condition)?).abs()));
-    errors
-        .reduce(|a, b| {
-            if a.is_nan() || b.is_nan() {
-                f64::NAN
-            } else {
-                a.max(b)
-            }
-        })
-        .unwrap_or(f64::NAN)
+    let error = |at: &ConditionResult| Some((at.log_z - results.exact_log_z(at.condition)?).abs());
+    let worse = |a: f64, b: f64| if b.is_nan() || b > a { b } else { a };
+    let largest = seed.at.iter().filter_map(error).reduce(worse);
+    largest.unwrap_or(f64::NAN)
 }
 
 #[cfg(test)]

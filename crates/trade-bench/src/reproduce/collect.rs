@@ -35,20 +35,20 @@ pub(super) fn results(
             seeds.push(seed(run.seed, &run.folder, &evaluation, base)?);
         }
         collected.push(MethodResult {
-            name: method.name.into(),
-            label: method.label.into(),
+            name: method.name.clone(),
+            label: method.label.clone(),
             seeds,
         });
     }
     Ok(Results {
         experiment: experiment.name.into(),
-        title: experiment.title.into(),
+        title: experiment.title.clone(),
         preset: reproduce.preset.name().into(),
         command: reproduce.command.clone(),
         commit: commit(),
         machine: machine(),
-        control: experiment.control.into(),
-        control_label: experiment.control_label.into(),
+        control: experiment.control.clone(),
+        control_label: experiment.control_label.clone(),
         conditions,
         bases: experiment.bases.clone(),
         table_conditions: experiment.table_conditions.clone(),

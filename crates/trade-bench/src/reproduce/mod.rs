@@ -11,8 +11,8 @@ use runner::Run;
 use trade::device::DeviceName;
 
 use crate::{
-    experiment::{self, Experiment, Method, Preset, Shown, Studied, Trained},
-    report,
+    experiment::{self, Experiment, Method, Preset, Studied, Trained},
+    report::{self, Shown},
 };
 
 /// What to reproduce.
@@ -92,8 +92,8 @@ impl Reproduce {
                 .map(|run| experiment::read_study(&run.folder))
                 .collect::<Result<_>>()?;
             studied.push(Studied {
-                name: method.name.into(),
-                label: method.label.into(),
+                name: method.name.clone(),
+                label: method.label.clone(),
                 seeds,
             });
         }

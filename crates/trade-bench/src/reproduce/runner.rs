@@ -20,7 +20,7 @@ use crate::experiment::Method;
 /// A run of a method with a seed.
 #[derive(Clone, Debug)]
 pub(super) struct Run {
-    pub(super) method: &'static str,
+    pub(super) method: String,
     pub(super) seed: u64,
     pub(super) config: RunConfig,
     pub(super) folder: RunFolder,
@@ -31,7 +31,7 @@ pub(super) fn runs(methods: &[Method], seeds: u64, out: &Path) -> Vec<Run> {
     (0..seeds)
         .flat_map(|seed| {
             methods.iter().map(move |method| Run {
-                method: method.name,
+                method: method.name.clone(),
                 seed,
                 config: RunConfig {
                     seed,
@@ -39,7 +39,7 @@ pub(super) fn runs(methods: &[Method], seeds: u64, out: &Path) -> Vec<Run> {
                 },
                 folder: RunFolder::new(
                     out.join("runs")
-                        .join(method.name)
+                        .join(&method.name)
                         .join(format!("seed-{seed}")),
                 ),
             })

@@ -19,7 +19,7 @@ const TICK_GAP: f64 = 7.0;
 /// Colour bar of a heat map: distance and width.
 const BAR: (f64, f64) = (9.0, 11.0);
 
-/// An axis with its ticks and, for a colour bar, its label.
+/// An axis or a colour bar with its ticks and its label.
 struct Ruler<'a> {
     scale: Scale,
     ticks: Ticks,
@@ -38,12 +38,8 @@ impl<'a> Ruler<'a> {
 
     /// The width of the widest tick label in pixels.
     fn width(&self) -> f64 {
-        let widths = self
-            .ticks
-            .major
-            .iter()
-            .map(|(_, label)| width(label) * TICK);
-        widths.fold(0.0, f64::max)
+        let labels = self.ticks.major.iter().map(|(_, label)| label);
+        labels.map(|label| width(label) * TICK).fold(0.0, f64::max)
     }
 
     /// The room that the label takes with this distance; none if it is empty.
@@ -120,12 +116,7 @@ impl<'a> Frame<'a> {
     }
 
     pub(super) fn draw(&self, scene: &mut Scene, window: Window) {
-        let Window {
-            left,
-            right,
-            top,
-            bottom,
-        } = window;
+        let Window([left, right, top, bottom]) = window;
         let at_x = |v: f64| left + self.x.scale.place(v) * (right - left);
         let at_y = |v: f64| bottom - self.y.scale.place(v) * (bottom - top);
         if self.bar.is_none() {
@@ -191,9 +182,7 @@ impl<'a> Frame<'a> {
 
 /// Draws the colour bar of a heat map right of the window.
 fn draw_bar(scene: &mut Scene, bar: &Ruler, window: Window) {
-    let Window {
-        right, top, bottom, ..
-    } = window;
+    let Window([_, right, top, bottom]) = window;
     let (from, to) = (right + BAR.0, right + BAR.0 + BAR.1);
     let steps = 64;
     let at = |t: f64| bottom - t * (bottom - top);

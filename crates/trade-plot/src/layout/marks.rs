@@ -27,12 +27,12 @@ pub(super) fn heat_scale(values: &[f64], scale: &Axis) -> Scale {
 impl Plane {
     fn across(&self, fraction: f64) -> f64 {
         // Far outside is as good as anywhere outside, and keeps the coordinates small.
-        let Window { left, right, .. } = self.window;
+        let Window([left, right, ..]) = self.window;
         left + fraction.clamp(-1e3, 1e3) * (right - left)
     }
 
     fn up(&self, fraction: f64) -> f64 {
-        let Window { top, bottom, .. } = self.window;
+        let Window([.., top, bottom]) = self.window;
         bottom - fraction.clamp(-1e3, 1e3) * (bottom - top)
     }
 
@@ -59,15 +59,15 @@ impl Plane {
             }
             Mark::Band { upper } => self.band(scene, x, y, upper, *colour),
             Mark::Dots { errors, radius } => {
-                self.dots(scene, x, y, errors.as_deref(), *radius, *colour);
+                self.dots(scene, series, errors.as_deref(), *radius);
             }
             Mark::Steps { filled } => self.steps(scene, x, y, *filled, *colour),
             Mark::Rules => {
+                let Window([.., top, bottom]) = self.window;
                 let places = x.iter().map(|&x| self.x.place(x));
                 for place in places.filter(|p| (0.0..=1.0).contains(p)) {
                     let at = self.across(place);
-                    let ends = vec![[at, self.window.top], [at, self.window.bottom]];
-                    scene.line(ends, *colour, 1.1, Dash::Dotted);
+                    scene.line(vec![[at, top], [at, bottom]], *colour, 1.1, Dash::Dotted);
                 }
             }
             Mark::Heat { .. } => self.cells(scene, series),
@@ -98,20 +98,14 @@ impl Plane {
         }
     }
 
-    fn dots(
-        &self,
-        scene: &mut Scene,
-        x: &[f64],
-        y: &[f64],
-        errors: Option<&[f64]>,
-        radius: f64,
-        colour: Colour,
-    ) {
-        for (i, (&x, &y)) in x.iter().zip(y).enumerate() {
+    fn dots(&self, scene: &mut Scene, series: &Series, errors: Option<&[f64]>, radius: f64) {
+        let colour = series.colour;
+        for (i, (&x, &y)) in series.x.iter().zip(&series.y).enumerate() {
             let Some(centre) = self.point(x, y) else {
                 continue;
             };
-            if let Some(error) = errors.and_then(|e| e.get(i)).copied().filter(|e| *e > 0.0)
+            let error = errors.and_then(|e| e.get(i)).filter(|e| **e > 0.0);
+            if let Some(error) = error
                 && let (Some(low), Some(high)) =
                     (self.point_or_foot(x, y - error), self.point(x, y + error))
             {
@@ -158,12 +152,7 @@ impl Plane {
             return;
         }
         let levels = heat_scale(values, scale);
-        let Window {
-            left,
-            right,
-            top,
-            bottom,
-        } = self.window;
+        let Window([left, right, top, bottom]) = self.window;
         // On whole or half pixels neighbouring cells meet without a seam.
         let coarse = (right - left) / nx as f64 > 4.0;
         let grid = if coarse { 1.0 } else { 2.0 };
@@ -217,15 +206,9 @@ mod tests {
 
     #[test]
     fn values_land_where_the_axes_say() {
-        let window = Window {
-            left: 100.0,
-            right: 200.0,
-            top: 0.0,
-            bottom: 50.0,
-        };
         let scale = |axis: Axis| Scale::new(&axis, std::iter::empty(), 0.0, false);
         let plane = Plane {
-            window,
+            window: Window([100.0, 200.0, 0.0, 50.0]),
             x: scale(Axis::new("").from_to(0.0, 10.0)),
             y: scale(Axis::log("").from_to(0.01, 1.0)),
         };

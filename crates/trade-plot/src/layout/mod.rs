@@ -50,12 +50,7 @@ pub(crate) fn arrange(figure: &Figure) -> Scene {
     for row in frames.chunks(columns) {
         let top = down + widest(row.iter(), Frame::above);
         for (frame, &left) in row.iter().zip(&lefts) {
-            let window = Window {
-                left,
-                right: left + wide,
-                top,
-                bottom: top + high,
-            };
+            let window = Window([left, left + wide, top, top + high]);
             frame.draw(&mut scene, window);
         }
         down = top + high + widest(row.iter(), Frame::below) + 8.0;
@@ -112,11 +107,8 @@ mod tests {
                 Anchor::Middle => text.at[0] - 0.5 * length,
                 Anchor::End => text.at[0] - length,
             };
-            assert!(
-                from >= 0.0 && from + length <= scene.width,
-                "{}",
-                text.content
-            );
+            let inside = from >= 0.0 && from + length <= scene.width;
+            assert!(inside, "{}", text.content);
             assert!(text.at[1] > 0.0 && text.at[1] < scene.height);
         }
     }
@@ -124,11 +116,7 @@ mod tests {
     #[test]
     fn a_shared_label_is_listed_once() {
         let series = || Series::line(vec![0.0, 1.0], vec![0.0, 1.0], Colour::Ink).labelled("exact");
-        let panel = || {
-            Panel::new(Axis::new(""), Axis::new(""))
-                .with(series())
-                .with(series())
-        };
+        let panel = || Panel::default().with(series()).with(series());
         let scene = arrange(&Figure::new("").with(panel()).with(panel()));
         let listed = texts(&scene);
         assert_eq!(listed.iter().filter(|t| t.content == "exact").count(), 1);

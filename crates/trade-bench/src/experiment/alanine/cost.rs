@@ -31,22 +31,22 @@ pub(super) fn energies(config: &RunConfig) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Preset, experiment};
     use super::*;
+    use crate::experiment::{Preset, named};
 
     #[test]
     fn energies_are_counted_where_a_term_has_a_weight() {
         let of = |name: &str| {
-            let experiment = experiment(Preset::Paper);
+            let experiment = named("alanine", Preset::Paper).unwrap();
             let method = experiment.select(Some(name)).unwrap().remove(0);
             (energies(&method.config), method.config.train.steps as f64)
         };
         assert_eq!(of("nll").0, 0.0);
-        let (found, steps) = of("reverse-kl-nll");
+        let (count, steps) = of("reverse-kl-nll");
         // From 32 % on.
-        assert!((found / (0.68 * steps * 289.0) - 1.0).abs() < 1e-4);
-        let (found, steps) = of("trade-grid");
+        assert!((count / (0.68 * steps * 289.0) - 1.0).abs() < 1e-4);
+        let (count, steps) = of("trade-grid");
         let expected = 0.68 * steps * 289.0 + 26.0 * 5000.0 * (1.0 + 0.68 * steps / 1000.0);
-        assert!((found / expected - 1.0).abs() < 1e-4);
+        assert!((count / expected - 1.0).abs() < 1e-4);
     }
 }

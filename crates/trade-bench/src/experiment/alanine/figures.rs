@@ -4,15 +4,15 @@ use std::f64::consts::PI;
 
 use anyhow::Result;
 use trade_core::estimate::Estimate;
-use trade_plot::{Axis, Colour, Dash, Figure, Mark, Panel, Series};
 
 use super::{
-    BASE,
+    findings::{AtTemperature, Findings, Measured, Method},
     histogram::{Densities, FINE},
-    reference::{Ensemble, MEASURED, temperature},
-    study::{AtTemperature, Findings, Measured, Method},
+    reference::{BASE, Ensemble, MEASURED, temperature},
 };
-use crate::report::{Plate, Results, Spread, areas_first, with_band};
+use trade_plot::{Axis, Colour, Dash, Figure, Mark, Panel, Series};
+
+use crate::report::{Plate, Results, curve};
 
 /// The rungs that pictures show: 300 and 600 K.
 const SHOWN: [usize; 2] = [0, MEASURED - 1];
@@ -45,20 +45,6 @@ fn kelvin(rung: usize) -> f64 {
 
 fn kelvin_axis() -> Axis {
     Axis::new("temperature / K")
-}
-
-/// Means over seeds of a density, and half widths of the band.
-fn curve(method: &Method, x: Vec<f64>, read: impl Fn(&Measured) -> Vec<f64>) -> [Vec<f64>; 3] {
-    let seeds: Vec<Vec<f64>> = method.seeds.iter().map(read).collect();
-    let spreads: Vec<Spread> = (0..x.len())
-        .map(|i| Spread::of(seeds.iter().filter_map(|seed| seed.get(i).copied())))
-        .collect();
-    let mean = spreads.iter().map(|s| s.mean).collect();
-    // On logarithmic axes a band must not reach zero.
-    let half = spreads
-        .iter()
-        .map(|s| s.half_width(0.0).min(0.9 * s.mean.abs()));
-    [x, mean, half.collect()]
 }
 
 /// Histograms of `(φ, ψ)` of the first seed of each method, and of the reference.
@@ -126,10 +112,8 @@ fn densities(
     let [x, y] = axes;
     let mut panel = Panel::new(x, y);
     for method in &findings.methods {
-        let curve = curve(method, centres.clone(), &read);
-        panel = with_band(panel, curve, method.style, &method.label);
+        panel = method.drawn(panel, method.plain_curve(&centres, &read));
     }
-    areas_first(&mut panel);
     let line = Mark::Line { dash: Dash::Dotted };
     panel.with(Series::new(line, centres, truth.to_vec(), Colour::Ink).labelled(TRUTH))
 }
@@ -145,11 +129,11 @@ fn marginal(findings: &Findings, truth: &[Densities]) -> Plate {
                 [x, Axis::log("density / rad⁻¹").from_to(1e-4, 2.0)]
             };
             let read = |seed: &Measured| {
-                let found = &seed.at[rung].densities;
+                let densities = &seed.at[rung].densities;
                 if reweighted {
-                    found.phi_reweighted.clone()
+                    densities.phi_reweighted.clone()
                 } else {
-                    found.phi.clone()
+                    densities.phi.clone()
                 }
             };
             let how = if reweighted {
@@ -200,36 +184,27 @@ fn quality(findings: &Findings, results: &Results) -> Plate {
         .titled("Effective sample size")
         .with(Series::rules(bases.clone()).labelled("training data"));
     let temperatures: Vec<f64> = results.conditions.iter().map(|t| t * BASE).collect();
-    for (method, style) in results
-        .methods
-        .iter()
-        .zip(findings.methods.iter().map(|m| m.style))
-    {
-        let mut curve = [temperatures.clone(), vec![], vec![]];
-        for i in 0..temperatures.len() {
-            let at = || method.seeds.iter().filter_map(|seed| seed.at.get(i));
-            let spread = Spread::of(at().map(|a| a.ess));
-            let own = Spread::of(at().map(|a| a.ess_error)).mean;
-            curve[1].push(spread.mean);
-            curve[2].push(spread.half_width(own));
-        }
-        ess = with_band(ess, curve, style, &method.label);
+    for (evaluated, method) in results.methods.iter().zip(&findings.methods) {
+        let at = |i: usize| {
+            evaluated
+                .seeds
+                .iter()
+                .filter_map(move |seed| seed.at.get(i))
+        };
+        let estimate = |value, error| Estimate { value, error };
+        let ess_of = curve(temperatures.clone(), |i| {
+            at(i).map(|a| estimate(a.ess, a.ess_error)).collect()
+        });
+        ess = method.drawn(ess, ess_of);
     }
-    areas_first(&mut ess);
     let rungs: Vec<f64> = (0..MEASURED).map(kelvin).collect();
     let mut kl = Panel::new(kelvin_axis(), Axis::log("KL / nats"))
         .titled("KL of the (φ, ψ) histogram")
         .with(Series::rules(bases));
     for method in &findings.methods {
         let read = |seed: &Measured| seed.at.iter().map(|a| a.divergence).collect();
-        kl = with_band(
-            kl,
-            curve(method, rungs.clone(), read),
-            method.style,
-            &method.label,
-        );
+        kl = method.drawn(kl, method.plain_curve(&rungs, read));
     }
-    areas_first(&mut kl);
     let dim = findings.reference.molecule.dimension();
     let floor = |at: &Ensemble| at.floor(dim, findings.samples).0;
     let floors = findings.reference.at.iter().map(floor).collect();
@@ -299,18 +274,14 @@ fn with_bars(
         .iter()
         .map(|x| x + 4.0 * (place as f64 - middle))
         .collect();
-    let (mut y, mut bars) = (vec![], vec![]);
-    for rung in 0..MEASURED {
-        let at = || {
-            method
-                .seeds
-                .iter()
-                .filter_map(|seed| read(seed.at.get(rung)?))
-        };
-        let spread = Spread::of(at().map(|e| e.value));
-        y.push(spread.mean);
-        bars.push(spread.half_width(Spread::of(at().map(|e| e.error)).mean));
-    }
+    let nothing = Estimate {
+        value: f64::NAN,
+        error: f64::NAN,
+    };
+    let [x, y, bars] = method.curve(&x, |seed| {
+        let at = seed.at.iter().take(MEASURED);
+        at.map(|a| read(a).unwrap_or(nothing)).collect()
+    });
     let dots = Series::dots(x.clone(), y.clone(), Some(bars), method.style.colour);
     panel
         .with(dots)

@@ -65,14 +65,14 @@ impl Densities {
 /// The weighted density in bins from an edge on; values outside count as the rest.
 fn density(values: &[f64], weights: &[f64], (first, width): (f64, f64), bins: usize) -> Vec<f64> {
     let total: f64 = weights.iter().sum();
-    let mut found = vec![0.0; bins];
+    let mut heights = vec![0.0; bins];
     for (value, weight) in values.iter().zip(weights) {
         let bin = (value - first) / width;
         if (0.0..bins as f64).contains(&bin) {
-            found[bin as usize] += weight / (total * width);
+            heights[bin as usize] += weight / (total * width);
         }
     }
-    found
+    heights
 }
 
 /// Counts of the cells of `[−π, π]²`, `φ` fastest, [`FINE`] along each axis.
@@ -155,16 +155,16 @@ mod tests {
     #[test]
     fn densities_integrate_to_one_and_weights_count() {
         let states = [state(&[(PHI, 1.0)]), state(&[(PHI, -1.0)])].concat();
-        let found = Densities::of(&states, DIM, &[3.0, 1.0], &[-70.0, 1e9]);
+        let densities = Densities::of(&states, DIM, &[3.0, 1.0], &[-70.0, 1e9]);
         let width = TAU / PHI_BINS as f64;
-        for phi in [&found.phi, &found.phi_reweighted] {
+        for phi in [&densities.phi, &densities.phi_reweighted] {
             assert!((phi.iter().sum::<f64>() * width - 1.0).abs() < 1e-12);
         }
         let bin = (PHI_BINS as f64 * (1.0 / TAU + 0.5)) as usize;
-        assert!((found.phi[bin] * width - 0.5).abs() < 1e-12);
-        assert!((found.phi_reweighted[bin] * width - 0.75).abs() < 1e-12);
+        assert!((densities.phi[bin] * width - 0.5).abs() < 1e-12);
+        assert!((densities.phi_reweighted[bin] * width - 0.75).abs() < 1e-12);
         // What lies beyond the last bin is missing from the sum.
-        assert!((found.energy.iter().sum::<f64>() * ENERGY.1 - 0.5).abs() < 1e-12);
+        assert!((densities.energy.iter().sum::<f64>() * ENERGY.1 - 0.5).abs() < 1e-12);
         assert_eq!(Densities::energy_edges()[24], -70.0);
     }
 }

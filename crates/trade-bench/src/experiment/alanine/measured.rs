@@ -135,9 +135,9 @@ pub(super) mod tests {
             state(&[(PHI, -2.0)]),
         ]
         .concat();
-        let found = Shares::of(&states, DIM, &[1.0, 2.0, 3.0, 4.0]);
-        for (found, exact) in [(found.minor, 0.1), (found.cis, 0.2), (found.mirrored, 0.3)] {
-            assert!((found - exact).abs() < 1e-12, "{found} {exact}");
+        let shares = Shares::of(&states, DIM, &[1.0, 2.0, 3.0, 4.0]);
+        for (share, exact) in [(shares.minor, 0.1), (shares.cis, 0.2), (shares.mirrored, 0.3)] {
+            assert!((share - exact).abs() < 1e-12, "{share} {exact}");
         }
     }
 
@@ -151,17 +151,17 @@ pub(super) mod tests {
             count(50, state(&[(PHI, 1.0), (OMEGA[0], 0.0)])),
         ]
         .concat();
-        let found = free_energy(&states, DIM, &[2.0; 900], 1).unwrap();
-        assert!((found.value - 7.0_f64.ln()).abs() < 1e-12);
+        let estimate = free_energy(&states, DIM, &[2.0; 900], 1).unwrap();
+        assert!((estimate.value - 7.0_f64.ln()).abs() < 1e-12);
         // 1/√(n p (1 − p)) with n = 800, p = 1/8; two hundred resamples know it to 5 %, at 4 sigma.
         let exact = 1.0 / (800.0_f64 * 0.125 * 0.875).sqrt();
-        assert!((found.error / exact - 1.0).abs() < 0.2, "{found:?} {exact}");
+        assert!((estimate.error / exact - 1.0).abs() < 0.2, "{estimate:?} {exact}");
         let share = Estimate {
             value: 0.125,
             error: (0.125 * 0.875 / 800.0_f64).sqrt(),
         };
         let of_share = free_energy_of(share);
-        assert!((of_share.value - found.value).abs() < 1e-12);
+        assert!((of_share.value - estimate.value).abs() < 1e-12);
         assert!((of_share.error - exact).abs() < 1e-12);
         assert!(free_energy(&state(&[(PHI, -1.0)]), DIM, &[1.0], 1).is_none());
     }

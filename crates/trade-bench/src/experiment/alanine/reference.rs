@@ -3,15 +3,17 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
+use serde::Deserialize;
 use trade_core::estimate::Estimate;
-use trade_molecule::{Molecule, dynamics};
+use trade_molecule::{Molecule, MoleculeConfig, dynamics};
 
 use super::{
-    BASE, Sizes,
     histogram::{Densities, divergence, plane, published_divergence},
     measured::free_energy_of,
 };
 
+/// The temperature of the data, K: the control parameter 1.
+pub(super) const BASE: f64 = 600.0;
 /// Rungs of the ladder from 300 K, four to an octave; the last is above 700 K, where `φ` moves.
 const REPLICAS: usize = 6;
 /// Flows are measured at the lowest rungs: 300, 357, 424, 505 and 600 K.
@@ -24,6 +26,18 @@ const PHI_ATOMS: [usize; 4] = [4, 6, 8, 14];
 /// The temperature of a rung, relative to that of the data.
 pub(super) fn temperature(rung: usize) -> f64 {
     0.5 * 2_f64.powf(rung as f64 / OCTAVE)
+}
+
+/// How long is simulated.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Length {
+    /// Time at each temperature in all ladders together, ns.
+    ns: f64,
+    /// Independent ladders.
+    walkers: usize,
+    /// The equilibration of each ladder, ps.
+    equilibration_ps: f64,
 }
 
 /// The molecule and its ensembles, trans only.
@@ -42,17 +56,15 @@ pub(super) struct Ensemble {
 
 impl Reference {
     /// Simulates unless the result is in `folder`.
-    pub(super) fn find(sizes: &Sizes, folder: &Path) -> Result<Self> {
-        let config = super::molecule();
+    pub(super) fn find(config: &MoleculeConfig, length: &Length, folder: &Path) -> Result<Self> {
         let (start, topology) = dynamics::Molecule::read(&config.system, &config.pdb)?;
-        let (ns, walkers, equilibration_ps) = sizes.reference;
         let simulate = dynamics::SimulateConfig {
             temperature: BASE * temperature(0),
             replicas: REPLICAS,
             t_max: BASE * temperature(REPLICAS - 1),
-            ns,
-            walkers,
-            equilibration_ps,
+            ns: length.ns,
+            walkers: length.walkers,
+            equilibration_ps: length.equilibration_ps,
             spacing_ps: 2.0,
             seed: 11,
             basin: Some(dynamics::Basin::minor(PHI_ATOMS)),
@@ -67,15 +79,15 @@ impl Reference {
             .zip(&simulation.provenance.temperatures);
         let at = rungs
             .take(MEASURED)
-            .map(|(frames, found)| {
+            .map(|(frames, rung)| {
                 let frames: Vec<f64> = frames.iter().map(|x| f64::from(*x)).collect();
                 let states = molecule.states(&frames)?;
                 ensure!(
-                    found.frames > 1,
+                    rung.frames > 1,
                     "the reference holds {} frames",
-                    found.frames
+                    rung.frames
                 );
-                let minor = found.basin.context("the reference has no basin")?;
+                let minor = rung.basin.context("the reference has no basin")?;
                 Ok(Ensemble { states, minor })
             })
             .collect::<Result<_>>()?;

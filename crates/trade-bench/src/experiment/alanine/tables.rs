@@ -3,11 +3,13 @@
 use trade_core::estimate::Estimate;
 
 use super::{
-    BASE,
-    reference::temperature,
-    study::{AtTemperature, Findings, Measured},
+    findings::{AtTemperature, Findings, Method},
+    reference::{BASE, temperature},
 };
-use crate::report::{Results, Section, Spread};
+use crate::{
+    experiment::study::{header, rows},
+    report::{Results, Section, Spread},
+};
 
 /// The rungs that have a table: 300, 424 and 600 K.
 const TABLES: [usize; 3] = [0, 2, 4];
@@ -24,8 +26,8 @@ pub(super) fn sections(findings: &Findings, results: &Results) -> Vec<Section> {
 }
 
 /// A number of each seed at a rung, as mean and spread.
-fn cell(seeds: &[Measured], rung: usize, read: impl Fn(&AtTemperature) -> f64) -> Spread {
-    let at = seeds.iter().filter_map(|seed| seed.at.get(rung));
+fn cell(method: &Method, rung: usize, read: impl Fn(&AtTemperature) -> f64) -> Spread {
+    let at = method.seeds.iter().filter_map(|seed| seed.at.get(rung));
     Spread::of(at.map(read))
 }
 
@@ -37,8 +39,7 @@ fn kelvin(rung: usize) -> String {
 fn backbone(findings: &Findings, rung: usize) -> Section {
     let dim = findings.reference.molecule.dimension();
     let (floor, published) = findings.reference.at[rung].floor(dim, findings.samples);
-    let header = [
-        "method",
+    let columns = [
         "NLL",
         "relative ESS",
         "KL of (φ, ψ)",
@@ -46,10 +47,9 @@ fn backbone(findings: &Findings, rung: usize) -> Section {
         "cis",
         "D-alanine",
     ];
-    let rows = findings.methods.iter().map(|method| {
-        let text = |read: &dyn Fn(&AtTemperature) -> f64| cell(&method.seeds, rung, read).text(4);
+    let cells = |method: &Method| {
+        let text = |read: &dyn Fn(&AtTemperature) -> f64| cell(method, rung, read).text(4);
         vec![
-            method.label.clone(),
             text(&|a| a.nll),
             text(&|a| a.ess.value),
             text(&|a| a.divergence),
@@ -57,7 +57,7 @@ fn backbone(findings: &Findings, rung: usize) -> Section {
             text(&|a| a.raw.cis),
             text(&|a| a.raw.mirrored),
         ]
-    });
+    };
     Section {
         title: format!("Samples at {}", kelvin(rung)),
         text: format!(
@@ -69,13 +69,9 @@ fn backbone(findings: &Findings, rung: usize) -> Section {
              Mean ± standard deviation over seeds.",
             findings.samples
         ),
-        header: header.map(String::from).into(),
-        rows: rows.collect(),
+        header: header(columns),
+        rows: rows(&findings.methods, cells),
     }
-}
-
-fn with_error(estimate: &Estimate) -> String {
-    format!("{:.2} ± {:.2}", estimate.value, estimate.error)
 }
 
 /// The free energy of the minor mode at each table's temperature, raw and reweighted.
@@ -86,22 +82,18 @@ fn minor_mode(findings: &Findings) -> Section {
         header.push(format!("{}, reweighted", kelvin(rung)));
     }
     let value = |estimate: &Option<Estimate>| estimate.map_or(f64::NAN, |e| e.value);
-    let mut rows: Vec<Vec<String>> = findings
-        .methods
-        .iter()
-        .map(|method| {
-            let cells = TABLES.iter().flat_map(|rung| {
-                [
-                    cell(&method.seeds, *rung, |a| value(&a.free_energy)).text(2),
-                    cell(&method.seeds, *rung, |a| value(&a.free_energy_reweighted)).text(2),
-                ]
-            });
-            [method.label.clone()].into_iter().chain(cells).collect()
-        })
-        .collect();
-    let exact = TABLES.iter().flat_map(|rung| {
-        let found = with_error(&findings.reference.at[*rung].free_energy());
-        [found, String::new()]
+    let mut rows = rows(&findings.methods, |method| {
+        let both = |rung| {
+            [
+                cell(method, rung, |a| value(&a.free_energy)).text(2),
+                cell(method, rung, |a| value(&a.free_energy_reweighted)).text(2),
+            ]
+        };
+        TABLES.into_iter().flat_map(both).collect()
+    });
+    let exact = TABLES.into_iter().flat_map(|rung| {
+        let Estimate { value, error } = findings.reference.at[rung].free_energy();
+        [format!("{value:.2} ± {error:.2}"), String::new()]
     });
     rows.push(
         ["replica exchange".into()]
@@ -122,25 +114,22 @@ fn minor_mode(findings: &Findings) -> Section {
 
 /// What the training of each method cost.
 fn cost(findings: &Findings, results: &Results) -> Section {
-    let rows = findings.methods.iter().map(|method| {
-        let energies = Spread::of(method.seeds.iter().map(|seed| seed.energies));
+    let cells = |method: &Method| {
         let timed = results.methods.iter().find(|m| m.name == method.name);
         let seeds = timed.map_or(&[][..], |m| &m.seeds);
         vec![
-            method.label.clone(),
             Spread::of(seeds.iter().map(|s| s.steps as f64)).mean_text(0),
             Spread::of(seeds.iter().map(|s| s.train_seconds)).text(0),
-            format!("{:.0}", energies.mean / 1000.0),
+            format!("{:.0}", method.spread(|seed| seed.energies).mean / 1000.0),
         ]
-    });
-    let header = ["method", "steps", "seconds", "1000 energies"];
+    };
     Section {
         title: "Cost of training".into(),
         text: "Wall time on one thread, and the states at which the training asked for the energy: points of each \
                step and samples behind expectations. Reverse KL needs its gradient in the coordinates too. The \
                dynamics that made the data are not counted; they are the same for all methods."
             .into(),
-        header: header.map(String::from).into(),
-        rows: rows.collect(),
+        header: header(["steps", "seconds", "1000 energies"]),
+        rows: rows(&findings.methods, cells),
     }
 }

@@ -1,13 +1,17 @@
 //! Figures and tables of the mixture: divergences, mode weights and densities.
 
 use anyhow::Result;
-use trade_plot::{Axis, Colour, Figure, Mark, Panel, Series, Style, styles};
-use trade_targets::exact::{ExactAt, GaussianMixture};
+use trade_targets::exact::ExactAt;
 
-use super::study::{AtPower, CELLS, Measured, SHOWN, WINDOW, cells, powers};
+use super::{
+    MixtureStudy,
+    measured::{AtPower, CELLS, Measured, WINDOW, cells},
+};
+use trade_plot::{Axis, Colour, Figure, Mark, Panel, Series};
+
 use crate::{
-    experiment::{Shown, Studied},
-    report::{Plate, Section, Spread},
+    experiment::study::{Measurements, Studied, header, rows},
+    report::{Plate, Section, Shown, Spread, largest},
 };
 
 /// Divergences outside are drawn at the ends: a mode that is lost can cost any number of nats.
@@ -17,109 +21,73 @@ const DECADES: f64 = 4.0;
 /// Shades a decade: neighbouring cells of one shade are one shape in the file.
 const SHADES: f64 = 4.0;
 
-/// A method with its measurements, one a seed, and its style.
-struct Row<'a> {
-    method: &'a Studied,
-    seeds: Vec<Measured>,
-    style: Style,
-}
+/// A method with what was measured of it.
+type Method = Measurements<Measured>;
 
-impl Row<'_> {
-    /// Over the seeds, the largest value over the range.
-    fn largest(&self, value: impl Fn(&AtPower) -> f64) -> Spread {
-        Spread::of(self.seeds.iter().map(|seed| {
-            let values = seed.at.iter().map(&value);
-            values.reduce(worse).unwrap_or(f64::NAN)
-        }))
-    }
-
-    /// The largest error of a mode's weight over modes and range.
-    fn largest_weight_error(&self, exact: &[Vec<f64>]) -> Spread {
-        Spread::of(self.seeds.iter().map(|seed| {
-            let errors =
-                seed.at.iter().zip(exact).flat_map(|(at, exact)| {
-                    at.weights.iter().zip(exact).map(|(w, e)| (w - e).abs())
-                });
-            errors.reduce(worse).unwrap_or(f64::NAN)
-        }))
-    }
-}
-
-/// The larger of two; what is not a number is worst.
-fn worse(a: f64, b: f64) -> f64 {
-    if a.is_nan() || b.is_nan() {
-        f64::NAN
-    } else {
-        a.max(b)
-    }
-}
-
-/// All that the report shows of the measurements.
-pub(super) fn shown(studied: &[Studied]) -> Result<Shown> {
-    let names: Vec<&str> = studied.iter().map(|s| s.name.as_str()).collect();
-    let rows = studied
-        .iter()
-        .zip(styles(&names))
-        .map(|(method, style)| {
-            Ok(Row {
-                method,
-                seeds: method.read()?,
-                style,
-            })
-        })
-        .collect::<Result<Vec<Row>>>()?;
-    let mixture = GaussianMixture::six_modes()?;
-    let weights = powers()
-        .into_iter()
-        .map(|beta| Ok(mixture.tempered(beta)?.mode_weights()?))
-        .collect::<Result<Vec<_>>>()?;
-    Ok(Shown {
-        plates: vec![
-            divergence(&rows),
-            mode_weights(&rows, &mixture, &weights),
-            densities(&rows, &mixture)?,
-        ],
-        sections: vec![table(&rows, &weights)],
+/// Over the seeds, the largest error of a mode's weight over modes and range.
+fn weight_error(method: &Method, exact: &[Vec<f64>]) -> Spread {
+    method.spread(|seed| {
+        let all = seed.at.iter().zip(exact);
+        let pairs = all.flat_map(|(at, exact)| at.weights.iter().zip(exact));
+        largest(pairs.map(|(weight, exact)| weight - exact))
     })
 }
 
-fn table(rows: &[Row<'_>], weights: &[Vec<f64>]) -> Section {
-    let kl = |at: &AtPower| at.kl.unwrap_or(f64::NAN);
-    let cells = |row: &Row<'_>| {
+/// All that the report shows of the measurements.
+pub(super) fn shown(study: &MixtureStudy, studied: &[Studied]) -> Result<Shown> {
+    let methods = Measurements::read(studied)?;
+    let weights = study
+        .powers
+        .iter()
+        .map(|&beta| Ok(study.mixture.tempered(beta)?.mode_weights()?))
+        .collect::<Result<Vec<_>>>()?;
+    Ok(Shown {
+        plates: vec![
+            divergence(study, &methods),
+            mode_weights(study, &methods, &weights),
+            densities(study, &methods)?,
+        ],
+        sections: vec![table(study, &methods, &weights)],
+    })
+}
+
+fn table(study: &MixtureStudy, methods: &[Method], weights: &[Vec<f64>]) -> Section {
+    let worst = |method: &Method, holds: fn(f64) -> bool, read: Reading| {
+        let spread = method.spread(|seed| {
+            let at = seed.at.iter().filter(|at| holds(at.beta));
+            // Noise may take an estimate below zero; what is not a number stays so.
+            largest(at.map(|at| read(at).map_or(f64::NAN, |value| value.clamp(0.0, f64::INFINITY))))
+        });
+        spread.text(4)
+    };
+    let cells = |method: &Method| {
         vec![
-            row.method.label.clone(),
-            row.largest(|at| if at.beta < 1.0 { kl(at) } else { 0.0 })
-                .text(4),
-            row.largest(|at| if at.beta == 1.0 { kl(at) } else { 0.0 })
-                .text(4),
-            row.largest(|at| if at.beta > 1.0 { kl(at) } else { 0.0 })
-                .text(4),
-            row.largest(|at| at.total_variation.unwrap_or(f64::NAN))
-                .text(4),
-            row.largest_weight_error(weights).text(4),
+            worst(method, |beta| beta < 1.0, |at| at.kl),
+            worst(method, |beta| beta == 1.0, |at| at.kl),
+            worst(method, |beta| beta > 1.0, |at| at.kl),
+            worst(method, |_| true, |at| at.total_variation),
+            weight_error(method, weights).text(4),
         ]
     };
-    let header = [
-        "method",
-        "max KL, β < 1",
-        "KL, β = 1",
-        "max KL, β > 1",
-        "max TV",
-        "max |Δ mode weight|",
-    ];
+    let ends = [study.powers.first(), study.powers.last()];
+    let [low, high] = ends.map(|end| end.copied().unwrap_or(f64::NAN));
     Section {
         title: "Over the whole range".into(),
         text: format!(
             "The largest KL(exact ‖ flow) in nats, total variation and error of a mode's weight at {} powers \
-             from {} to {}. KL and total variation are sums over the nodes of the exact quadrature (over exact \
+             from {low} to {high}. KL and total variation are sums over the nodes of the exact quadrature (over exact \
              samples for the volume-preserving flow, which knows its density as a mean over draws); the weights \
              of the modes are counted among samples of the flow.",
-            powers().len(),
-            SHOWN[0],
-            SHOWN[4]
+            study.powers.len(),
         ),
-        header: header.map(String::from).to_vec(),
-        rows: rows.iter().map(cells).collect(),
+        header: header([
+            "max KL, β < 1",
+            "KL, β = 1",
+            "max KL, β > 1",
+            "max TV",
+            "max |Δ mode weight|",
+        ]),
+        rows: rows(methods, cells),
     }
 }
 
@@ -132,8 +100,8 @@ fn power_axis() -> Axis {
 type Reading = fn(&AtPower) -> Option<f64>;
 
 /// KL and total variation against the power.
-fn divergence(rows: &[Row<'_>]) -> Plate {
-    let beta = powers();
+fn divergence(study: &MixtureStudy, methods: &[Method]) -> Plate {
+    let beta = &study.powers;
     let mut figure = Figure::new("Distance from the exact density").columns(2);
     let readings: [(&str, &str, Reading); 2] = [
         ("KL(exact ‖ flow)", "KL / nats", |at| at.kl),
@@ -142,10 +110,10 @@ fn divergence(rows: &[Row<'_>]) -> Plate {
     for (title, label, read) in readings {
         let mut panel = Panel::new(power_axis(), Axis::log(label)).titled(title);
         let (mut bands, mut lines) = (vec![], vec![]);
-        for row in rows {
+        for method in methods {
             let spreads: Vec<Spread> = (0..beta.len())
                 .map(|i| {
-                    let values = row.seeds.iter().filter_map(|seed| seed.at.get(i));
+                    let values = method.seeds.iter().filter_map(|seed| seed.at.get(i));
                     Spread::of(values.map(|at| read(at).unwrap_or(f64::NAN)))
                 })
                 .collect();
@@ -161,10 +129,10 @@ fn divergence(rows: &[Row<'_>]) -> Plate {
                 beta.clone(),
                 edge(-1.0),
                 edge(1.0),
-                row.style.colour,
+                method.style.colour,
             ));
-            let line = Series::styled(beta.clone(), edge(0.0), row.style);
-            lines.push(line.labelled(&row.method.label));
+            let line = Series::styled(beta.clone(), edge(0.0), method.style);
+            lines.push(line.labelled(&method.label));
         }
         panel.content = bands;
         panel
@@ -185,21 +153,21 @@ fn divergence(rows: &[Row<'_>]) -> Plate {
 }
 
 /// The weights of the modes of TRADE on a grid and of the baseline that is worst at them.
-fn mode_weights(rows: &[Row<'_>], mixture: &GaussianMixture, exact: &[Vec<f64>]) -> Plate {
-    let beta = powers();
-    let error = |row: &&Row<'_>| {
-        let found = row.largest_weight_error(exact).mean;
-        if found.is_nan() { f64::INFINITY } else { found }
+fn mode_weights(study: &MixtureStudy, methods: &[Method], exact: &[Vec<f64>]) -> Plate {
+    let (beta, mixture) = (&study.powers, &study.mixture);
+    let error = |method: &&Method| {
+        let error = weight_error(method, exact).mean;
+        if error.is_nan() { f64::INFINITY } else { error }
     };
-    let trade = rows.iter().find(|row| row.method.name == "trade-grid");
-    let weakest = rows
+    let trade = methods.iter().find(|method| method.name == "trade-grid");
+    let weakest = methods
         .iter()
-        .filter(|row| !row.method.name.starts_with("trade"))
+        .filter(|method| !method.name.starts_with("trade"))
         .max_by(|a, b| error(a).total_cmp(&error(b)));
     let mut figure = Figure::new("Weights of the modes").columns(2);
-    for row in trade.into_iter().chain(weakest) {
+    for method in trade.into_iter().chain(weakest) {
         let mut panel = Panel::new(power_axis(), Axis::new("probability").from_to(0.0, 1.0))
-            .titled(&row.method.label)
+            .titled(&method.label)
             .with(Series::rules(vec![1.0]));
         for k in 0..mixture.len() {
             let colour = Colour::Hue(k);
@@ -209,9 +177,9 @@ fn mode_weights(rows: &[Row<'_>], mixture: &GaussianMixture, exact: &[Vec<f64>])
                 Series::line(beta.clone(), exact.iter().map(weight).collect(), colour)
                     .labelled(format!("mode at ({}, {})", mean[0], mean[1]).replace('-', "−")),
             );
-            for seed in &row.seeds {
-                let found = seed.at.iter().map(|at| weight(&at.weights)).collect();
-                panel = panel.with(Series::dots(beta.clone(), found, None, colour));
+            for seed in &method.seeds {
+                let shares = seed.at.iter().map(|at| weight(&at.weights)).collect();
+                panel = panel.with(Series::dots(beta.clone(), shares, None, colour));
             }
         }
         figure = figure.with(panel);
@@ -227,19 +195,20 @@ fn mode_weights(rows: &[Row<'_>], mixture: &GaussianMixture, exact: &[Vec<f64>])
 }
 
 /// Density maps: a row for the exact density and for the first seed of each method.
-fn densities(rows: &[Row<'_>], mixture: &GaussianMixture) -> Result<Plate> {
+fn densities(study: &MixtureStudy, methods: &[Method]) -> Result<Plate> {
     let cells = cells();
-    let exact = SHOWN
+    let exact = study
+        .shown
         .iter()
         .map(|&beta| {
-            let at = mixture.tempered(beta)?;
+            let at = study.mixture.tempered(beta)?;
             Ok(cells.iter().map(|x| at.log_prob(x)).collect())
         })
         .collect::<Result<Vec<Vec<f64>>>>()?;
-    let mut figure = Figure::new("Densities").columns(SHOWN.len());
+    let mut figure = Figure::new("Densities").columns(study.shown.len());
     figure.window = (150.0, 150.0);
     let mut row = |label: &str, maps: &[Vec<f64>]| {
-        for ((map, beta), exact) in maps.iter().zip(SHOWN).zip(&exact) {
+        for ((map, beta), exact) in maps.iter().zip(&study.shown).zip(&exact) {
             let top = exact.iter().copied().fold(f64::NEG_INFINITY, f64::max);
             figure
                 .panels
@@ -247,7 +216,7 @@ fn densities(rows: &[Row<'_>], mixture: &GaussianMixture) -> Result<Plate> {
         }
     };
     row("exact", &exact);
-    for method in rows {
+    for method in methods {
         let Some(seed) = method.seeds.first() else {
             continue;
         };
@@ -257,7 +226,7 @@ fn densities(rows: &[Row<'_>], mixture: &GaussianMixture) -> Result<Plate> {
             .iter()
             .map(|map| map.iter().map(number).collect())
             .collect();
-        row(&method.method.label, &maps);
+        row(&method.label, &maps);
     }
     Ok(Plate {
         stem: "densities",
@@ -295,7 +264,17 @@ fn panel(title: String, log_density: &[f64], top: f64) -> Panel {
 
 #[cfg(test)]
 mod tests {
+    use trade_targets::exact::GaussianMixture;
+
     use super::*;
+
+    fn study() -> MixtureStudy {
+        MixtureStudy {
+            mixture: GaussianMixture::six_modes().unwrap(),
+            powers: vec![0.16238, 0.5, 1.0, 2.0, 6.15848],
+            shown: vec![0.4, 1.0],
+        }
+    }
 
     fn measured(kl: Option<f64>, weight: f64) -> Measured {
         let at = |beta| AtPower {
@@ -305,8 +284,8 @@ mod tests {
             weights: vec![weight; 6],
         };
         Measured {
-            at: powers().into_iter().map(at).collect(),
-            maps: SHOWN.map(|_| vec![Some(-3.0); CELLS * CELLS]).into(),
+            at: study().powers.into_iter().map(at).collect(),
+            maps: vec![vec![Some(-3.0); CELLS * CELLS]; 2],
         }
     }
 
@@ -325,7 +304,7 @@ mod tests {
             studied("nll", &measured(Some(0.5), 0.2)),
             studied("reverse-kl", &measured(None, 0.9)),
         ];
-        let shown = shown(&all).unwrap();
+        let shown = shown(&study(), &all).unwrap();
         let stems: Vec<&str> = shown.plates.iter().map(|plate| plate.stem).collect();
         assert_eq!(stems, ["divergence", "mode-weights", "densities"]);
         let titles: Vec<&str> = shown.plates[1]
@@ -335,7 +314,7 @@ mod tests {
             .map(|panel| panel.title.as_str())
             .collect();
         assert_eq!(titles, ["TRADE-GRID", "REVERSE-KL"]);
-        assert_eq!(shown.plates[2].figure.panels.len(), 4 * SHOWN.len());
+        assert_eq!(shown.plates[2].figure.panels.len(), 4 * 2);
         // A divergence that is not finite anywhere has no largest value.
         let rows = &shown.sections[0].rows;
         assert_eq!(rows[0][1..5], ["0.0100", "0.0100", "0.0100", "0.1000"]);

@@ -1,14 +1,15 @@
 //! The figures of the lattice.
 
 use trade_core::estimate::Estimate;
-use trade_plot::{Axis, Colour, Dash, Figure, Mark, Panel, Series};
 
 use super::{
     findings::{Correction, Findings, MethodFindings, NOTHING},
     measured::Measured,
     quantity::{QUANTITIES, Quantity},
 };
-use crate::report::{Plate, areas_first, with_band};
+use trade_plot::{Axis, Colour, Dash, Figure, Mark, Panel, Series};
+
+use crate::report::Plate;
 
 /// Deviations are drawn up to this many tolerances.
 const SHOWN: f64 = 4.0;
@@ -53,10 +54,8 @@ fn with_methods(
     read: impl Fn(&Measured) -> Vec<Estimate>,
 ) -> Panel {
     for method in &findings.methods {
-        let curve = method.curve(findings, &read);
-        panel = with_band(panel, curve, method.style, &method.label);
+        panel = method.drawn(panel, method.curve(&findings.kappas, &read));
     }
-    areas_first(&mut panel);
     panel
 }
 
@@ -163,13 +162,11 @@ fn correlations(findings: &Findings) -> Plate {
         let t: Vec<f64> = (0..reference.len()).map(|t| t as f64).collect();
         for method in &findings.methods {
             let along = |measured: &Measured| {
-                let found = measured.at[i].raw.as_ref();
-                found.map_or(vec![NOTHING; t.len()], |o| o.correlator.clone())
+                let raw = measured.at[i].raw.as_ref();
+                raw.map_or(vec![NOTHING; t.len()], |o| o.correlator.clone())
             };
-            let curve = method.over(t.clone(), along);
-            panel = with_band(panel, curve, method.style, &method.label);
+            panel = method.drawn(panel, method.curve(&t, along));
         }
-        areas_first(&mut panel);
         let value = reference.iter().map(|e| e.value).collect();
         let errors = Some(reference.iter().map(|e| e.error).collect());
         let dots = Series::dots(t, value, errors, Colour::Ink).labelled("HMC");
@@ -267,7 +264,7 @@ fn free_energy(findings: &Findings) -> Plate {
 /// A range for differences of log Z that the worst methods do not blow up.
 fn cut(findings: &Findings, errors: &[f64]) -> Option<(f64, f64)> {
     let size = |method: &MethodFindings| {
-        let [_, mean, half] = method.curve(findings, |m| m.free_energy_errors(findings));
+        let [_, mean, half] = method.curve(&findings.kappas, |m| m.free_energy_errors(findings));
         mean.iter()
             .zip(&half)
             .map(|(m, h)| m.abs() + h)

@@ -1,7 +1,6 @@
 //! All that was measured of the lattice, beside its reference.
 
 use trade_core::estimate::{Estimate, free_energy::log_z_difference};
-use trade_plot::Style;
 use trade_targets::lattice::Observables;
 
 use super::{
@@ -9,7 +8,7 @@ use super::{
     quantity::Quantity,
     reference::Reference,
 };
-use crate::report::Spread;
+use crate::experiment::study::Measurements;
 
 /// The references along κ and the measures of all runs.
 pub(super) struct Findings {
@@ -28,16 +27,7 @@ pub(super) struct Findings {
 }
 
 /// The runs of one method.
-pub(super) struct MethodFindings {
-    /// The name on the command line.
-    pub(super) name: String,
-    /// The name in tables and legends.
-    pub(super) label: String,
-    /// Colour and dash.
-    pub(super) style: Style,
-    /// One a seed.
-    pub(super) seeds: Vec<Measured>,
-}
+pub(super) type MethodFindings = Measurements<Measured>;
 
 /// Which samples of a flow an observable is taken of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,7 +70,7 @@ impl Measured {
     ) -> Vec<Estimate> {
         self.beside(findings)
             .map(|(at, reference)| match correction.of(at) {
-                Some(found) => quantity.deviation(found, reference),
+                Some(observables) => quantity.deviation(observables, reference),
                 None => NOTHING,
             })
             .collect()
@@ -100,10 +90,10 @@ impl Measured {
                     error: 0.0,
                 },
                 (Some(origin), Some(log_z)) => {
-                    let found = log_z_difference(origin, log_z);
+                    let difference = log_z_difference(origin, log_z);
                     Estimate {
-                        value: found.value - findings.integral[i].value,
-                        error: found.error,
+                        value: difference.value - findings.integral[i].value,
+                        ..difference
                     }
                 }
                 _ => NOTHING,
@@ -118,55 +108,6 @@ pub(super) const NOTHING: Estimate = Estimate {
     error: f64::NAN,
 };
 
-impl MethodFindings {
-    /// Along κ: means over seeds of what `read` finds, and half widths of the band.
-    pub(super) fn curve(
-        &self,
-        findings: &Findings,
-        read: impl Fn(&Measured) -> Vec<Estimate>,
-    ) -> [Vec<f64>; 3] {
-        self.over(findings.kappas.clone(), read)
-    }
-
-    /// Means over seeds and half widths of the band of what `read` finds at each of `x`.
-    pub(super) fn over(
-        &self,
-        x: Vec<f64>,
-        read: impl Fn(&Measured) -> Vec<Estimate>,
-    ) -> [Vec<f64>; 3] {
-        let seeds: Vec<Vec<Estimate>> = self.seeds.iter().map(read).collect();
-        let (mut mean, mut half) = (vec![], vec![]);
-        for i in 0..x.len() {
-            let at = || seeds.iter().filter_map(|seed| seed.get(i));
-            let spread = Spread::of(at().map(|e| e.value));
-            let error = Spread::of(at().map(|e| e.error)).mean;
-            mean.push(spread.mean);
-            half.push(spread.half_width(error));
-        }
-        [x, mean, half]
-    }
-
-    /// A number for each seed, as mean and spread.
-    pub(super) fn spread(&self, read: impl Fn(&Measured) -> f64) -> Spread {
-        Spread::of(self.seeds.iter().map(read))
-    }
-}
-
-/// The largest size; NaN if there are none or one is missing.
-pub(super) fn largest(values: impl IntoIterator<Item = f64>) -> f64 {
-    values
-        .into_iter()
-        .map(f64::abs)
-        .reduce(|a, b| {
-            if a.is_nan() || b.is_nan() {
-                f64::NAN
-            } else {
-                a.max(b)
-            }
-        })
-        .unwrap_or(f64::NAN)
-}
-
 /// The root of the mean square; NaN if there are none or one is missing.
 pub(super) fn root_mean_square(values: impl IntoIterator<Item = f64>) -> f64 {
     let squares: Vec<f64> = values.into_iter().map(|v| v * v).collect();
@@ -178,10 +119,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_missing_value_is_not_passed_over() {
-        assert_eq!(largest([1.0, -3.0, 2.0]), 3.0);
-        assert!(largest([1.0, f64::NAN, 2.0]).is_nan() && largest([]).is_nan());
+    fn a_missing_square_is_not_passed_over() {
         assert_eq!(root_mean_square([3.0, -4.0, 0.0, 5.0]), 12.5_f64.sqrt());
-        assert!(root_mean_square([]).is_nan());
+        assert!(root_mean_square([]).is_nan() && root_mean_square([1.0, f64::NAN]).is_nan());
     }
 }

@@ -1,22 +1,14 @@
 //! What is measured of a trained flow: raw, reweighted and along a Metropolis chain.
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use serde::{Deserialize, Serialize};
-use trade::{
-    device::Action,
-    model::{self, Given},
-    run::RunFolder,
-};
+use trade::{Run, device::DeviceName, run::RunFolder};
 use trade_core::{
     correct::{metropolis::independence_metropolis, snis::Weights},
     estimate::{Estimate, autocorrelation::Autocorrelation, log_z::log_z},
     random::Stream,
 };
-use trade_flows::{Flow, FlowBackend};
-use trade_targets::{
-    TargetConfig,
-    lattice::{Couplings, Observables, Phi4, Resampling},
-};
+use trade_targets::lattice::{Couplings, Observables, Phi4, Resampling};
 
 /// The seed of the samples measured here, another than that of `trade evaluate`.
 const SEED: u64 = 0x006d_6561_7375_7265;
@@ -48,7 +40,7 @@ pub(super) struct AtCouplings {
     pub(super) log_z: Option<Estimate>,
     /// Of the flow as it is.
     pub(super) raw: Option<Observables>,
-    /// With self-normalised importance weights (METHOD §4).
+    /// With self-normalised importance weights.
     pub(super) weighted: Option<Observables>,
     /// Along an independence Metropolis chain with the flow as its proposal.
     pub(super) chain: Option<Observables>,
@@ -65,31 +57,22 @@ pub(super) struct Measure<'a> {
     /// The run.
     pub(super) folder: &'a RunFolder,
     /// Its target.
-    pub(super) target: Phi4,
+    pub(super) target: &'a Phi4,
     /// Where to measure.
     pub(super) conditions: &'a [Vec<f64>],
     /// Samples of the flow at each condition.
     pub(super) samples: usize,
 }
 
-/// The lattice of a run's configuration.
-pub(super) fn lattice(target: &TargetConfig) -> Result<Phi4> {
-    let TargetConfig::Phi4(config) = target else {
-        bail!("this study is of the φ⁴ lattice alone");
-    };
-    Ok(config.init()?)
-}
-
-impl Action for Measure<'_> {
-    type Output = Measured;
-
-    fn run<B: FlowBackend>(self, device: B::Device) -> Result<Measured> {
-        let (_, flow) = model::read::<B>(self.folder, &device)?;
+impl Measure<'_> {
+    /// Measures the flow of the run on a device.
+    pub(super) fn run(self, device: DeviceName) -> Result<Measured> {
+        let flow = Run::open(self.folder, device)?;
         let at = self
             .conditions
             .iter()
             .enumerate()
-            .map(|(i, c)| self.at(&flow, c, &mut Stream::new(SEED, i as u64), &device))
+            .map(|(i, c)| self.at(&flow, c, &mut Stream::new(SEED, i as u64)))
             .collect::<Result<_>>()?;
         Ok(Measured {
             samples: self.samples,
@@ -99,17 +82,11 @@ impl Action for Measure<'_> {
 }
 
 impl Measure<'_> {
-    fn at<B: FlowBackend>(
-        &self,
-        flow: &Flow<B>,
-        c: &[f64],
-        stream: &mut Stream,
-        device: &B::Device,
-    ) -> Result<AtCouplings> {
+    fn at(&self, flow: &Run, c: &[f64], stream: &mut Stream) -> Result<AtCouplings> {
         let couplings = self.target.couplings(c)?;
-        let samples = model::sample(flow, c, &Given::Nothing, self.samples, stream, device);
+        let samples = flow.at(c).draw(self.samples, stream)?;
         Ok(at(
-            &self.target,
+            self.target,
             c,
             couplings,
             &samples.x,
@@ -144,8 +121,8 @@ fn at(
             block,
             ..Resampling::default()
         };
-        let found = Observables::measure(torus, fields, couplings, weights, resampling).ok();
-        found.filter(is_finite)
+        let observables = Observables::measure(torus, fields, couplings, weights, resampling);
+        observables.ok().filter(is_finite)
     };
     let mut measured = AtCouplings {
         condition: condition.to_vec(),
@@ -178,7 +155,7 @@ fn at(
             .chunks_exact(torus.sites())
             .map(|field| quantity(&field.iter().map(|&phi| f64::from(phi)).collect::<Vec<_>>()))
             .collect();
-        Autocorrelation::new(&series).ok().map(|found| found.tau)
+        Some(Autocorrelation::new(&series).ok()?.tau)
     };
     let times = [
         time(&|field| field.iter().sum::<f64>().abs()),
@@ -246,15 +223,15 @@ mod tests {
     fn an_exact_flow_needs_no_correction() {
         let target = target();
         let (x, log_prob) = gaussian(&target, 4000, 0.5_f64.sqrt());
-        let found = at(&target, &[0.0], FREE, &x, &log_prob, &mut Stream::new(8, 0));
-        assert!((found.ess - 1.0).abs() < 1e-6 && found.acceptance.unwrap() > 0.99);
+        let measured = at(&target, &[0.0], FREE, &x, &log_prob, &mut Stream::new(8, 0));
+        assert!((measured.ess - 1.0).abs() < 1e-6 && measured.acceptance.unwrap() > 0.99);
         // log Z of V free sites with S = φ²: V log √π.
-        let log_z = found.log_z.unwrap();
+        let log_z = measured.log_z.unwrap();
         assert!((log_z.value - 8.0 * std::f64::consts::PI.ln()).abs() < 1e-3);
-        let (raw, weighted) = (found.raw.unwrap(), found.weighted.unwrap());
+        let (raw, weighted) = (measured.raw.unwrap(), measured.weighted.unwrap());
         assert!((raw.action.value - 0.5).abs() < 4.5 * raw.action.error);
         assert!((raw.action.value - weighted.action.value).abs() < 1e-5);
-        let tau = found.tau.unwrap();
+        let tau = measured.tau.unwrap();
         assert!((tau.value - 0.5).abs() < 4.5 * tau.error + 0.05, "{tau:?}");
     }
 
@@ -268,14 +245,14 @@ mod tests {
         // A field that is no field does not count.
         x.extend([f32::NAN; 16]);
         log_prob.push(0.0);
-        let found = at(&target, &[0.0], FREE, &x, &log_prob, &mut Stream::new(9, 0));
-        assert_eq!(found.lost, 1);
+        let measured = at(&target, &[0.0], FREE, &x, &log_prob, &mut Stream::new(9, 0));
+        assert_eq!(measured.lost, 1);
         let moment = variance / (variance.powi(2) - (variance - 0.5).powi(2)).sqrt();
         let ess = moment.powi(-16);
-        assert!((found.ess - ess).abs() < 0.02, "{} {ess}", found.ess);
-        let raw = found.raw.unwrap().action;
+        assert!((measured.ess - ess).abs() < 0.02, "{} {ess}", measured.ess);
+        let raw = measured.raw.unwrap().action;
         assert!((raw.value - variance).abs() < 4.5 * raw.error, "{raw:?}");
-        for corrected in [found.weighted.unwrap(), found.chain.unwrap()] {
+        for corrected in [measured.weighted.unwrap(), measured.chain.unwrap()] {
             let action = corrected.action;
             assert!(
                 (action.value - 0.5).abs() < 4.5 * action.error,
@@ -283,18 +260,18 @@ mod tests {
             );
             assert!(raw.value - action.value > 10.0 * action.error);
         }
-        assert!((0.5..0.99).contains(&found.acceptance.unwrap()));
-        assert!(found.tau.unwrap().value > 0.5);
+        assert!((0.5..0.99).contains(&measured.acceptance.unwrap()));
+        assert!(measured.tau.unwrap().value > 0.5);
     }
 
     #[test]
     fn a_flow_that_fails_is_measured_as_far_as_it_goes() {
         let target = target();
         let (x, log_prob) = (vec![f32::NAN; 32], vec![0.0; 2]);
-        let found = at(&target, &[0.0], FREE, &x, &log_prob, &mut Stream::new(9, 0));
-        assert_eq!((found.lost, found.ess), (2, 0.0));
-        assert!(found.raw.is_none() && found.chain.is_none() && found.log_z.is_none());
-        let text = serde_json::to_string(&found).unwrap();
-        assert_eq!(serde_json::from_str::<AtCouplings>(&text).unwrap(), found);
+        let measured = at(&target, &[0.0], FREE, &x, &log_prob, &mut Stream::new(9, 0));
+        assert_eq!((measured.lost, measured.ess), (2, 0.0));
+        assert!(measured.raw.is_none() && measured.chain.is_none() && measured.log_z.is_none());
+        let text = serde_json::to_string(&measured).unwrap();
+        assert_eq!(serde_json::from_str::<AtCouplings>(&text).unwrap(), measured);
     }
 }

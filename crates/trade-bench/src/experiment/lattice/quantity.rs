@@ -62,21 +62,21 @@ pub(super) const QUANTITIES: [Quantity; 5] = [
 
 impl Quantity {
     /// The deviation of an observable from the reference, with the error of both.
-    pub(super) fn deviation(&self, found: &Observables, reference: &Observables) -> Estimate {
-        let (found, reference) = ((self.read)(found), (self.read)(reference));
+    pub(super) fn deviation(&self, flow: &Observables, reference: &Observables) -> Estimate {
+        let (flow, reference) = ((self.read)(flow), (self.read)(reference));
         let unit = match self.unit {
             Unit::Percent(floor) => 0.01 * reference.value.abs().max(floor),
             Unit::Absolute => 1.0,
         };
         Estimate {
-            value: (found.value - reference.value) / unit,
-            error: found.error.hypot(reference.error) / unit,
+            value: (flow.value - reference.value) / unit,
+            error: flow.error.hypot(reference.error) / unit,
         }
     }
 
     /// The deviation in standard errors.
-    pub(super) fn pull(&self, found: &Observables, reference: &Observables) -> f64 {
-        let deviation = self.deviation(found, reference);
+    pub(super) fn pull(&self, flow: &Observables, reference: &Observables) -> f64 {
+        let deviation = self.deviation(flow, reference);
         deviation.value / deviation.error
     }
 
@@ -127,13 +127,13 @@ mod tests {
 
     #[test]
     fn deviations_are_percent_or_absolute_and_errors_add_in_squares() {
-        let (found, reference) = (constant(0.22, 0.03), constant(0.2, 0.04));
-        let [m, action, _, binder, _] = QUANTITIES.map(|q| q.deviation(&found, &reference));
+        let (flow, reference) = (constant(0.22, 0.03), constant(0.2, 0.04));
+        let [m, action, _, binder, _] = QUANTITIES.map(|q| q.deviation(&flow, &reference));
         assert!((m.value - 10.0).abs() < 1e-9 && (m.error - 25.0).abs() < 1e-9);
         assert!((action.value - 4.0).abs() < 1e-9);
         assert!((binder.value - 0.02).abs() < 1e-9 && (binder.error - 0.05).abs() < 1e-9);
         for q in QUANTITIES {
-            assert!((q.pull(&found, &reference) - 0.4).abs() < 1e-9);
+            assert!((q.pull(&flow, &reference) - 0.4).abs() < 1e-9);
         }
     }
 }

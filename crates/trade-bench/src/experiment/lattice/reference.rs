@@ -4,8 +4,9 @@ use std::{fs, path::Path, time::Instant};
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
-use trade_core::checkpoint_file::write_atomically;
 use trade_targets::lattice::{Observables, Provenance, Resampling, SimulateConfig};
+
+use crate::experiment::study;
 
 /// The seed of all references. The seeds of training data are drawn from the streams of a run.
 pub(super) const SEED: u64 = 0x7265_6665_7265_6e63;
@@ -58,12 +59,7 @@ impl Reference {
             provenance: simulation.provenance,
             seconds,
         };
-        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        let text = serde_json::to_vec(&reference)?;
-        write_atomically(&path, |writer| {
-            let io = |error| trade_core::Error::io(&path, error);
-            writer.write_all(&text).map_err(io)
-        })?;
+        study::write(&path, &reference)?;
         Ok(reference)
     }
 }

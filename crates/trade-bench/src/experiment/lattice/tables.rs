@@ -1,11 +1,16 @@
 //! The tables of the lattice.
 
+use trade_core::estimate::Estimate;
+
 use super::{
-    findings::{Correction, Findings, MethodFindings, largest, root_mean_square},
+    findings::{Correction, Findings, root_mean_square},
     measured::Measured,
     quantity::{QUANTITIES, Quantity},
 };
-use crate::report::Section;
+use crate::{
+    experiment::study::{header, rows},
+    report::{Section, largest},
+};
 
 /// All tables, after the common one.
 pub(super) fn sections(findings: &Findings) -> Vec<Section> {
@@ -16,24 +21,6 @@ pub(super) fn sections(findings: &Findings) -> Vec<Section> {
         free_energy(findings),
         references(findings),
     ]
-}
-
-/// A row for each method.
-fn rows(findings: &Findings, cells: impl Fn(&MethodFindings) -> Vec<String>) -> Vec<Vec<String>> {
-    let methods = findings.methods.iter();
-    methods
-        .map(|method| {
-            let mut row = vec![method.label.clone()];
-            row.extend(cells(method));
-            row
-        })
-        .collect()
-}
-
-fn header(columns: impl IntoIterator<Item = String>) -> Vec<String> {
-    let mut header = vec!["method".to_string()];
-    header.extend(columns);
-    header
 }
 
 /// The largest deviation along κ of a seed.
@@ -58,7 +45,7 @@ fn raw(findings: &Findings) -> Section {
              Binder cumulant the difference. Mean ± standard deviation over seeds."
         ),
         header: header(QUANTITIES.iter().map(|q| format!("max |{}|", q.in_unit()))),
-        rows: rows(findings, |method| {
+        rows: rows(&findings.methods, |method| {
             let cell = |q: &Quantity| {
                 let spread = method.spread(|m| worst(m, findings, q, Correction::Raw));
                 spread.text(q.decimals())
@@ -76,8 +63,8 @@ fn along(
     correction: Correction,
 ) -> Vec<f64> {
     let pull = |(at, reference)| {
-        let found = correction.of(at);
-        found.map_or(f64::NAN, |found| quantity.pull(found, reference))
+        let observables = correction.of(at);
+        observables.map_or(f64::NAN, |flow| quantity.pull(flow, reference))
     };
     measured.beside(findings).map(pull).collect()
 }
@@ -104,7 +91,7 @@ fn pulls(findings: &Findings) -> Section {
             findings.kappas.len()
         ),
         header: header(names),
-        rows: rows(findings, |method| {
+        rows: rows(&findings.methods, |method| {
             let cells = columns.iter().flat_map(|&(_, correction)| {
                 let each = quantities
                     .iter()
@@ -150,8 +137,8 @@ fn efficiency(findings: &Findings) -> Section {
                is the standard deviation over seeds, averaged over κ; τ is the longer of the integrated \
                autocorrelation times of |M| and of the action, in proposals."
             .into(),
-        header: header(columns.map(String::from)),
-        rows: rows(findings, |method| {
+        header: header(columns),
+        rows: rows(&findings.methods, |method| {
             let spreads: Vec<f64> = (0..findings.kappas.len())
                 .filter_map(|i| method.spread(|m| m.at[i].ess).std)
                 .collect();
@@ -186,8 +173,8 @@ fn free_energy(findings: &Findings) -> Section {
             findings.kappas[findings.origin],
             largest(findings.integral.iter().map(|e| e.error))
         ),
-        header: header(["max |Δ|", "max |Δ| / σ"].map(String::from)),
-        rows: rows(findings, |method| {
+        header: header(["max |Δ|", "max |Δ| / σ"]),
+        rows: rows(&findings.methods, |method| {
             let values = |m: &Measured| {
                 let errors = m.free_energy_errors(findings);
                 largest(errors.iter().map(|e| e.value))
@@ -216,8 +203,8 @@ fn references(findings: &Findings) -> Section {
         let from = &reference.provenance;
         let mut row = vec![from.config.kappa.to_string()];
         row.extend(QUANTITIES.iter().map(|q| {
-            let found = (q.read)(&reference.observables);
-            format!("{:.4} ± {:.4}", found.value, found.error)
+            let Estimate { value, error } = (q.read)(&reference.observables);
+            format!("{value:.4} ± {error:.4}")
         }));
         let times = [from.tau_action, from.tau_magnetisation, from.tau_square];
         row.push(format!("{:.3}", from.acceptance));

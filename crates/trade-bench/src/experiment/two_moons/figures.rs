@@ -1,13 +1,17 @@
 //! What is shown of two moons.
 
 use anyhow::Result;
-use trade_plot::{Axis, Colour, Figure, Mark, Panel, Series, Style, styles};
 use trade_targets::two_moons::TwoMoonsConfig;
 
-use super::study::{BETAS, Distance, Measured, OBSERVATION, SHOWN, TwoMoonsStudy, measured};
+use super::{
+    TwoMoonsStudy,
+    measured::{BETAS, Distance, Measured, OBSERVATION, SHOWN},
+};
+use trade_plot::{Axis, Colour, Figure, Mark, Panel, Series};
+
 use crate::{
-    experiment::{Shown, Studied},
-    report::{Plate, Results, Section, Spread, with_band},
+    experiment::study::{Measurements, Studied, header, rows},
+    report::{Plate, Results, Section, Shown},
 };
 
 /// Cells of a density picture along each side.
@@ -15,22 +19,11 @@ const CELLS: usize = 240;
 /// Half the side of the density pictures.
 const HALF: f64 = 0.42;
 
-struct Dressed<'a> {
-    label: &'a str,
-    style: Style,
-    seeds: Vec<Measured>,
-}
+/// A method with what was measured of it.
+type Method = Measurements<Measured>;
 
 pub(super) fn show(study: &TwoMoonsStudy, results: &Results, studied: &[Studied]) -> Result<Shown> {
-    let names: Vec<&str> = studied.iter().map(|m| m.name.as_str()).collect();
-    let mut methods = Vec::new();
-    for (method, style) in studied.iter().zip(styles(&names)) {
-        methods.push(Dressed {
-            label: &method.label,
-            style,
-            seeds: measured(method)?,
-        });
-    }
+    let methods = Measurements::read(studied)?;
     Ok(Shown {
         plates: vec![
             calibration(study, &methods),
@@ -44,7 +37,7 @@ pub(super) fn show(study: &TwoMoonsStudy, results: &Results, studied: &[Studied]
     })
 }
 
-fn calibration(study: &TwoMoonsStudy, methods: &[Dressed<'_>]) -> Plate {
+fn calibration(study: &TwoMoonsStudy, methods: &[Method]) -> Plate {
     let mut figure = Figure::new("Calibration of the radius").columns(SHOWN.len());
     figure.window = (250.0, 250.0);
     for (i, beta) in SHOWN.into_iter().enumerate() {
@@ -69,7 +62,7 @@ fn calibration(study: &TwoMoonsStudy, methods: &[Dressed<'_>]) -> Plate {
                 let c = &seed.calibration[i].coverage;
                 panel = panel.with(
                     Series::styled(c.levels.clone(), c.coverage.clone(), method.style)
-                        .labelled(method.label),
+                        .labelled(&method.label),
                 );
             }
         }
@@ -88,7 +81,7 @@ fn calibration(study: &TwoMoonsStudy, methods: &[Dressed<'_>]) -> Plate {
 }
 
 /// The exact density at the shown observation beside samples of the first seed of each method.
-fn posteriors(methods: &[Dressed<'_>]) -> Result<Plate> {
+fn posteriors(methods: &[Method]) -> Result<Plate> {
     let moons = TwoMoonsConfig::default().init()?;
     let mut figure = Figure::new("Posterior at y = (0, 0)").columns(methods.len() + 1);
     figure.window = (200.0, 200.0);
@@ -129,7 +122,7 @@ fn posteriors(methods: &[Dressed<'_>]) -> Result<Plate> {
                 )),
         );
         for method in methods {
-            let mut panel = axes().titled(method.label);
+            let mut panel = axes().titled(&method.label);
             if let Some(seed) = method.seeds.first() {
                 let column = |k: usize| -> Vec<f64> {
                     let samples = &seed.calibration[i].samples;
@@ -158,7 +151,7 @@ fn posteriors(methods: &[Dressed<'_>]) -> Result<Plate> {
     })
 }
 
-fn divergence(study: &TwoMoonsStudy, results: &Results, methods: &[Dressed<'_>]) -> Plate {
+fn divergence(study: &TwoMoonsStudy, results: &Results, methods: &[Method]) -> Plate {
     let panel = |label: &str| Panel::new(Axis::log(&results.control_label), Axis::log(label));
     let mut kl = panel("KL / nats").titled("KL(exact ‖ flow)");
     let mut wasserstein = panel("distance").titled("Sliced Wasserstein distance");
@@ -166,11 +159,9 @@ fn divergence(study: &TwoMoonsStudy, results: &Results, methods: &[Dressed<'_>])
     wasserstein = wasserstein.with(Series::rules(results.bases.clone()));
     let mut floor = None;
     for method in methods {
-        let curve = over_seeds(&method.seeds, |d| d.kl.map_or(f64::NAN, |kl| kl.value));
-        kl = with_band(kl, curve, method.style, method.label);
-        let curve = over_seeds(&method.seeds, |d| d.wasserstein);
-        wasserstein = with_band(wasserstein, curve, method.style, method.label);
-        let [x, mean, _] = over_seeds(&method.seeds, |d| d.wasserstein_floor);
+        kl = method.drawn(kl, over_powers(method, kl_of));
+        wasserstein = method.drawn(wasserstein, over_powers(method, |d| d.wasserstein));
+        let [x, mean, _] = over_powers(method, |d| d.wasserstein_floor);
         floor = Some((x, mean));
     }
     if let Some((x, mean)) = floor {
@@ -190,33 +181,28 @@ fn divergence(study: &TwoMoonsStudy, results: &Results, methods: &[Dressed<'_>])
     }
 }
 
-/// Powers, means over seeds and their spread, which stays below the mean for the logarithmic axis.
-fn over_seeds(seeds: &[Measured], read: impl Fn(&Distance) -> f64) -> [Vec<f64>; 3] {
-    let mut curve = [vec![], vec![], vec![]];
-    let count = seeds.first().map_or(0, |s| s.distances.len());
-    for i in 0..count {
-        let spread = Spread::of(seeds.iter().map(|s| read(&s.distances[i])));
-        curve[0].push(seeds[0].distances[i].beta);
-        curve[1].push(spread.mean);
-        curve[2].push(spread.half_width(0.0).min(0.8 * spread.mean));
-    }
-    curve
+fn kl_of(distance: &Distance) -> f64 {
+    distance.kl.map_or(f64::NAN, |kl| kl.value)
 }
 
-fn coverage_table(study: &TwoMoonsStudy, methods: &[Dressed<'_>]) -> Section {
-    let mut header = vec!["method".to_string()];
-    for beta in SHOWN {
-        header.push(format!("ECE, β = {beta}"));
-        header.push(format!("bias, β = {beta}"));
-    }
-    let row = |method: &Dressed<'_>| {
-        let mut row = vec![method.label.to_string()];
-        for i in 0..SHOWN.len() {
-            let all = || method.seeds.iter().map(|s| &s.calibration[i].coverage);
-            row.push(Spread::of(all().map(|c| c.expected_error.value)).text(3));
-            row.push(Spread::of(all().map(|c| c.bias.value)).text(3));
-        }
-        row
+/// Powers, means over seeds and half widths of the band.
+fn over_powers(method: &Method, read: impl Fn(&Distance) -> f64) -> [Vec<f64>; 3] {
+    let first = method.seeds.iter().take(1);
+    let powers: Vec<f64> = first.flat_map(|s| &s.distances).map(|d| d.beta).collect();
+    method.plain_curve(&powers, |seed| seed.distances.iter().map(&read).collect())
+}
+
+fn coverage_table(study: &TwoMoonsStudy, methods: &[Method]) -> Section {
+    let columns = SHOWN.into_iter();
+    let columns =
+        columns.flat_map(|beta| [format!("ECE, β = {beta}"), format!("bias, β = {beta}")]);
+    let cells = |method: &Method| {
+        let of = |i: usize| {
+            let error = method.spread(|s| s.calibration[i].coverage.expected_error.value);
+            let bias = method.spread(|s| s.calibration[i].coverage.bias.value);
+            [error.text(3), bias.text(3)]
+        };
+        (0..SHOWN.len()).flat_map(of).collect()
     };
     Section {
         title: "Calibration of the radius".into(),
@@ -228,21 +214,15 @@ fn coverage_table(study: &TwoMoonsStudy, methods: &[Dressed<'_>]) -> Section {
             // The mean over levels of √(2α(1−α)/πn) is π/8·√(2/π) / √n.
             0.313 / (study.observations as f64).sqrt()
         ),
-        header,
-        rows: methods.iter().map(row).collect(),
+        header: header(columns),
+        rows: rows(methods, cells),
     }
 }
 
-fn distance_table(study: &TwoMoonsStudy, methods: &[Dressed<'_>]) -> Section {
-    let mut header = vec!["method".to_string()];
-    header.extend(BETAS.map(|beta| format!("KL, β = {beta}")));
-    let row = |method: &Dressed<'_>| {
-        let mut row = vec![method.label.to_string()];
-        for i in 0..BETAS.len() {
-            let kl = |s: &Measured| s.distances[i].kl.map_or(f64::NAN, |kl| kl.value);
-            row.push(Spread::of(method.seeds.iter().map(kl)).text(3));
-        }
-        row
+fn distance_table(study: &TwoMoonsStudy, methods: &[Method]) -> Section {
+    let cells = |method: &Method| {
+        let of = |i: usize| method.spread(|s| kl_of(&s.distances[i])).text(3);
+        (0..BETAS.len()).map(of).collect()
     };
     Section {
         title: "KL(exact ‖ flow) in nats".into(),
@@ -250,7 +230,7 @@ fn distance_table(study: &TwoMoonsStudy, methods: &[Dressed<'_>]) -> Section {
             "Means over {} observations with {} exact samples each.",
             study.exact_observations, study.exact_samples
         ),
-        header,
-        rows: methods.iter().map(row).collect(),
+        header: header(BETAS.map(|beta| format!("KL, β = {beta}"))),
+        rows: rows(methods, cells),
     }
 }

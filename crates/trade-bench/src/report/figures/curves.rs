@@ -1,7 +1,9 @@
 //! Quantities against the condition: KL, ESS and log Z.
 
+use trade_core::estimate::Estimate;
+
 use super::super::model::{ConditionResult, MethodResult, Results};
-use super::super::spread::Spread;
+use super::super::spread;
 use super::{Plate, dressed};
 use trade_plot::{Axis, Colour, Figure, Mark, Panel, Series, Style};
 
@@ -19,45 +21,29 @@ fn band_meaning(results: &Results) -> &'static str {
 }
 
 /// A value and its error at a condition.
-type Reading = fn(&ConditionResult) -> (f64, f64);
+type Reading = fn(&ConditionResult) -> Estimate;
 
-/// Conditions, means over seeds and half widths of the band.
+fn estimate(value: f64, error: f64) -> Estimate {
+    Estimate { value, error }
+}
+
+/// The curve of a method over all conditions.
 fn curve(results: &Results, method: &MethodResult, read: Reading) -> [Vec<f64>; 3] {
-    let mut out = [vec![], vec![], vec![]];
-    for &condition in &results.conditions {
-        let readings: Vec<(f64, f64)> = method
-            .seeds
-            .iter()
+    spread::curve(results.conditions.clone(), |place| {
+        let condition = results.conditions[place];
+        let seeds = method.seeds.iter();
+        seeds
             .filter_map(|s| s.measured_at(condition))
             .map(read)
-            .collect();
-        let spread = Spread::of(readings.iter().map(|r| r.0));
-        let error = Spread::of(readings.iter().map(|r| r.1)).mean;
-        out[0].push(condition);
-        out[1].push(spread.mean);
-        out[2].push(spread.half_width(error));
-    }
-    out
+            .collect()
+    })
 }
 
-/// Areas go under all lines, so that none of them is tinted.
-pub(crate) fn areas_first(panel: &mut Panel) {
+/// A panel with the curve of a method; bands go under all lines.
+fn drawn(panel: Panel, curve: [Vec<f64>; 3], style: Style, label: &str) -> Panel {
+    let mut panel = panel.with_band(curve, style, label);
+    panel.areas_first();
     panel
-        .content
-        .sort_by_key(|s| !matches!(s.mark, Mark::Band { .. }));
-}
-
-/// A line with its band: abscissae, ordinates and half widths.
-pub(crate) fn with_band(
-    mut panel: Panel,
-    [x, mean, half]: [Vec<f64>; 3],
-    style: Style,
-    label: &str,
-) -> Panel {
-    let edge =
-        |sign: f64| -> Vec<f64> { mean.iter().zip(&half).map(|(m, h)| m + sign * h).collect() };
-    panel = panel.with(Series::band(x.clone(), edge(-1.0), edge(1.0), style.colour));
-    panel.with(Series::styled(x, mean, style).labelled(label))
 }
 
 fn base_rules(results: &Results) -> Series {
@@ -79,10 +65,10 @@ pub(super) fn quality(results: &Results) -> Option<Plate> {
     }
     let readings: [(&str, &str, Reading); 2] = [
         ("KL(exact ‖ flow)", "KL / nats", |at| {
-            (at.kl.unwrap_or(f64::NAN), at.kl_error.unwrap_or(f64::NAN))
+            estimate(at.kl.unwrap_or(f64::NAN), at.kl_error.unwrap_or(f64::NAN))
         }),
         ("Relative effective sample size", "ESS", |at| {
-            (at.ess, at.ess_error)
+            estimate(at.ess, at.ess_error)
         }),
     ];
     let mut figure = Figure::new(if has_kl {
@@ -108,12 +94,11 @@ pub(super) fn quality(results: &Results) -> Option<Plate> {
                     *mean = mean.max(KL_FLOOR);
                 }
             }
-            panel = with_band(panel, all, style, &method.label);
+            panel = drawn(panel, all, style, &method.label);
         }
         if i == 0 {
             panel.y.range = positive_range(&panel);
         }
-        areas_first(&mut panel);
         figure = figure.with(panel);
     }
     let columns = figure.panels.len();
@@ -151,7 +136,7 @@ fn positive_range(panel: &Panel) -> Option<(f64, f64)> {
 
 /// The estimate of log Z against the condition, and its difference from the exact curve.
 pub(super) fn log_z(results: &Results) -> Option<Plate> {
-    let read: Reading = |at| (at.log_z, at.log_z_error);
+    let read: Reading = |at| estimate(at.log_z, at.log_z_error);
     let measured = || {
         results
             .methods
@@ -174,8 +159,10 @@ pub(super) fn log_z(results: &Results) -> Option<Plate> {
     let mut whole = Panel::new(x(), Axis::new(&name))
         .titled("Estimate")
         .with(base_rules(results));
+    let zeros = vec![0.0; results.conditions.len()];
     let mut error = Panel::new(x(), Axis::new("estimate − exact"))
         .titled("Error")
+        .with(Series::line(results.conditions.clone(), zeros, Colour::Ink))
         .with(base_rules(results));
     for (method, style) in dressed(results) {
         let all = curve(results, method, read);
@@ -185,9 +172,9 @@ pub(super) fn log_z(results: &Results) -> Option<Plate> {
                 .iter_mut()
                 .zip(exact)
                 .for_each(|(v, e)| *v -= e);
-            error = with_band(error, difference, style, &method.label);
+            error = drawn(error, difference, style, &method.label);
         }
-        whole = with_band(whole, all, style, &method.label);
+        whole = drawn(whole, all, style, &method.label);
     }
     let mut figure = Figure::new("Partition function from the flow's importance weights");
     if let Some(exact) = exact {
@@ -195,15 +182,10 @@ pub(super) fn log_z(results: &Results) -> Option<Plate> {
         if error.y.range.is_some() {
             cut = " The axis of the errors is cut where the worst methods leave it.";
         }
-        let zeros = vec![0.0; exact.len()];
-        let zero = Series::line(results.conditions.clone(), zeros, Colour::Ink);
-        error.content.insert(0, zero);
-        areas_first(&mut error);
         let line = Series::line(results.conditions.clone(), exact, Colour::Ink).labelled("exact");
         whole = whole.with(line);
         figure = figure.with(error);
     }
-    areas_first(&mut whole);
     let figure = figure.with(whole).columns(2);
     let caption = format!(
         "{name}, relative to the first base condition. {}.{cut}",
@@ -237,39 +219,7 @@ fn error_range(panel: &Panel) -> Option<(f64, f64)> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::model::SeedResult;
     use super::*;
-
-    fn method(values: &[f64]) -> MethodResult {
-        let seed = |&log_z: &f64| SeedResult {
-            at: vec![ConditionResult {
-                condition: 0.5,
-                log_z,
-                log_z_error: 0.25,
-                ..ConditionResult::default()
-            }],
-            ..SeedResult::default()
-        };
-        MethodResult {
-            seeds: values.iter().map(seed).collect(),
-            ..MethodResult::default()
-        }
-    }
-
-    #[test]
-    fn the_band_is_the_spread_of_seeds_or_else_the_own_error() {
-        let results = Results {
-            conditions: vec![0.5, 0.6],
-            ..Results::default()
-        };
-        let read: Reading = |at| (at.log_z, at.log_z_error);
-        let [x, mean, half] = curve(&results, &method(&[1.0, 3.0]), read);
-        assert_eq!((x[0], mean[0], half[0]), (0.5, 2.0, 2f64.sqrt()));
-        // Nothing was measured at the second condition.
-        assert!(mean[1].is_nan());
-        let [_, mean, half] = curve(&results, &method(&[1.0]), read);
-        assert_eq!((mean[0], half[0]), (1.0, 0.25));
-    }
 
     #[test]
     fn one_bad_method_does_not_set_the_range_of_errors() {

@@ -4,8 +4,6 @@ mod curves;
 mod marginals;
 mod training;
 
-pub(crate) use curves::{areas_first, with_band};
-
 use super::model::{MethodResult, Results};
 use trade_plot::{Figure, Style, styles};
 

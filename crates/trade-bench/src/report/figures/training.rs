@@ -8,32 +8,21 @@ use trade_plot::{Axis, Figure, Panel, Series};
 
 /// The terms of the loss against the step, smoothed, a panel for each.
 pub(super) fn training(results: &Results) -> Option<Plate> {
+    let points = || results.runs().flat_map(|run| &run.training);
     let mut terms: Vec<&str> = vec![];
-    for point in results
-        .methods
-        .iter()
-        .flat_map(|m| &m.seeds)
-        .flat_map(|s| &s.training)
-    {
-        for term in point.terms.keys() {
-            if !terms.contains(&term.as_str()) {
-                terms.push(term);
-            }
+    for term in points().flat_map(|point| point.terms.keys()) {
+        if !terms.contains(&term.as_str()) {
+            terms.push(term);
         }
     }
     if terms.is_empty() {
         return None;
     }
-    let last = results
-        .methods
-        .iter()
-        .flat_map(|m| &m.seeds)
-        .flat_map(|s| &s.training)
-        .fold(1.0, |last: f64, p| last.max(p.step as f64));
+    let last = points().fold(1.0, |last: f64, p| last.max(p.step as f64));
     let mut figure = Figure::new("Training").columns(if terms.len() == 1 { 1 } else { 2 });
     for term in terms {
-        let mut panel =
-            Panel::new(Axis::new("step").from_to(0.0, last), Axis::new(term)).titled(term);
+        let steps = Axis::new("step").from_to(0.0, last);
+        let mut panel = Panel::new(steps, Axis::new(term)).titled(term);
         for (method, style) in dressed(results) {
             let mut at_step: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
             for point in method.seeds.iter().flat_map(|s| &s.training) {
@@ -60,30 +49,21 @@ pub(super) fn training(results: &Results) -> Option<Plate> {
 /// range that holds all but the first and last percent of the values, which a start from random
 /// weights would fill.
 fn term_axis(term: &str, panel: &Panel) -> Axis {
-    let mut values: Vec<f64> = panel
-        .content
-        .iter()
-        .flat_map(|s| &s.y)
-        .copied()
-        .filter(|v| v.is_finite())
-        .collect();
+    let values = panel.content.iter().flat_map(|s| &s.y).copied();
+    let mut values: Vec<f64> = values.filter(|v| v.is_finite()).collect();
     values.sort_by(f64::total_cmp);
-    let quantile = |q: f64| {
-        values
-            .get((q * (values.len().saturating_sub(1)) as f64) as usize)
-            .copied()
-    };
-    let (Some(low), Some(high)) = (quantile(0.01), quantile(0.98)) else {
+    let Some(last) = values.len().checked_sub(1) else {
         return Axis::new(term);
     };
+    let [low, high] = [0.01, 0.98].map(|q| values[(q * last as f64) as usize]);
     if values[0] > 0.0 && high > 10.0 * low {
         return Axis::log(term);
     }
-    let room = 0.06 * (high - low);
+    let (room, axis) = (0.06 * (high - low), Axis::new(term));
     if room > 0.0 {
-        Axis::new(term).from_to(low - room, high + room)
+        axis.from_to(low - room, high + room)
     } else {
-        Axis::new(term)
+        axis
     }
 }
 

@@ -2,57 +2,30 @@
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
-use trade::{
-    device::{self, Action},
-    model::{self, Given},
-    run::RunFolder,
-};
-use trade_core::{Density, random::Stream};
-use trade_flows::{Flow, FlowBackend};
+use trade::{Run, device::DeviceName};
+use trade_core::random::Stream;
 use trade_targets::exact::{ExactAt, GaussianMixture, TemperedMixture};
 
-use super::show;
-use crate::{
-    experiment::{Shown, Studied, Study, Trained},
-    report::Results,
-};
+use super::MixtureStudy;
+use crate::experiment::study::Trained;
 
-/// The range of the power.
-pub(super) const RANGE: [f64; 2] = [0.162_38, 6.158_48];
-/// The powers at which densities are shown.
-pub(super) const SHOWN: [f64; 5] = [RANGE[0], 0.4, 1.0, 2.5, RANGE[1]];
 /// The window of the density maps and their cells along each axis.
 pub(super) const WINDOW: [(f64, f64); 2] = [(-9.0, 10.0), (-9.0, 12.0)];
 pub(super) const CELLS: usize = 80;
 
 /// Quadrature nodes that together hold less than this are left out.
 const NEGLIGIBLE: f64 = 1e-7;
-/// Exact samples in the place of the nodes for a flow whose density is itself a mean over draws.
+/// Exact samples instead of the nodes for a flow whose density is itself a mean over draws.
 const SAMPLES: usize = 4000;
 /// The first stream of the study's random numbers, apart from those of training.
 const STREAM: u64 = 20_000;
 
-/// The powers at which flows are measured: 15 over the range, evenly on the logarithmic scale, whose
-/// middle is the base.
-pub(super) fn powers() -> Vec<f64> {
-    let [low, high] = RANGE;
-    let inner = (1..14).map(|i| {
-        let beta = low * (high / low).powf(f64::from(i) / 14.0);
-        (beta * 1e4).round() / 1e4
-    });
-    std::iter::once(low).chain(inner).chain([high]).collect()
-}
-
-/// What is measured of the mixture's runs alone.
-#[derive(Debug)]
-pub(super) struct MixtureStudy;
-
 /// The measurements of a run.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Measured {
-    /// At each of [`powers`].
+    /// At each power, ascending.
     pub(super) at: Vec<AtPower>,
-    /// `log p_θ` on the cells of [`WINDOW`] at each of [`SHOWN`], row by row from below; none
+    /// `log p_θ` on the cells of [`WINDOW`] at each power that is shown, row by row from below; none
     /// where it is not finite.
     pub(super) maps: Vec<Vec<Option<f32>>>,
 }
@@ -70,38 +43,23 @@ pub(super) struct AtPower {
     pub(super) weights: Vec<f64>,
 }
 
-impl Study for MixtureStudy {
-    fn measure(&self, run: &Trained<'_>) -> Result<serde_json::Value> {
-        let measure = Measure {
-            folder: run.folder,
-            samples: run.config.evaluate.samples,
-            seed: run.config.seed,
-        };
-        Ok(serde_json::to_value(device::on(run.device, measure)?)?)
-    }
-
-    fn show(&self, _: &Results, studied: &[Studied], _: &std::path::Path) -> Result<Shown> {
-        show::shown(studied)
-    }
+/// Measures the flow of a run.
+pub(super) struct Measure<'a> {
+    pub(super) study: &'a MixtureStudy,
+    pub(super) run: &'a Trained<'a>,
 }
 
-struct Measure<'a> {
-    folder: &'a RunFolder,
-    samples: usize,
-    seed: u64,
-}
-
-impl Action for Measure<'_> {
-    type Output = Measured;
-
-    fn run<B: FlowBackend>(self, device: B::Device) -> Result<Measured> {
-        let (_, flow) = model::read::<B>(self.folder, &device)?;
-        let mixture = GaussianMixture::six_modes()?;
+impl Measure<'_> {
+    /// Measures the flow of the run on a device.
+    pub(super) fn run(self, device: DeviceName) -> Result<Measured> {
+        let flow = Run::open(self.run.folder, device)?;
+        let (mixture, seed) = (&self.study.mixture, self.run.config.seed);
+        let count = self.run.config.evaluate.samples;
         let mut at = Vec::new();
-        for (i, beta) in powers().into_iter().enumerate() {
-            let mut stream = Stream::new(self.seed, STREAM + i as u64);
+        for (i, &beta) in self.study.powers.iter().enumerate() {
+            let mut stream = Stream::new(seed, STREAM + i as u64);
             let exact = mixture.tempered(beta)?;
-            let nodes = if flow.augmentation() > 0 {
+            let nodes = if flow.config().augmentation > 0 {
                 let x = exact.sample(SAMPLES, &mut stream)?;
                 x.chunks_exact(2)
                     .map(|x| ([x[0], x[1]], 1.0 / SAMPLES as f64))
@@ -109,36 +67,26 @@ impl Action for Measure<'_> {
             } else {
                 nodes(&exact)?
             };
-            let (kl, total_variation) = divergences(&flow, &exact, &nodes, &mut stream, &device);
-            let none = &Given::Nothing;
-            let samples = model::sample(&flow, &[beta], none, self.samples, &mut stream, &device);
+            let (kl, total_variation) = divergences(&flow, &exact, &nodes, &mut stream)?;
+            let samples = flow.at(&[beta]).draw(count, &mut stream)?;
             at.push(AtPower {
                 beta,
                 kl,
                 total_variation,
-                weights: shares(&mixture, &samples.x),
+                weights: shares(mixture, &samples.x),
             });
         }
         let cells: Vec<f32> = cells().iter().flatten().map(|&x| x as f32).collect();
-        let mut stream = Stream::new(self.seed, STREAM + 1000);
-        let maps = SHOWN.map(|beta| {
-            let log_prob = model::log_prob(
-                &flow,
-                &cells,
-                &[beta],
-                &Given::Nothing,
-                &mut stream,
-                &device,
-            );
+        let mut stream = Stream::new(seed, STREAM + 1000);
+        let map = |&beta: &f64| -> Result<Vec<_>> {
+            let log_prob = flow.at(&[beta]).log_prob_with(&cells, &mut stream)?;
             let rounded = |l: f64| ((l * 100.0).round() / 100.0) as f32;
-            log_prob
-                .into_iter()
-                .map(|l| l.is_finite().then(|| rounded(l)))
-                .collect()
-        });
+            let finite = |l: f64| l.is_finite().then(|| rounded(l));
+            Ok(log_prob.into_iter().map(finite).collect())
+        };
         Ok(Measured {
             at,
-            maps: maps.into(),
+            maps: self.study.shown.iter().map(map).collect::<Result<_>>()?,
         })
     }
 }
@@ -170,23 +118,21 @@ fn nodes(exact: &TemperedMixture) -> Result<Vec<([f64; 2], f64)>> {
 }
 
 /// KL(exact ‖ flow) and the total variation, as sums over nodes or samples of the exact density.
-fn divergences<B: FlowBackend>(
-    flow: &Flow<B>,
+fn divergences(
+    flow: &Run,
     exact: &TemperedMixture,
     nodes: &[([f64; 2], f64)],
     stream: &mut Stream,
-    device: &B::Device,
-) -> (Option<f64>, Option<f64>) {
+) -> Result<(Option<f64>, Option<f64>)> {
     let x: Vec<f32> = nodes
         .iter()
         .flat_map(|(x, _)| x.map(|x| x as f32))
         .collect();
-    let none = &Given::Nothing;
     let beta = exact.beta();
-    let log_flow = model::log_prob(flow, &x, &[beta], none, stream, device);
+    let log_flow = flow.at(&[beta]).log_prob_with(&x, stream)?;
     let log_exact = nodes.iter().map(|(x, _)| exact.log_prob(x));
     let differences: Vec<f64> = log_exact.zip(&log_flow).map(|(p, q)| p - q).collect();
-    weighted(nodes.iter().map(|(_, mass)| *mass), &differences)
+    Ok(weighted(nodes.iter().map(|(_, mass)| *mass), &differences))
 }
 
 /// The two divergences of `log p − log p_θ` at points of given probability.
@@ -214,20 +160,6 @@ fn shares(mixture: &GaussianMixture, x: &[f32]) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn powers_span_the_range_and_hold_the_base() {
-        let powers = powers();
-        assert_eq!(powers.len(), 15);
-        assert!(powers.is_sorted());
-        assert_eq!(powers[7], 1.0);
-        assert_eq!([powers[0], powers[14]], RANGE);
-        assert!(
-            SHOWN
-                .iter()
-                .all(|beta| RANGE[0] <= *beta && *beta <= RANGE[1])
-        );
-    }
 
     #[test]
     fn divergences_of_one_power_from_another_are_those_of_the_integrals() {
@@ -267,9 +199,9 @@ mod tests {
         let x = exact.sample(n, &mut Stream::new(3, 0)).unwrap();
         let x: Vec<f32> = x.into_iter().map(|x| x as f32).collect();
         let weights = exact.mode_weights().unwrap();
-        for (found, expected) in shares(&mixture, &x).into_iter().zip(weights) {
+        for (share, expected) in shares(&mixture, &x).into_iter().zip(weights) {
             let sigma = (expected * (1.0 - expected) / n as f64).sqrt();
-            assert!((found - expected).abs() < 4.0 * sigma, "{found} {expected}");
+            assert!((share - expected).abs() < 4.0 * sigma, "{share} {expected}");
         }
     }
 

@@ -1,14 +1,8 @@
 //! Calibration and divergence of posteriors over many observations.
 
-use std::path::Path;
-
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 use serde::{Deserialize, Serialize};
-use trade::target::AnyTarget;
-use trade::{
-    device::{self, Action},
-    model::{self, Given},
-};
+use trade::{Run, device::DeviceName, model::Given};
 use trade_core::{
     estimate::{
         Estimate,
@@ -17,14 +11,10 @@ use trade_core::{
     },
     random::Stream,
 };
-use trade_flows::{Flow, FlowBackend};
 use trade_targets::{exact::ExactAt, two_moons::TwoMoons};
 
-use super::figures;
-use crate::{
-    experiment::{Shown, Studied, Study, Trained},
-    report::Results,
-};
+use super::TwoMoonsStudy;
+use crate::experiment::study::Trained;
 
 /// Powers at which posteriors are measured.
 pub(super) const BETAS: [f64; 7] = [0.4, 0.5, 0.7, 1.0, 1.4, 2.0, 2.1];
@@ -36,30 +26,6 @@ pub(super) const OBSERVATION: [f64; 2] = [0.0, 0.0];
 const DIRECTIONS: usize = 32;
 /// The calibration's seed: the same observations for every run.
 const SEED: u64 = 20_000;
-
-/// How much is measured.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct TwoMoonsStudy {
-    /// Observations of a calibration curve.
-    pub(super) observations: usize,
-    /// Posterior samples for each of them.
-    pub(super) posterior_samples: usize,
-    /// Observations whose exact posterior is compared.
-    pub(super) exact_observations: usize,
-    /// Exact samples for each of them.
-    pub(super) exact_samples: usize,
-}
-
-impl Default for TwoMoonsStudy {
-    fn default() -> Self {
-        Self {
-            observations: 1000,
-            posterior_samples: 300,
-            exact_observations: 100,
-            exact_samples: 500,
-        }
-    }
-}
 
 /// What was measured of one run.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -91,44 +57,26 @@ pub(super) struct Distance {
     pub(super) wasserstein_floor: f64,
 }
 
-impl Study for TwoMoonsStudy {
-    fn measure(&self, run: &Trained<'_>) -> Result<serde_json::Value> {
-        let AnyTarget::TwoMoons(moons) = run.config.target.init()? else {
-            bail!("this study is of two moons only");
-        };
-        let action = Measure {
-            study: *self,
-            run,
-            moons,
-        };
-        Ok(serde_json::to_value(device::on(run.device, action)?)?)
-    }
-
-    fn show(&self, results: &Results, studied: &[Studied], _: &Path) -> Result<Shown> {
-        figures::show(self, results, studied)
-    }
+/// Measures the flow of a run.
+pub(super) struct Measure<'a> {
+    pub(super) study: TwoMoonsStudy,
+    pub(super) run: &'a Trained<'a>,
+    pub(super) moons: TwoMoons,
 }
 
-struct Measure<'a> {
-    study: TwoMoonsStudy,
-    run: &'a Trained<'a>,
-    moons: TwoMoons,
-}
-
-impl Action for Measure<'_> {
-    type Output = Measured;
-
-    fn run<B: FlowBackend>(self, device: B::Device) -> Result<Measured> {
-        let (_, flow) = model::read::<B>(self.run.folder, &device)?;
+impl Measure<'_> {
+    /// Measures the flow of the run on a device.
+    pub(super) fn run(self, device: DeviceName) -> Result<Measured> {
+        let flow = Run::open(self.run.folder, device)?;
         let mut calibration = Vec::new();
         for (i, beta) in SHOWN.into_iter().enumerate() {
             let stream = &mut Stream::new(SEED, i as u64);
-            calibration.push(self.calibration(&flow, beta, stream, &device)?);
+            calibration.push(self.calibration(&flow, beta, stream)?);
         }
         let mut distances = Vec::new();
         for (i, beta) in BETAS.into_iter().enumerate() {
             let stream = &mut Stream::new(SEED, 100 + i as u64);
-            distances.push(self.distance(&flow, beta, stream, &device)?);
+            distances.push(self.distance(&flow, beta, stream)?);
         }
         Ok(Measured {
             calibration,
@@ -147,13 +95,7 @@ fn pair(row: &[f32]) -> [f64; 2] {
 
 impl Measure<'_> {
     /// Ranks of the true radius among those of posterior samples, over tempered pairs.
-    fn calibration<B: FlowBackend>(
-        &self,
-        flow: &Flow<B>,
-        beta: f64,
-        stream: &mut Stream,
-        device: &B::Device,
-    ) -> Result<Calibration> {
+    fn calibration(&self, flow: &Run, beta: f64, stream: &mut Stream) -> Result<Calibration> {
         let n = self.study.posterior_samples;
         let pairs = self
             .moons
@@ -164,7 +106,10 @@ impl Measure<'_> {
             .flat_map(|y| single(y).repeat(n))
             .collect();
         let given = Given::Each { values, width: 2 };
-        let samples = model::sample(flow, &[beta], &given, n * pairs.len(), stream, device);
+        let samples = flow
+            .at(&[beta])
+            .given_each(given.clone())
+            .draw(n * pairs.len(), stream)?;
         let mut ranks = Vec::with_capacity(pairs.len());
         for ((psi, y), rows) in pairs.iter().zip(samples.x.chunks(2 * n)) {
             let radii: Vec<f64> = rows
@@ -178,17 +123,15 @@ impl Measure<'_> {
         Ok(Calibration {
             beta,
             coverage: coverage(&ranks, &levels, Band::default())?,
-            samples: model::sample(flow, &[beta], &shown, 3000, stream, device).x,
+            samples: flow
+                .at(&[beta])
+                .given_each(shown.clone())
+                .draw(3000, stream)?
+                .x,
         })
     }
 
-    fn distance<B: FlowBackend>(
-        &self,
-        flow: &Flow<B>,
-        beta: f64,
-        stream: &mut Stream,
-        device: &B::Device,
-    ) -> Result<Distance> {
+    fn distance(&self, flow: &Run, beta: f64, stream: &mut Stream) -> Result<Distance> {
         let n = self.study.exact_samples;
         let pairs = self
             .moons
@@ -207,14 +150,21 @@ impl Measure<'_> {
             values: observed,
             width: 2,
         };
-        let log_model = model::log_prob(flow, &rounded, &[beta], &given, stream, device);
+        let log_model = flow
+            .at(&[beta])
+            .given_each(given.clone())
+            .log_prob_with(&rounded, stream)?;
         let kl = log_model
             .iter()
             .all(|l| l.is_finite())
             .then(|| divergence::kl(&exact, &log_model))
             .transpose()?;
         let count = n * pairs.len();
-        let samples = model::sample(flow, &[beta], &given, count, stream, device).x;
+        let samples = flow
+            .at(&[beta])
+            .given_each(given.clone())
+            .draw(count, stream)?
+            .x;
         let mean_over_observations = |other: &[f32]| {
             let each = rounded
                 .chunks(2 * n)
@@ -253,11 +203,6 @@ fn sliced_wasserstein(a: &[f32], b: &[f32]) -> f64 {
         total += a.iter().zip(&b).map(|(a, b)| (a - b).abs()).sum::<f64>() / a.len() as f64;
     }
     total / DIRECTIONS as f64
-}
-
-/// Reads what was measured of a method, one entry a seed.
-pub(super) fn measured(method: &Studied) -> Result<Vec<Measured>> {
-    method.read().context("two moons")
 }
 
 #[cfg(test)]
