@@ -85,15 +85,29 @@ fn frames_provenance_and_trajectories_are_written() -> Result<(), Box<dyn Error>
     let refused = |output: &str, more: &[&'static str], said: &str| {
         let typed: Vec<String> = with(more)
             .into_iter()
-            .map(|word| if word == "ala.npy" { output.into() } else { word })
+            .map(|word| {
+                if word == "ala.npy" {
+                    output.into()
+                } else {
+                    word
+                }
+            })
             .collect();
         let typed: Vec<&str> = typed.iter().map(String::as_str).collect();
         let output = run(folder, &typed);
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(!output.status.success() && text.contains(said), "{text}");
     };
-    refused("ala.npy", &["--friction", "2"], "ala.json: belongs to a simulation with other");
-    refused("b.npy", &["--trajectory", "ala.dcd"], "ala.dcd exists already");
+    refused(
+        "ala.npy",
+        &["--friction", "2"],
+        "ala.json: belongs to a simulation with other",
+    );
+    refused(
+        "b.npy",
+        &["--trajectory", "ala.dcd"],
+        "ala.dcd exists already",
+    );
     fs::write(folder.join("c.checkpoint"), "of an interrupted run")?;
     refused("c.npy", &[], "add --resume");
     fs::write(folder.join("d.json"), "{}")?;

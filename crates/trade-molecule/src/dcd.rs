@@ -23,14 +23,7 @@ const AKMA: f64 = 0.048_888_212_9;
 /// where the file cannot be written.
 pub fn write_dcd(path: impl AsRef<Path>, atoms: usize, frames: &[f32], spacing: f64) -> Result<()> {
     let path = path.as_ref();
-    if atoms == 0 || !frames.len().is_multiple_of(3 * atoms) {
-        return Err(Error::shape(
-            "frames",
-            format!("[frames, {atoms}, 3]"),
-            format!("{} numbers", frames.len()),
-        ));
-    }
-    let count = frames.len() / (3 * atoms);
+    let count = count(frames, atoms)?;
     write_atomically(path, |writer| {
         let mut record = |bytes: &[u8]| {
             let length = (bytes.len() as u32).to_le_bytes();
@@ -53,6 +46,19 @@ pub fn write_dcd(path: impl AsRef<Path>, atoms: usize, frames: &[f32], spacing: 
         Ok(())
     })
     .map_err(|e| Error::file(path, e.to_string()))
+}
+
+/// How many frames of `atoms` atoms these numbers are.
+pub(super) fn count(frames: &[f32], atoms: usize) -> Result<usize> {
+    if atoms > 0 && frames.len().is_multiple_of(3 * atoms) {
+        return Ok(frames.len() / (3 * atoms));
+    }
+    let expected = format!("[frames, {atoms}, 3]");
+    Err(Error::shape(
+        "frames",
+        expected,
+        format!("{} numbers", frames.len()),
+    ))
 }
 
 /// The first record: the word `CORD`, the number of frames, their spacing in steps and the step in

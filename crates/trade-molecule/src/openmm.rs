@@ -28,11 +28,10 @@ impl System {
     /// of range, or a force or one of its options is not supported.
     pub fn parse(text: &str, path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let document = roxmltree::Document::parse(text)
-            .map_err(|e| {
-                let reason = e.to_string().replace(char::is_control, "?");
-                Error::file(path, format!("is not valid XML: {reason}"))
-            })?;
+        let document = roxmltree::Document::parse(text).map_err(|e| {
+            let reason = e.to_string().replace(char::is_control, "?");
+            Error::file(path, format!("is not valid XML: {reason}"))
+        })?;
         let root = Element::root(&document, path);
         root.expect_name("System")?;
         let mut system = Self {

@@ -61,6 +61,7 @@ impl Topology {
 /// What tells residues apart: chain, number, insertion code and name, as they are written.
 type Key = (char, String, char, String);
 
+#[derive(Default)]
 struct Reader {
     topology: Topology,
     /// The keys of the residues so far.
@@ -76,26 +77,6 @@ struct Reader {
     finished: bool,
 }
 
-impl Default for Reader {
-    fn default() -> Self {
-        Self {
-            topology: Topology {
-                atoms: Vec::new(),
-                residues: Vec::new(),
-                chain_ends: Vec::new(),
-                bonds: Vec::new(),
-                cell: None,
-            },
-            keys: Vec::new(),
-            named: HashMap::new(),
-            serials: HashMap::new(),
-            connected: Vec::new(),
-            ended: false,
-            finished: false,
-        }
-    }
-}
-
 impl Reader {
     fn read(&mut self, bytes: &[u8]) -> Result<(), String> {
         let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
@@ -104,25 +85,24 @@ impl Reader {
         }
         for (row, line) in bytes.split(|b| *b == b'\n').enumerate() {
             let line = line.strip_suffix(b"\r").unwrap_or(line);
-            if line.starts_with(b"_atom_site.") || line.starts_with(b"data_") {
+            let is = |record: &[u8]| line.starts_with(record);
+            if is(b"_atom_site.") || is(b"data_") {
                 return Err("is an mmCIF file, not a PDB file; convert it to PDB".into());
             }
             let started = !self.topology.atoms.is_empty();
-            match line.get(..6).unwrap_or(line) {
-                record if record.starts_with(b"ATOM") || record == b"HETATM" => {
-                    if !self.finished {
-                        self.atom(&Line { row: row + 1, line })?;
-                    }
+            let record = Line { row: row + 1, line };
+            if is(b"ATOM") || is(b"HETATM") {
+                if !self.finished {
+                    self.atom(&record)?;
                 }
-                record if record.starts_with(b"TER") => self.ended = started,
-                record
-                    if started && (record.starts_with(b"END") || record.starts_with(b"MODEL")) =>
-                {
-                    self.finished = true;
-                }
-                b"CRYST1" => self.topology.cell = cell(&Line { row: row + 1, line }),
-                b"CONECT" => self.connect(&Line { row: row + 1, line }),
-                _ => {}
+            } else if is(b"TER") {
+                self.ended = started;
+            } else if is(b"END") || is(b"MODEL") {
+                self.finished = started;
+            } else if is(b"CRYST1") {
+                self.topology.cell = cell(&record);
+            } else if is(b"CONECT") {
+                self.connect(&record);
             }
         }
         if self.topology.atoms.is_empty() {
@@ -246,8 +226,8 @@ impl<'a> Line<'a> {
     fn field(&self, columns: Range<usize>) -> &'a str {
         let end = columns.end.min(self.line.len());
         let bytes = self.line.get(columns.start..end).unwrap_or_default();
-        let ascii = bytes.is_ascii().then_some(bytes).unwrap_or_default();
-        std::str::from_utf8(ascii).unwrap_or_default().trim()
+        let text = std::str::from_utf8(bytes).unwrap_or_default();
+        if text.is_ascii() { text.trim() } else { "" }
     }
 
     /// The text in some columns, which must be printable ASCII.
@@ -304,14 +284,7 @@ fn cell(line: &Line) -> Option<[[f64; 3]; 3]> {
 pub fn write_pdb(path: impl AsRef<Path>, topology: &Topology, frames: &[f32]) -> Result<()> {
     let path = path.as_ref();
     let atoms = topology.atoms.len();
-    if atoms == 0 || !frames.len().is_multiple_of(3 * atoms) {
-        return Err(Error::shape(
-            "frames",
-            format!("[frames, {atoms}, 3]"),
-            format!("{} numbers", frames.len()),
-        ));
-    }
-    let count = frames.len() / (3 * atoms);
+    let count = super::dcd::count(frames, atoms)?;
     if count > LARGEST {
         let reason = format!("a PDB file holds {LARGEST} models, not {count}; write a DCD file");
         return Err(Error::file(path, reason));

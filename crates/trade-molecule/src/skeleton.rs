@@ -32,6 +32,15 @@ struct Covalent {
     rigid: bool,
 }
 
+impl Covalent {
+    /// A length that the bond should not have, in words.
+    fn apart(&self, r: f64, topology: &Topology) -> String {
+        let [i, j] = self.atoms.map(|atom| topology.describe(atom));
+        let length = self.length;
+        format!("{i} and {j} are bonded at {length:.4} nm by the System, but lie {r:.4} nm apart")
+    }
+}
+
 /// The covalent bonds of a molecule, with what makes it whole.
 ///
 /// A bond is a pair of atoms that a harmonic bond or a constraint ties, if the PDB file's CONECT
@@ -165,36 +174,35 @@ impl Skeleton {
         topology: &Topology,
         unit: &str,
     ) -> Result<Vec<String>, String> {
+        let worst = self.misfit(x, STRETCH);
+        let mut ratios: Vec<f64> = self.ratios(x).collect();
+        let typical = median(&mut ratios);
+        if let Some((bond, r)) = worst
+            && (TENFOLD.contains(&typical) || TENFOLD.contains(&typical.recip()))
+        {
+            let apart = bond.apart(r, topology);
+            return Err(format!("{apart}; the coordinates do not look like {unit}"));
+        }
         for (i, a) in x.iter().enumerate() {
             for (j, b) in x.iter().enumerate().skip(i + 1) {
                 let r = distance(*a, *b);
                 if r.is_nan() || r < APART {
+                    let [i, j] = [i, j].map(|atom| topology.describe(atom));
                     return Err(format!(
-                        "{} and {} overlap: they lie {r:.4} nm apart; move one of them",
-                        topology.describe(i),
-                        topology.describe(j)
+                        "{i} and {j} overlap: they lie {r:.4} nm apart; move one of them"
                     ));
                 }
             }
         }
-        let mut ratios: Vec<f64> = self.ratios(x).collect();
-        let typical = median(&mut ratios);
-        if let Some((bond, r)) = self.misfit(x, STRETCH) {
-            let cause = if TENFOLD.contains(&typical) || TENFOLD.contains(&typical.recip()) {
-                format!("the coordinates do not look like {unit}")
-            } else {
-                "are the atoms in the System's order, and is the molecule whole".into()
-            };
-            return Err(format!("{}; {cause}?", self.apart(bond, r, topology)));
+        if let Some((bond, r)) = worst {
+            return Err(format!(
+                "{}; are the atoms in the System's order, and is the molecule whole?",
+                bond.apart(r, topology)
+            ));
         }
         let strained = self.misfit(x, 1.0 + STRAIN);
         Ok(strained
-            .map(|(bond, r)| {
-                format!(
-                    "{}: the structure is strained",
-                    self.apart(bond, r, topology)
-                )
-            })
+            .map(|(bond, r)| format!("{}: the structure is strained", bond.apart(r, topology)))
             .into_iter()
             .collect())
     }
@@ -205,12 +213,6 @@ impl Skeleton {
             let [i, j] = bond.atoms.map(|atom| x[atom]);
             distance(i, j) / bond.length
         })
-    }
-
-    fn apart(&self, bond: Covalent, r: f64, topology: &Topology) -> String {
-        let [i, j] = bond.atoms.map(|atom| topology.describe(atom));
-        let length = bond.length;
-        format!("{i} and {j} are bonded at {length:.4} nm by the System, but lie {r:.4} nm apart")
     }
 
     /// Makes frames, row-major `[n, atoms, 3]` in nm, whole over the periodic box, and checks their
@@ -262,14 +264,14 @@ impl Skeleton {
             } else {
                 "are the atoms in the System's order, and is the molecule whole"
             };
-            let apart = self.apart(*bond, ratio * bond.length, topology);
+            let apart = bond.apart(ratio * bond.length, topology);
             return Err(format!("in half of the frames {apart} or worse; {cause}?"));
         }
         let rows = whole.chunks_exact(atoms.max(1)).enumerate();
         let misfits = rows.filter_map(|(k, x)| Some((k, self.misfit(x, STRETCH)?)));
         let mut misfits = misfits.peekable();
         if let Some((frame, (bond, r))) = misfits.peek().copied() {
-            let apart = self.apart(bond, r, topology);
+            let apart = bond.apart(r, topology);
             let count = misfits.count();
             return Err(format!(
                 "frame {frame}: {apart} ({count} such frames); is the molecule broken over a periodic \

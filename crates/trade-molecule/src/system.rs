@@ -135,6 +135,10 @@ impl System {
 
 /// All parameters of the energy, in full. The fingerprint of a molecule is a hash of this text, so
 /// that the periodic box is left out of it.
+#[expect(
+    clippy::missing_fields_in_debug,
+    reason = "the box is no parameter of the energy"
+)]
 impl fmt::Debug for System {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("System")

@@ -22,7 +22,7 @@ pub struct Atom {
 }
 
 /// The atoms of a molecule in the order of its force field.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Topology {
     /// The atoms.
     pub atoms: Vec<Atom>,

@@ -134,7 +134,10 @@ impl<'a> Element<'a> {
         let value = text.trim().parse::<f64>().ok();
         let value = value.filter(|x| x.is_finite() && holds(*x));
         value.ok_or_else(|| {
-            self.fault(format!("attribute `{attribute}` is `{}`, not {what}", shown(text)))
+            self.fault(format!(
+                "attribute `{attribute}` is `{}`, not {what}",
+                shown(text)
+            ))
         })
     }
 

@@ -1,10 +1,11 @@
 //! Files that do not fit each other, and frames that do not fit the molecule.
 
+use std::fmt::Write as _;
 use std::path::Path;
 
 use trade_data::Array;
 
-use super::super::{Molecule, MoleculeConfig, Topology, dynamics};
+use super::super::{ChemicalElement, Molecule, MoleculeConfig, Topology, dynamics};
 use super::{Checked, PDB, SYSTEM, conformations, vectors};
 
 type Positions = Vec<[f64; 3]>;
@@ -62,7 +63,8 @@ fn moved(change: impl Fn(usize, [f64; 3]) -> [f64; 3]) -> String {
                 .unwrap_or(f64::NAN)
         };
         let [x, y, z] = change(atom, [column(0), column(1), column(2)]);
-        text += &format!("{}{x:8.3}{y:8.3}{z:8.3}{}\n", &line[..30], &line[54..]);
+        let (before, after) = (&line[..30], &line[54..]);
+        let _ = writeln!(text, "{before}{x:8.3}{y:8.3}{z:8.3}{after}");
         atom += 1;
     }
     text
@@ -153,20 +155,11 @@ fn atoms_in_another_order_are_named() {
     );
     // By the element alone.
     let stated = |k: usize| ["C", "H"][usize::from(k == 4)];
-    let mut k = 0;
-    let elements: String = PDB
-        .lines()
-        .filter(|l| l.starts_with("ATOM"))
-        .map(|l| {
-            k += 1;
-            format!(
-                "{} X1 {}           {}\n",
-                &l[..12],
-                &l[16..66],
-                stated(k - 1)
-            )
-        })
+    let lines = PDB.lines().filter(|l| l.starts_with("ATOM")).enumerate();
+    let elements: Vec<String> = lines
+        .map(|(k, l)| format!("{} X1 {}           {}", &l[..12], &l[16..66], stated(k)))
         .collect();
+    let elements = elements.join("\n");
     refused(SYSTEM, &elements, &["by the file", "other atoms", "order"]);
     // Two carbons for each other have the right masses, but their bonds are too long.
     let mut lines: Vec<&str> = PDB.lines().filter(|l| l.starts_with("ATOM")).collect();
@@ -186,10 +179,9 @@ fn masses_moved_to_hydrogens_are_understood() -> Checked {
         masses[heavy] -= 4.0 - masses[light];
         masses[light] = 4.0;
     }
-    let list: String = masses
-        .iter()
-        .map(|m| format!("<Particle mass=\"{m}\"/>"))
-        .collect();
+    let particle = |mass: &f64| format!("<Particle mass=\"{mass}\"/>");
+    let list: Vec<String> = masses.iter().map(particle).collect();
+    let list = list.concat();
     let (before, rest) = SYSTEM.split_once("<Particles>").ok_or("no particles")?;
     let (_, after) = rest.split_once("</Particles>").ok_or("no particles")?;
     let heavy = format!("{before}<Particles>{list}</Particles>{after}");
@@ -204,7 +196,11 @@ fn masses_moved_to_hydrogens_are_understood() -> Checked {
 
 #[test]
 fn positions_in_another_unit_or_place_are_refused() {
-    refused(SYSTEM, &moved(|_, x| x.map(|x| 0.1 * x)), &["overlap"]);
+    refused(
+        SYSTEM,
+        &moved(|_, x| x.map(|x| 0.1 * x)),
+        &["do not look like ångström"],
+    );
     refused(
         SYSTEM,
         &moved(|_, x| x.map(|x| 0.3 * x)),
@@ -358,7 +354,7 @@ fn frames_are_repaired_refused_or_warned_of() -> Checked {
 fn a_strained_reference_is_warned_of() -> Checked {
     // The methyl carbon of the cap 0.02 nm too far out.
     let stretched = moved(|k, x| {
-        if k == 18 || k > 18 {
+        if k >= 18 {
             [x[0] - 0.15, x[1] - 0.2, x[2] + 0.1]
         } else {
             x
@@ -383,7 +379,7 @@ fn names_and_elements_come_with_the_molecule() -> Checked {
         .atoms
         .iter()
         .filter_map(|a| a.element)
-        .map(|e| e.symbol())
+        .map(ChemicalElement::symbol)
         .collect();
     assert_eq!(symbols, "HCHHCONHCHCHHHCONHCHHH");
     Ok(())
