@@ -36,7 +36,7 @@ impl Molecule {
     /// `[n, atoms, 3]` in nm, which are made whole over the periodic box first.
     ///
     /// # Errors
-    /// [`Error::Shape`] where the array has neither shape; [`Error::Value`] where frames cannot be
+    /// [`Error::Shape`] where the array has neither shape; [`Error::Setting`] where frames cannot be
     /// those of this molecule, see [`checked_states`](Self::checked_states).
     pub fn states_of(&self, array: &Array) -> Result<Vec<f64>> {
         self.checked_states(array).map(|(states, _)| states)
