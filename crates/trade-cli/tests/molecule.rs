@@ -91,5 +91,25 @@ fn glycine_trains_from_its_files_alone() {
         folder,
         &["sample", "runs/glycine", "--at", "T=1", "-o", "x.xyz"],
     );
-    assert!(failed.status.success(), "an unknown name is an npy file");
+    let said = String::from_utf8_lossy(&failed.stderr);
+    assert!(
+        !failed.status.success() && said.contains("x.xyz should end with"),
+        "{said}"
+    );
+    // A constraint that the coordinates do not have.
+    let system = std::fs::read_to_string(folder.join("system.xml")).expect("text");
+    let constraint = r#"<Constraint d=".178" p1="0" p2="2"/></Constraints>"#;
+    let system = system.replacen("</Constraints>", constraint, 1);
+    std::fs::write(folder.join("system.xml"), system).expect("written");
+    for words in [
+        &["train", "glycine.json", "--out", "other"][..],
+        &["evaluate", "runs/glycine"],
+    ] {
+        let failed = run(folder, words);
+        let said = String::from_utf8_lossy(&failed.stderr);
+        assert!(
+            !failed.status.success() && said.contains("constrained to 0.1780 nm"),
+            "{said}"
+        );
+    }
 }

@@ -81,6 +81,41 @@ fn frames_provenance_and_trajectories_are_written() -> Result<(), Box<dyn Error>
     assert_eq!(fs::metadata(folder.join("ala.npy"))?.modified()?, written);
     assert_eq!(Topology::read(folder.join("ala.pdb"))?.atoms.len(), 22);
 
+    // Files of another simulation are left alone.
+    let refused = |output: &str, more: &[&'static str], said: &str| {
+        let typed: Vec<String> = with(more)
+            .into_iter()
+            .map(|word| {
+                if word == "ala.npy" {
+                    output.into()
+                } else {
+                    word
+                }
+            })
+            .collect();
+        let typed: Vec<&str> = typed.iter().map(String::as_str).collect();
+        let output = run(folder, &typed);
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && text.contains(said), "{text}");
+    };
+    refused(
+        "ala.npy",
+        &["--friction", "2"],
+        "ala.json: belongs to a simulation with other",
+    );
+    refused(
+        "b.npy",
+        &["--trajectory", "ala.dcd"],
+        "ala.dcd exists already",
+    );
+    fs::write(folder.join("c.checkpoint"), "of an interrupted run")?;
+    refused("c.npy", &[], "add --resume");
+    fs::write(folder.join("d.json"), "{}")?;
+    refused("d.npy", &[], "d.json: would be overwritten");
+    assert_eq!(fs::metadata(folder.join("ala.npy"))?.modified()?, written);
+    assert_eq!(fs::read_to_string(folder.join("d.json"))?, "{}");
+    fs::remove_file(folder.join("ala.json"))?;
+
     let table = go(&[
         "--replicas",
         "2",

@@ -2,64 +2,56 @@
 
 use super::topology::Topology;
 
-impl Topology {
-    /// The numbers of residues that follow a residue of the same chain.
-    fn links(&self) -> Vec<[isize; 2]> {
-        let mut links: Vec<[isize; 2]> = Vec::new();
-        for pair in self.atoms.windows(2) {
-            let [before, after] = [pair[0].residue_number, pair[1].residue_number];
-            if before != after && pair[0].chain == pair[1].chain {
-                links.push([before, after]);
-            }
-        }
-        links
-    }
+/// The position of a torsion's atom: 0 for the first residue of a pair, 1 for the second, and the
+/// names that the atom may have.
+type Place = (usize, &'static [&'static str]);
 
-    /// The atom of the first name that the residue has.
-    fn find_any(&self, residue: isize, names: &[&str]) -> Option<usize> {
-        names.iter().find_map(|name| self.find(residue, name))
+const PHI: [Place; 4] = [(0, &["C"]), (1, &["N"]), (1, &["CA"]), (1, &["C"])];
+const PSI: [Place; 4] = [(0, &["N"]), (0, &["CA"]), (0, &["C"]), (1, &["N"])];
+const OMEGA: [Place; 4] = [
+    (0, &["CA", "CH3"]),
+    (0, &["C"]),
+    (1, &["N"]),
+    (1, &["CA", "CH3", "C"]),
+];
+
+impl Topology {
+    /// The torsion of these places over every two residues that follow each other in a chain.
+    fn torsions(&self, places: &[Place; 4]) -> Vec<[usize; 4]> {
+        let count = self.residues.iter().max().map_or(0, |last| last + 1);
+        let chain = |residue: usize| {
+            let first = self.residues.iter().position(|r| *r == residue)?;
+            Some(self.atoms[first].chain)
+        };
+        let mut found = Vec::new();
+        for first in 0..count.saturating_sub(1) {
+            if chain(first) != chain(first + 1) || self.chain_ends.contains(&first) {
+                continue;
+            }
+            let atom = |(side, names): Place| {
+                let find = |name: &&str| self.find(first + side, name);
+                names.iter().find_map(find)
+            };
+            let atoms: Option<Vec<usize>> = places.iter().copied().map(atom).collect();
+            found.extend(atoms.and_then(|atoms| <[usize; 4]>::try_from(atoms).ok()));
+        }
+        found
     }
 
     /// The atoms of every `φ` = C–N–CA–C.
-    ///
-    /// Residues are told apart by their numbers, which must differ between chains.
     pub fn phi(&self) -> Vec<[usize; 4]> {
-        let torsion = |[before, residue]: [isize; 2]| {
-            Some([
-                self.find(before, "C")?,
-                self.find(residue, "N")?,
-                self.find(residue, "CA")?,
-                self.find(residue, "C")?,
-            ])
-        };
-        self.links().into_iter().filter_map(torsion).collect()
+        self.torsions(&PHI)
     }
 
     /// The atoms of every `ψ` = N–CA–C–N.
     pub fn psi(&self) -> Vec<[usize; 4]> {
-        let torsion = |[residue, next]: [isize; 2]| {
-            Some([
-                self.find(residue, "N")?,
-                self.find(residue, "CA")?,
-                self.find(residue, "C")?,
-                self.find(next, "N")?,
-            ])
-        };
-        self.links().into_iter().filter_map(torsion).collect()
+        self.torsions(&PSI)
     }
 
     /// The atoms of every `ω` = CA–C–N–CA, the torsion about a peptide bond; the methyl groups of
     /// the caps ACE and NME count as CA.
     pub fn omega(&self) -> Vec<[usize; 4]> {
-        let torsion = |[residue, next]: [isize; 2]| {
-            Some([
-                self.find_any(residue, &["CA", "CH3"])?,
-                self.find(residue, "C")?,
-                self.find(next, "N")?,
-                self.find_any(next, &["CA", "CH3", "C"])?,
-            ])
-        };
-        self.links().into_iter().filter_map(torsion).collect()
+        self.torsions(&OMEGA)
     }
 }
 

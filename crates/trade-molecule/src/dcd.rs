@@ -23,14 +23,7 @@ const AKMA: f64 = 0.048_888_212_9;
 /// where the file cannot be written.
 pub fn write_dcd(path: impl AsRef<Path>, atoms: usize, frames: &[f32], spacing: f64) -> Result<()> {
     let path = path.as_ref();
-    if atoms == 0 || !frames.len().is_multiple_of(3 * atoms) {
-        return Err(Error::shape(
-            "frames",
-            format!("[frames, {atoms}, 3]"),
-            format!("{} numbers", frames.len()),
-        ));
-    }
-    let count = frames.len() / (3 * atoms);
+    let count = count(frames, atoms)?;
     write_atomically(path, |writer| {
         let mut record = |bytes: &[u8]| {
             let length = (bytes.len() as u32).to_le_bytes();
@@ -53,6 +46,19 @@ pub fn write_dcd(path: impl AsRef<Path>, atoms: usize, frames: &[f32], spacing: 
         Ok(())
     })
     .map_err(|e| Error::file(path, e.to_string()))
+}
+
+/// How many frames of `atoms` atoms these numbers are.
+pub(super) fn count(frames: &[f32], atoms: usize) -> Result<usize> {
+    if atoms > 0 && frames.len().is_multiple_of(3 * atoms) {
+        return Ok(frames.len() / (3 * atoms));
+    }
+    let expected = format!("[frames, {atoms}, 3]");
+    Err(Error::shape(
+        "frames",
+        expected,
+        format!("{} numbers", frames.len()),
+    ))
 }
 
 /// The first record: the word `CORD`, the number of frames, their spacing in steps and the step in
@@ -86,7 +92,7 @@ pub fn read_dcd(path: impl AsRef<Path>) -> Result<(usize, Vec<f32>)> {
     parse(&bytes).map_err(|reason| Error::file(path, reason))
 }
 
-fn parse(bytes: &[u8]) -> Result<(usize, Vec<f32>), String> {
+pub(super) fn parse(bytes: &[u8]) -> Result<(usize, Vec<f32>), String> {
     let mut rest = bytes;
     let header = record(&mut rest)?;
     if header.len() != HEADER || &header[..4] != b"CORD" {
@@ -98,22 +104,22 @@ fn parse(bytes: &[u8]) -> Result<(usize, Vec<f32>), String> {
     let count = word(&header[4..])? as usize;
     record(&mut rest)?;
     let atoms = word(record(&mut rest)?)? as usize;
-    // The header's count may be absurd; the file's size is not.
-    let mut frames = Vec::with_capacity(rest.len() / 4);
+    // What the header says may be absurd; only what the records hold is kept.
+    let mut frames: Vec<f32> = Vec::new();
     for frame in 0..count {
-        let start = frames.len();
-        frames.resize(start + 3 * atoms, 0.0);
-        for axis in 0..3 {
-            let column = record(&mut rest).map_err(|e| format!("frame {frame}: {e}"))?;
-            if column.len() != 4 * atoms {
+        let mut columns = [&[][..]; 3];
+        for column in &mut columns {
+            *column = record(&mut rest).map_err(|e| format!("frame {frame}: {e}"))?;
+            if Some(column.len()) != atoms.checked_mul(4) {
                 let found = column.len() / 4;
                 return Err(format!(
                     "frame {frame}: expected {atoms} atoms, found {found}"
                 ));
             }
-            for (atom, x) in column.as_chunks().0.iter().enumerate() {
-                frames[start + 3 * atom + axis] = 0.1 * f32::from_le_bytes(*x);
-            }
+        }
+        let [x, y, z] = columns.map(|column| column.as_chunks::<4>().0);
+        for ((x, y), z) in x.iter().zip(y).zip(z) {
+            frames.extend([x, y, z].map(|x| 0.1 * f32::from_le_bytes(*x)));
         }
     }
     Ok((atoms, frames))

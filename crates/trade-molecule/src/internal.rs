@@ -31,6 +31,18 @@ impl InternalCoordinates {
     }
 }
 
+/// Fails unless a list has the length that it should.
+pub(super) fn expect_length(what: &str, found: usize, expected: usize) -> Result<()> {
+    if found == expected {
+        return Ok(());
+    }
+    Err(Error::shape(
+        what,
+        format!("[{expected}]"),
+        format!("[{found}]"),
+    ))
+}
+
 /// `a` at unit length.
 fn direction(a: Vec3<f64>) -> Vec3<f64> {
     scaled(a, dot(a, a).sqrt().recip())
@@ -44,7 +56,7 @@ fn angle(i: Vec3<f64>, j: Vec3<f64>, k: Vec3<f64>) -> f64 {
 }
 
 /// The distance of two points.
-fn distance(i: Vec3<f64>, j: Vec3<f64>) -> f64 {
+pub(super) fn distance(i: Vec3<f64>, j: Vec3<f64>) -> f64 {
     let d = difference(i, j);
     dot(d, d).sqrt()
 }
@@ -110,13 +122,7 @@ impl ZMatrix {
             ("angles", internal.angles.len(), rows + 1),
             ("torsions", internal.torsions.len(), rows),
         ] {
-            if found != expected {
-                return Err(Error::shape(
-                    what,
-                    format!("[{expected}]"),
-                    format!("[{found}]"),
-                ));
-            }
+            expect_length(what, found, expected)?;
         }
         let mut x = vec![[0.0; 3]; self.atoms()];
         let [first, second] = [internal.bonds[0], internal.bonds[1]];

@@ -14,44 +14,52 @@
 mod backbone;
 mod bonded;
 mod born;
+mod config;
 mod dcd;
 mod dispatch;
 pub mod dynamics;
 mod elementary;
+mod elements;
 mod energy;
+mod fit;
+mod frames;
 mod internal;
 mod lanes;
 mod nonbonded;
 mod openmm;
+mod pdb;
+mod periodic_table;
 mod scalar;
 mod scaling;
+mod skeleton;
 mod system;
 mod target;
 mod tensor;
 mod tensor_internal;
 mod topology;
-mod trajectory;
 mod xml;
 mod zmatrix;
 
+pub use config::{MoleculeConfig, ZMatrixConfig};
 pub use dcd::{read_dcd, write_dcd};
 pub use dispatch::{Job, widest};
 pub use energy::{EnergyTerms, PotentialEnergy, Workspace};
 pub use internal::InternalCoordinates;
 pub use lanes::{Lanes, SideBySide};
 pub use nonbonded::COULOMB;
+pub use pdb::write_pdb;
+pub use periodic_table::ChemicalElement;
 pub use scalar::Scalar;
 pub use scaling::InternalScaling;
 pub use system::{
     Angle, Bond, BornParticle, Constraint, Exception, GeneralizedBorn, Nonbonded,
     NonbondedParticle, System, Torsion,
 };
-pub use target::{Molecule, MoleculeConfig, StateEnergies, ZMatrixConfig};
+pub use target::{Molecule, StateEnergies};
 pub use tensor::{Positions, TensorEnergy};
 pub use tensor_internal::TensorPlacement;
 pub use topology::{Atom, Topology};
 pub use trade_core::{Error, Result};
-pub use trajectory::write_pdb;
 pub use zmatrix::{ZMatrix, ZMatrixRow};
 
 #[cfg(test)]

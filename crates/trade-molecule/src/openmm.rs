@@ -1,5 +1,6 @@
 //! Reads the parameters of a molecule from OpenMM's `System` XML.
 
+use std::f64::consts::{PI, TAU};
 use std::path::Path;
 
 use super::system::{
@@ -27,22 +28,26 @@ impl System {
     /// of range, or a force or one of its options is not supported.
     pub fn parse(text: &str, path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let document = roxmltree::Document::parse(text)
-            .map_err(|e| Error::file(path, format!("is not valid XML: {e}")))?;
+        let document = roxmltree::Document::parse(text).map_err(|e| {
+            let reason = e.to_string().replace(char::is_control, "?");
+            Error::file(path, format!("is not valid XML: {reason}"))
+        })?;
         let root = Element::root(&document, path);
         root.expect_name("System")?;
         let mut system = Self {
-            masses: masses(&root.child("Particles")?)?,
+            masses: root.child("Particles")?.list("Particle", mass)?,
             constraints: Vec::new(),
             bonds: Vec::new(),
             angles: Vec::new(),
             torsions: Vec::new(),
             nonbonded: None,
             generalized_born: None,
+            cell: None,
         };
         for section in root.children() {
             match section.name() {
-                "PeriodicBoxVectors" | "Particles" => {}
+                "Particles" => {}
+                "PeriodicBoxVectors" => system.cell = cell(&section),
                 "Constraints" => system.add_constraints(&section)?,
                 "Forces" => {
                     for force in section.children_named("Force")? {
@@ -56,150 +61,178 @@ impl System {
     }
 
     fn add_constraints(&mut self, section: &Element) -> Result<()> {
-        for element in section.children_named("Constraint")? {
-            self.constraints.push(Constraint {
-                atoms: element.atoms(self.atoms())?,
-                distance: element.positive("d")?,
-            });
-        }
+        let atoms = self.atoms();
+        let mut known = std::collections::HashMap::new();
+        self.constraints = section.list("Constraint", |entry| {
+            let [i, j] = entry.atoms(atoms)?;
+            let distance = entry.positive("d")?;
+            match known.insert([i.min(j), i.max(j)], distance) {
+                Some(before) if before != distance => Err(entry.fault(format!(
+                    "atoms {i} and {j} are constrained to {before} nm and to {distance} nm"
+                ))),
+                _ => Ok(Constraint {
+                    atoms: [i, j],
+                    distance,
+                }),
+            }
+        })?;
         Ok(())
     }
 
     fn add_force(&mut self, force: &Element) -> Result<()> {
-        match force.text("type")? {
-            "HarmonicBondForce" => self.add_bonds(force),
-            "HarmonicAngleForce" => self.add_angles(force),
-            "PeriodicTorsionForce" => self.add_torsions(force),
-            "NonbondedForce" => self.add_nonbonded(force),
-            "GBSAOBCForce" => self.add_generalized_born(force),
-            "CMMotionRemover" => Ok(()),
-            other => Err(force.fault(format!(
-                "force `{other}` is not supported; supported are HarmonicBondForce, \
-                 HarmonicAngleForce, PeriodicTorsionForce, NonbondedForce, GBSAOBCForce and \
-                 CMMotionRemover"
-            ))),
+        let atoms = self.atoms();
+        let kind = force.text("type")?;
+        match kind {
+            "HarmonicBondForce" | "HarmonicAngleForce" | "PeriodicTorsionForce" => {
+                force.expect_zero("usesPeriodic", "periodic boundaries")?;
+            }
+            "NonbondedForce" | "GBSAOBCForce" => {
+                force.expect_zero("method", "a cutoff or periodic electrostatics")?;
+            }
+            _ => {}
         }
-    }
-
-    fn add_bonds(&mut self, force: &Element) -> Result<()> {
-        force.expect_zero("usesPeriodic", "periodic boundaries")?;
-        for element in force.child("Bonds")?.children_named("Bond")? {
-            self.bonds.push(Bond {
-                atoms: element.atoms(self.atoms())?,
-                length: element.number("d")?,
-                stiffness: element.number("k")?,
-            });
-        }
-        Ok(())
-    }
-
-    fn add_angles(&mut self, force: &Element) -> Result<()> {
-        force.expect_zero("usesPeriodic", "periodic boundaries")?;
-        for element in force.child("Angles")?.children_named("Angle")? {
-            self.angles.push(Angle {
-                atoms: element.atoms(self.atoms())?,
-                angle: element.number("a")?,
-                stiffness: element.number("k")?,
-            });
-        }
-        Ok(())
-    }
-
-    fn add_torsions(&mut self, force: &Element) -> Result<()> {
-        force.expect_zero("usesPeriodic", "periodic boundaries")?;
-        for element in force.child("Torsions")?.children_named("Torsion")? {
-            let periodicity = element.number("periodicity")?;
-            if periodicity.fract() != 0.0 || !(1.0..=64.0).contains(&periodicity) {
-                return Err(element.fault(format!(
-                    "attribute `periodicity` is {periodicity}, not a whole number from 1 to 64"
+        match kind {
+            "HarmonicBondForce" => {
+                let list = force.child("Bonds")?.list("Bond", |entry| {
+                    Ok(Bond {
+                        atoms: entry.atoms(atoms)?,
+                        length: entry.not_negative("d")?,
+                        stiffness: entry.number("k")?,
+                    })
+                })?;
+                self.bonds.extend(list);
+            }
+            "HarmonicAngleForce" => {
+                let list = force.child("Angles")?.list("Angle", |entry| {
+                    Ok(Angle {
+                        atoms: entry.atoms(atoms)?,
+                        angle: entry.radians("a", 0.0, PI)?,
+                        stiffness: entry.number("k")?,
+                    })
+                })?;
+                self.angles.extend(list);
+            }
+            "PeriodicTorsionForce" => {
+                let list = force.child("Torsions")?.list("Torsion", |entry| {
+                    Ok(Torsion {
+                        atoms: entry.atoms(atoms)?,
+                        periodicity: periodicity(entry)?,
+                        phase: entry.radians("phase", -TAU, TAU)?,
+                        stiffness: entry.number("k")?,
+                    })
+                })?;
+                self.torsions.extend(list);
+            }
+            "NonbondedForce" => {
+                first(force, self.nonbonded.is_none())?;
+                self.nonbonded = Some(nonbonded(force, atoms)?);
+            }
+            "GBSAOBCForce" => {
+                first(force, self.generalized_born.is_none())?;
+                self.generalized_born = Some(born(force, atoms)?);
+            }
+            "CMMotionRemover" => {}
+            other => {
+                return Err(force.fault(format!(
+                    "force `{other}` is not supported; supported are HarmonicBondForce, \
+                     HarmonicAngleForce, PeriodicTorsionForce, NonbondedForce, GBSAOBCForce and \
+                     CMMotionRemover"
                 )));
             }
-            self.torsions.push(Torsion {
-                atoms: element.atoms(self.atoms())?,
-                periodicity: periodicity as u32,
-                phase: element.number("phase")?,
-                stiffness: element.number("k")?,
-            });
         }
-        Ok(())
-    }
-
-    fn add_nonbonded(&mut self, force: &Element) -> Result<()> {
-        if self.nonbonded.is_some() {
-            return Err(force.fault("a second NonbondedForce is not supported"));
-        }
-        force.expect_zero("method", "a cutoff or periodic electrostatics")?;
-        for section in ["GlobalParameters", "ParticleOffsets", "ExceptionOffsets"] {
-            force.expect_empty(section)?;
-        }
-        let mut particles = Vec::with_capacity(self.atoms());
-        let list = force.child("Particles")?;
-        for element in list.children_named("Particle")? {
-            particles.push(NonbondedParticle {
-                charge: element.number("q")?,
-                sigma: element.number("sig")?,
-                epsilon: element.not_negative("eps")?,
-            });
-        }
-        list.expect_count(particles.len(), self.atoms())?;
-        let mut exceptions = Vec::new();
-        for element in force.child("Exceptions")?.children_named("Exception")? {
-            exceptions.push(Exception {
-                atoms: element.atoms(self.atoms())?,
-                charge_product: element.number("q")?,
-                sigma: element.number("sig")?,
-                epsilon: element.not_negative("eps")?,
-            });
-        }
-        self.nonbonded = Some(Nonbonded {
-            particles,
-            exceptions,
-        });
-        Ok(())
-    }
-
-    fn add_generalized_born(&mut self, force: &Element) -> Result<()> {
-        if self.generalized_born.is_some() {
-            return Err(force.fault("a second GBSAOBCForce is not supported"));
-        }
-        force.expect_zero("method", "a cutoff")?;
-        let mut particles = Vec::with_capacity(self.atoms());
-        let list = force.child("Particles")?;
-        for element in list.children_named("Particle")? {
-            let radius = element.positive("r")?;
-            if radius <= super::born::OFFSET {
-                return Err(element.fault(format!(
-                    "attribute `r` is {radius} nm, not above the offset of the model, 0.009 nm"
-                )));
-            }
-            particles.push(BornParticle {
-                charge: element.number("q")?,
-                radius,
-                scale: element.not_negative("scale")?,
-            });
-        }
-        list.expect_count(particles.len(), self.atoms())?;
-        self.generalized_born = Some(GeneralizedBorn {
-            particles,
-            solute_dielectric: force.positive("soluteDielectric")?,
-            solvent_dielectric: force.positive("solventDielectric")?,
-            surface_energy: force.number("surfaceAreaEnergy")?,
-        });
         Ok(())
     }
 }
 
-fn masses(section: &Element) -> Result<Vec<f64>> {
-    section
-        .children_named("Particle")?
-        .iter()
-        .map(|particle| {
-            if let Some(site) = particle.children().next() {
-                return Err(site.fault(format!("virtual site <{}> is not supported", site.name())));
-            }
-            particle.not_negative("mass")
+/// Fails unless the force is the first of its type.
+fn first(force: &Element, is_first: bool) -> Result<()> {
+    if is_first {
+        return Ok(());
+    }
+    Err(force.fault(format!("a second {} is not supported", force.text("type")?)))
+}
+
+fn nonbonded(force: &Element, atoms: usize) -> Result<Nonbonded> {
+    for section in ["GlobalParameters", "ParticleOffsets", "ExceptionOffsets"] {
+        force.expect_empty(section)?;
+    }
+    let list = force.child("Particles")?;
+    let particles = list.list("Particle", |entry| {
+        Ok(NonbondedParticle {
+            charge: entry.number("q")?,
+            sigma: entry.number("sig")?,
+            epsilon: entry.not_negative("eps")?,
         })
-        .collect()
+    })?;
+    list.expect_count(particles.len(), atoms)?;
+    let exceptions = force.child("Exceptions")?.list("Exception", |entry| {
+        Ok(Exception {
+            atoms: entry.atoms(atoms)?,
+            charge_product: entry.number("q")?,
+            sigma: entry.number("sig")?,
+            epsilon: entry.not_negative("eps")?,
+        })
+    })?;
+    Ok(Nonbonded {
+        particles,
+        exceptions,
+    })
+}
+
+fn born(force: &Element, atoms: usize) -> Result<GeneralizedBorn> {
+    let list = force.child("Particles")?;
+    let particles = list.list("Particle", |entry| {
+        let radius = entry.positive("r")?;
+        if radius <= super::born::OFFSET {
+            return Err(entry.fault(format!(
+                "attribute `r` is {radius} nm, not above the offset of the model, 0.009 nm"
+            )));
+        }
+        Ok(BornParticle {
+            charge: entry.number("q")?,
+            radius,
+            scale: entry.not_negative("scale")?,
+        })
+    })?;
+    list.expect_count(particles.len(), atoms)?;
+    Ok(GeneralizedBorn {
+        particles,
+        solute_dielectric: force.positive("soluteDielectric")?,
+        solvent_dielectric: force.positive("solventDielectric")?,
+        surface_energy: force.number("surfaceAreaEnergy")?,
+    })
+}
+
+fn periodicity(entry: &Element) -> Result<u32> {
+    let periodicity = entry.number("periodicity")?;
+    if periodicity.fract() == 0.0 && (1.0..=64.0).contains(&periodicity) {
+        return Ok(periodicity as u32);
+    }
+    Err(entry.fault(format!(
+        "attribute `periodicity` is {periodicity}, not a whole number from 1 to 64"
+    )))
+}
+
+fn mass(particle: &Element) -> Result<f64> {
+    match particle.children().next() {
+        Some(site) => Err(site.fault(format!("virtual site <{}> is not supported", site.name()))),
+        None => particle.not_negative("mass"),
+    }
+}
+
+/// The vectors of the periodic box, nm, if they can be read and the box has a volume.
+fn cell(section: &Element) -> Option<[[f64; 3]; 3]> {
+    let mut cell = [[0.0; 3]; 3];
+    for (k, (row, name)) in cell.iter_mut().zip(["A", "B", "C"]).enumerate() {
+        let vector = section.child(name).ok()?;
+        for (x, axis) in row.iter_mut().zip(["x", "y", "z"]) {
+            *x = vector.number(axis).ok()?;
+        }
+        if row[k] <= 0.0 {
+            return None;
+        }
+    }
+    Some(cell)
 }
 
 #[cfg(test)]
@@ -225,7 +258,6 @@ mod tests {
         assert_eq!(system.bonds.len(), 9);
         assert_eq!(system.angles.len(), 36);
         assert_eq!(system.torsions.len(), 42);
-        assert_eq!(system.bonded_pairs().len(), 21);
         let nonbonded = system.nonbonded.as_ref().map(|n| n.exceptions.len());
         assert_eq!(nonbonded, Some(98));
         let surface = system.generalized_born.as_ref().map(|g| g.surface_energy);

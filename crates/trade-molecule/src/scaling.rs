@@ -2,10 +2,10 @@
 
 use std::f64::consts::{PI, TAU};
 
-use super::internal::InternalCoordinates;
+use super::internal::{InternalCoordinates, expect_length};
 use super::system::Constraint;
 use super::zmatrix::ZMatrix;
-use crate::{Error, Result};
+use crate::Result;
 
 /// Spread of a scaled bond or angle that moves by its standard deviation.
 const SPREAD: f64 = 0.1;
@@ -131,13 +131,7 @@ impl InternalScaling {
             ("angles", internal.angles.len(), angles),
             ("torsions", internal.torsions.len(), torsions),
         ] {
-            if found != expected {
-                return Err(Error::shape(
-                    what,
-                    format!("[{expected}]"),
-                    format!("[{found}]"),
-                ));
-            }
+            expect_length(what, found, expected)?;
         }
         let mut latent = Vec::with_capacity(self.dimension());
         for (position, centre) in self.free_bonds().iter().zip(&self.bond_centres) {
@@ -157,13 +151,7 @@ impl InternalScaling {
     /// # Errors
     /// [`Error::Shape`] where there are not [`dimension`](Self::dimension) numbers.
     pub fn to_internal(&self, latent: &[f64]) -> Result<InternalCoordinates> {
-        if latent.len() != self.dimension() {
-            return Err(Error::shape(
-                "latent coordinates",
-                format!("[{}]", self.dimension()),
-                format!("[{}]", latent.len()),
-            ));
-        }
+        expect_length("latent coordinates", latent.len(), self.dimension())?;
         let [free, angles, _] = self.free();
         let mut free_bonds = latent[..free]
             .iter()

@@ -1,5 +1,7 @@
 //! The parameters of a molecule.
 
+use std::fmt;
+
 /// A distance that a simulation holds fixed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Constraint {
@@ -104,7 +106,7 @@ pub struct GeneralizedBorn {
 /// What OpenMM serialises of a small molecule in vacuum or implicit solvent.
 ///
 /// Forces of the same type add up. A `CMMotionRemover` is accepted, since it has no energy.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct System {
     /// Masses, u.
     pub masses: Vec<f64>,
@@ -120,6 +122,8 @@ pub struct System {
     pub nonbonded: Option<Nonbonded>,
     /// `GBSAOBCForce`.
     pub generalized_born: Option<GeneralizedBorn>,
+    /// `PeriodicBoxVectors`, nm, which no energy depends on; frames may be broken over the box.
+    pub cell: Option<[[f64; 3]; 3]>,
 }
 
 impl System {
@@ -127,18 +131,24 @@ impl System {
     pub fn atoms(&self) -> usize {
         self.masses.len()
     }
+}
 
-    /// Pairs of atoms that are bonded: harmonic bonds, then constraints between atoms without one.
-    ///
-    /// Constraints of rigid angles (hydrogens of a methyl group, of water) count as bonds too.
-    pub fn bonded_pairs(&self) -> Vec<[usize; 2]> {
-        let mut pairs: Vec<[usize; 2]> = self.bonds.iter().map(|b| b.atoms).collect();
-        for constraint in &self.constraints {
-            let [i, j] = constraint.atoms;
-            if !pairs.contains(&[i, j]) && !pairs.contains(&[j, i]) {
-                pairs.push([i, j]);
-            }
-        }
-        pairs
+/// All parameters of the energy, in full. The fingerprint of a molecule is a hash of this text, so
+/// that the periodic box is left out of it.
+#[expect(
+    clippy::missing_fields_in_debug,
+    reason = "the box is no parameter of the energy"
+)]
+impl fmt::Debug for System {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("System")
+            .field("masses", &self.masses)
+            .field("constraints", &self.constraints)
+            .field("bonds", &self.bonds)
+            .field("angles", &self.angles)
+            .field("torsions", &self.torsions)
+            .field("nonbonded", &self.nonbonded)
+            .field("generalized_born", &self.generalized_born)
+            .finish()
     }
 }

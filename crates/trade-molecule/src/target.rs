@@ -1,111 +1,64 @@
 //! A molecule as a target: the Boltzmann distribution of its scaled internal coordinates.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use burn::tensor::{Tensor, TensorData, backend::Backend};
 use rayon::prelude::*;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-use trade_core::{Condition, Family, Interval, Perturbation, PowerFamily, Target, random::Stream};
+use trade_core::{Condition, Family, Interval, Perturbation, PowerFamily, Target};
+use trade_data::read_npy;
 
-use super::dynamics::{self, BOLTZMANN, SimulateConfig};
+use super::config::MoleculeConfig;
+use super::dynamics::BOLTZMANN;
+use super::fit::{fit, strained, unheld};
+use super::skeleton::Skeleton;
 use super::tensor::TensorEnergy;
 use super::tensor_internal::TensorPlacement;
-use super::{InternalScaling, Lanes, PotentialEnergy, System, Topology, ZMatrix, ZMatrixRow};
+use super::{InternalScaling, Lanes, PotentialEnergy, System, Topology, ZMatrix};
 use crate::{Error, Result};
-use trade_data::{Array, read_npy};
 
 /// How many conformations the host evaluates side by side.
 const WIDTH: usize = 8;
 
-/// Which atoms define the internal coordinates; see [`ZMatrix::new`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ZMatrixConfig {
-    /// The three atoms of position and orientation.
-    pub base: [usize; 3],
-    /// `[atom, bond, angle, torsion]` of each further atom, numbered from 0.
-    pub rows: Vec<[usize; 4]>,
-}
-
-/// The settings of a molecule.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct MoleculeConfig {
-    /// OpenMM's `System` as XML; a relative path starts at the config's folder.
-    pub system: PathBuf,
-    /// The atoms' names, and positions for want of a `reference`, as PDB.
-    pub pdb: PathBuf,
-    /// The structure in the middle of the scaling, npy `[atoms, 3]` in nm; that of the PDB file
-    /// unless told.
-    #[serde(default)]
-    pub reference: Option<PathBuf>,
-    /// The internal coordinates; along the bonds unless told.
-    #[serde(default)]
-    pub zmatrix: Option<ZMatrixConfig>,
-    /// The temperature, K, that the control parameter 1 stands for; 600 unless told.
-    #[serde(default = "reference_temperature")]
-    pub temperature: f64,
-    /// Where `U/k_B T` at that temperature goes over from linear to logarithmic, so that clashes
-    /// have finite densities and gradients; 1000 unless told.
-    #[serde(default = "linear_up_to")]
-    pub linear_up_to: f64,
-}
-
-fn reference_temperature() -> f64 {
-    600.0
-}
-
-fn linear_up_to() -> f64 {
-    1e3
-}
-
 impl MoleculeConfig {
-    /// The files of the settings, for a caller that resolves relative paths.
-    pub fn files(&mut self) -> impl Iterator<Item = &mut PathBuf> {
-        [&mut self.system, &mut self.pdb]
-            .into_iter()
-            .chain(&mut self.reference)
-    }
-
-    /// Reads the molecule.
+    /// Reads the molecule. [`Molecule::warnings`] says what is doubtful about it.
     ///
     /// # Errors
-    /// Where a file cannot be read, or the parts do not fit each other.
+    /// [`Error::Io`] or [`Error::File`] where a file cannot be read, or does not fit the others: the
+    /// atoms are in another order, lengths are in another unit, atoms overlap, or a constraint is no
+    /// bond of the internal coordinates; [`Error::Setting`] where a setting makes no sense.
     pub fn init(&self) -> Result<Molecule> {
-        let positive = [
-            ("molecule.temperature", self.temperature),
-            ("molecule.linear_up_to", self.linear_up_to),
-        ];
-        for (field, value) in positive {
-            if !(value.is_finite() && value > 0.0) {
-                return Err(Error::setting(field, format!("{value} is not positive")));
-            }
-        }
+        self.check()?;
         let system = System::read(&self.system)?;
-        let topology = Topology::read(&self.pdb)?;
-        let atoms = system.atoms();
-        if topology.atoms.len() != atoms {
-            let reason = format!("has {} atoms, the system {atoms}", topology.atoms.len());
-            return Err(Error::file(&self.pdb, reason));
-        }
+        let (topology, skeleton, mut warnings) = fit(&system, &self.system, &self.pdb)?;
         let z_matrix = match &self.zmatrix {
-            Some(table) => {
-                let rows = table.rows.iter().copied().map(ZMatrixRow::from);
-                ZMatrix::new(table.base, rows.collect())?
-            }
-            None => ZMatrix::from_bonds(atoms, &system.bonded_pairs())?,
+            Some(table) => table.init()?,
+            None => ZMatrix::from_bonds(system.atoms(), &skeleton.pairs())?,
         };
+        if z_matrix.atoms() != system.atoms() {
+            let reason = format!("places {} atoms of {}", z_matrix.atoms(), system.atoms());
+            return Err(Error::setting("molecule.zmatrix", reason));
+        }
+        if let Some(reason) = unheld(&system, &z_matrix, &topology) {
+            return Err(Error::file(&self.system, reason));
+        }
         let centre = match &self.reference {
-            Some(path) => positions(path, atoms)?,
+            Some(path) => {
+                let x = skeleton.whole(&positions(path, system.atoms())?);
+                let strained = skeleton
+                    .check(&x, &topology, "nm")
+                    .map_err(|reason| Error::file(path, reason))?;
+                warnings = strained
+                    .iter()
+                    .map(|w| format!("{}: {w}", path.display()))
+                    .collect();
+                x
+            }
             None => topology.positions(),
         };
-        let scaling = InternalScaling::new(
-            &z_matrix,
-            &system.constraints,
-            &z_matrix.to_internal(&centre)?,
-        );
+        let centre = z_matrix.to_internal(&centre)?;
+        let scaling = InternalScaling::new(&z_matrix, &system.constraints, &centre);
+        warnings.extend(strained(&system, &z_matrix, &scaling, &centre, &topology));
         Ok(Molecule {
             parts: Arc::new(Parts {
                 energy: PotentialEnergy::new(&system),
@@ -114,8 +67,10 @@ impl MoleculeConfig {
                 system,
                 config: self.clone(),
                 topology,
+                skeleton,
                 z_matrix,
                 scaling,
+                warnings,
             }),
         })
     }
@@ -135,11 +90,13 @@ struct Parts {
     config: MoleculeConfig,
     system: System,
     topology: Topology,
+    skeleton: Skeleton,
     z_matrix: ZMatrix,
     scaling: InternalScaling,
     energy: PotentialEnergy,
     tensor: TensorEnergy,
     placement: TensorPlacement,
+    warnings: Vec<String>,
 }
 
 /// The family `q(u|T) = |det ∂x/∂u| e^{−U(x(u))/(k_B T T_ref)}` over scaled internal coordinates
@@ -163,9 +120,24 @@ pub struct StateEnergies {
 }
 
 impl Molecule {
-    /// The settings it was made from.
+    /// The settings that the molecule was made from.
     pub fn config(&self) -> &MoleculeConfig {
         &self.parts.config
+    }
+
+    /// What is doubtful about the files, a sentence each: a strained structure, or one that was
+    /// broken over the periodic box.
+    pub fn warnings(&self) -> &[String] {
+        &self.parts.warnings
+    }
+
+    /// The parameters of the force field.
+    pub fn system(&self) -> &System {
+        &self.parts.system
+    }
+
+    pub(super) fn skeleton(&self) -> &Skeleton {
+        &self.parts.skeleton
     }
 
     /// The atoms.
@@ -191,118 +163,6 @@ impl Molecule {
     /// `k_B T_ref`, kJ/mol.
     pub fn thermal_energy(&self) -> f64 {
         BOLTZMANN * self.parts.config.temperature
-    }
-
-    /// Scaled internal coordinates of frames, row-major `[n, dim]`, from positions in nm,
-    /// row-major `[n, atoms, 3]`. Position, orientation and constrained bonds are dropped.
-    ///
-    /// # Errors
-    /// [`Error::Shape`] where the numbers do not make whole frames.
-    pub fn states(&self, frames: &[f64]) -> Result<Vec<f64>> {
-        let (points, rest) = frames.as_chunks::<3>();
-        let atoms = self.parts.z_matrix.atoms();
-        if !rest.is_empty() || !points.len().is_multiple_of(atoms) {
-            let expected = format!("[n, {atoms}, 3]");
-            let found = format!("{} numbers", frames.len());
-            return Err(Error::shape("frames", expected, found));
-        }
-        let states: Vec<Vec<f64>> = points
-            .par_chunks(atoms)
-            .map(|frame| {
-                self.parts
-                    .scaling
-                    .to_latent(&self.parts.z_matrix.to_internal(frame)?)
-            })
-            .collect::<Result<_>>()?;
-        Ok(states.concat())
-    }
-
-    /// `n` states of plain dynamics at the temperature `t`, relative to `T_ref`, from the PDB file's
-    /// structure: 16 walkers, frames 1 ps apart after 200 ps, those with a cis peptide bond left
-    /// out. Neighbours in time are correlated, and barriers of many `k_B T` are not crossed; what is
-    /// to be a reference at a low temperature needs replica exchange.
-    ///
-    /// # Errors
-    /// [`Error::Condition`] for a temperature that is not positive; where the simulation fails, or
-    /// loses more than every other frame to cis peptides.
-    pub fn simulate(&self, t: f64, n: usize, seed: u64) -> Result<Vec<f64>> {
-        if !(t.is_finite() && t > 0.0) {
-            let reason = "temperatures are positive";
-            return Err(Error::condition("temperature", t, reason));
-        }
-        let parts = &self.parts;
-        let molecule = dynamics::Molecule::new(parts.system.clone(), parts.topology.positions())?;
-        let mut config = SimulateConfig {
-            temperature: t * parts.config.temperature,
-            seed,
-            trans: parts.topology.omega(),
-            ..SimulateConfig::default()
-        };
-        let numbers = n * 3 * parts.z_matrix.atoms();
-        for share in [1, 2] {
-            // At least so many frames a walker that their correlation can be measured.
-            let frames = (share * n).div_ceil(config.walkers).max(8) * config.walkers;
-            config.ns = frames as f64 * config.spacing_ps * 1e-3;
-            let simulation = config.run(&molecule)?;
-            if let Some(kept) = simulation.frames.first().and_then(|f| f.get(..numbers)) {
-                let kept: Vec<f64> = kept.iter().map(|x| f64::from(*x)).collect();
-                return self.states(&kept);
-            }
-        }
-        let reason = "every other frame has a cis peptide bond; use files of frames";
-        Err(Error::condition("temperature", t, reason))
-    }
-
-    /// Positions, nm, of one state.
-    ///
-    /// # Errors
-    /// [`Error::Shape`] where it has another dimension.
-    pub fn positions(&self, state: &[f64]) -> Result<Vec<[f64; 3]>> {
-        let internal = self.parts.scaling.to_internal(state)?;
-        self.parts.z_matrix.to_cartesian(&internal)
-    }
-
-    /// States after Gaussian noise on the positions of all atoms, of a width in nm for each state. The
-    /// noise reaches constrained bonds too, which a state does not have; a state whose moved atoms
-    /// have no internal coordinates stays as it is.
-    ///
-    /// # Errors
-    /// [`Error::Shape`] where the numbers do not make whole states.
-    pub fn perturbed(
-        &self,
-        states: &[f64],
-        widths: &[f64],
-        stream: &mut Stream,
-    ) -> Result<Vec<f64>> {
-        let mut moved = Vec::with_capacity(states.len());
-        for (state, width) in states.chunks(self.dimension()).zip(widths) {
-            let mut positions = self.positions(state)?;
-            let coordinates = positions.as_flattened_mut();
-            let noise = stream.normal(coordinates.len());
-            for (x, noise) in coordinates.iter_mut().zip(noise) {
-                *x += width * f64::from(noise);
-            }
-            let found = self.states(positions.as_flattened());
-            moved.extend(found.unwrap_or_else(|_| state.to_vec()));
-        }
-        Ok(moved)
-    }
-
-    /// The states of an array: itself if `[n, dim]`, else those of its frames, `[n, atoms, 3]`.
-    ///
-    /// # Errors
-    /// [`Error::Shape`] where it is neither.
-    pub fn states_of(&self, array: &Array) -> Result<Vec<f64>> {
-        let atoms = self.parts.z_matrix.atoms();
-        match *array.shape() {
-            [_, found, 3] if found == atoms => self.states(array.data()),
-            [_, dim] if dim == self.dimension() => Ok(array.data().to_vec()),
-            _ => Err(Error::shape(
-                "states",
-                format!("[n, {}] or [n, {atoms}, 3]", self.dimension()),
-                format!("{:?}", array.shape()),
-            )),
-        }
     }
 
     /// Energies and log determinants of states, row-major `[n, dim]`, on all cores.

@@ -32,7 +32,7 @@ impl<'a> Element<'a> {
             .document()
             .text_pos_at(self.node.range().start)
             .row;
-        let (name, reason) = (self.name(), reason.as_ref());
+        let (name, reason) = (self.name(), reason.as_ref().replace(char::is_control, "?"));
         Error::file(self.path, format!("line {line}, <{name}>: {reason}"))
     }
 
@@ -61,6 +61,15 @@ impl<'a> Element<'a> {
             child.expect_name(name)?;
         }
         Ok(children)
+    }
+
+    /// What is read of each element directly inside, which must have this tag.
+    pub(super) fn list<T>(
+        &self,
+        name: &str,
+        read: impl FnMut(&Self) -> Result<T>,
+    ) -> Result<Vec<T>> {
+        self.children_named(name)?.iter().map(read).collect()
     }
 
     /// The one element inside with this tag.
@@ -98,35 +107,38 @@ impl<'a> Element<'a> {
 
     /// A finite number.
     pub(super) fn number(&self, attribute: &str) -> Result<f64> {
-        let text = self.text(attribute)?;
-        match text.trim().parse::<f64>() {
-            Ok(value) if value.is_finite() => Ok(value),
-            _ => Err(self.fault(format!(
-                "attribute `{attribute}` is `{text}`, not a finite number"
-            ))),
-        }
+        self.number_that(attribute, "a finite number", |_| true)
     }
 
     /// A number that is not below zero.
     pub(super) fn not_negative(&self, attribute: &str) -> Result<f64> {
-        let value = self.number(attribute)?;
-        if value >= 0.0 {
-            Ok(value)
-        } else {
-            Err(self.fault(format!("attribute `{attribute}` is {value}, below zero")))
-        }
+        self.number_that(attribute, "at least zero", |x| x >= 0.0)
     }
 
     /// A number above zero.
     pub(super) fn positive(&self, attribute: &str) -> Result<f64> {
-        let value = self.number(attribute)?;
-        if value > 0.0 {
-            Ok(value)
-        } else {
-            Err(self.fault(format!(
-                "attribute `{attribute}` is {value}, not above zero"
-            )))
-        }
+        self.number_that(attribute, "a number above zero", |x| x > 0.0)
+    }
+
+    /// An angle, rad, within these bounds.
+    pub(super) fn radians(&self, attribute: &str, least: f64, most: f64) -> Result<f64> {
+        let what = format!("an angle from {least:.4} to {most:.4} rad (degrees are not read)");
+        // The numbers of files are rounded.
+        self.number_that(attribute, &what, |x| {
+            (least - 1e-4..=most + 1e-4).contains(&x)
+        })
+    }
+
+    fn number_that(&self, attribute: &str, what: &str, holds: impl Fn(f64) -> bool) -> Result<f64> {
+        let text = self.text(attribute)?;
+        let value = text.trim().parse::<f64>().ok();
+        let value = value.filter(|x| x.is_finite() && holds(*x));
+        value.ok_or_else(|| {
+            self.fault(format!(
+                "attribute `{attribute}` is `{}`, not {what}",
+                shown(text)
+            ))
+        })
     }
 
     /// Fails where the attribute, if there, asks for something: it must be 0.
@@ -149,7 +161,8 @@ impl<'a> Element<'a> {
                 Ok(atom) if atom < atoms => atom,
                 _ => {
                     return Err(self.fault(format!(
-                        "attribute `{attribute}` is `{text}`, not an atom below {atoms}"
+                        "attribute `{attribute}` is `{}`, not an atom below {atoms}",
+                        shown(text)
                     )));
                 }
             };
@@ -159,4 +172,9 @@ impl<'a> Element<'a> {
         }
         Ok(list)
     }
+}
+
+/// The start of a text.
+fn shown(text: &str) -> String {
+    text.chars().take(40).collect()
 }

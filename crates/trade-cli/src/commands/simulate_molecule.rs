@@ -18,11 +18,23 @@ use trade::{
 };
 
 use super::Session;
-use crate::{args::MoleculeArgs, output::expect};
+use crate::{
+    args::MoleculeArgs,
+    output::{expect, same_file},
+    trajectory::Trajectory,
+};
 
 /// Simulates a molecule and says what was measured.
 pub(super) fn run(session: &Session, typed: MoleculeArgs) -> Result<()> {
     expect(&typed.output, "-o", &["npy"])?;
+    if let Some(path) = &typed.trajectory {
+        expect(path, "--trajectory", &["dcd", "pdb"])?;
+        ensure!(
+            !same_file(path, &typed.pdb),
+            "--trajectory: {} is the file of the start; name another one",
+            path.display()
+        );
+    }
     let simulated = molecule(typed, session.seed()).run(|message| session.say(message))?;
     for message in simulated.messages() {
         session.say(message);
@@ -93,12 +105,6 @@ struct Simulated {
     speed: Option<[f64; 2]>,
 }
 
-/// The two formats of trajectories.
-enum Format {
-    Dcd,
-    Pdb,
-}
-
 impl SimulateMolecule {
     /// Simulates on all cores, unless the files hold frames of the same settings already; `say` is
     /// told of the progress.
@@ -106,8 +112,10 @@ impl SimulateMolecule {
     /// # Errors
     /// If a file cannot be read or written, a setting makes no sense, or the simulation flies apart.
     fn run(self, say: impl Fn(String)) -> Result<Simulated> {
-        let format = self.trajectory.as_deref().map(format).transpose()?;
         let (molecule, topology) = Molecule::read(&self.system, &self.pdb)?;
+        for warning in molecule.warnings() {
+            say(warning.clone());
+        }
         let mut config = self.config.clone();
         if config.basin.is_none() {
             config.basin = topology.phi().first().copied().map(Basin::minor);
@@ -123,17 +131,42 @@ impl SimulateMolecule {
         let (simulation, speed) = if let Some(kept) = config.kept(&molecule, &self.output) {
             (kept, None)
         } else {
+            self.expect_no_other(&config, &molecule)?;
             let (simulation, speed) = self.simulate(&config, &molecule, say)?;
             (simulation, Some(speed))
         };
+        let format = self.trajectory.as_deref().and_then(Trajectory::of);
         if let (Some(path), Some(format)) = (&self.trajectory, format) {
-            write_trajectory(path, &format, &simulation, &topology)?;
+            write_trajectory(path, format, &simulation, &topology)?;
         }
         Ok(Simulated {
             provenance: simulation.provenance,
             output: self.output,
             speed,
         })
+    }
+
+    /// Refuses to write over the frames, the checkpoint or the trajectory of another simulation.
+    fn expect_no_other(&self, config: &SimulateConfig, molecule: &Molecule) -> Result<()> {
+        config.may_write(molecule, &self.output)?;
+        let checkpoint = self.checkpoint();
+        ensure!(
+            self.resume || !checkpoint.exists(),
+            "{} holds a simulation that was interrupted; add --resume to go on with it, or remove it \
+             to start anew",
+            checkpoint.display()
+        );
+        if let Some(path) = self.trajectory.as_deref().filter(|path| path.is_file()) {
+            bail!(
+                "--trajectory: {} exists already; remove it to replace it, or name another file",
+                path.display()
+            );
+        }
+        Ok(())
+    }
+
+    fn checkpoint(&self) -> PathBuf {
+        self.output.with_extension("checkpoint")
     }
 
     /// Simulates with checkpoints, and writes the frames.
@@ -143,7 +176,7 @@ impl SimulateMolecule {
         molecule: &Molecule,
         say: impl Fn(String),
     ) -> Result<(Simulation, [f64; 2])> {
-        let checkpoint = self.output.with_extension("checkpoint");
+        let checkpoint = self.checkpoint();
         let mut run = if self.resume && checkpoint.exists() {
             let run = Run::resume(config, molecule, &checkpoint)?;
             say(format!("goes on after {:.0} ps", run.progress().done_ps));
@@ -187,30 +220,19 @@ fn per_day(ns: f64, seconds: f64) -> f64 {
     86_400.0 * ns / seconds.max(f64::MIN_POSITIVE)
 }
 
-fn format(path: &Path) -> Result<Format> {
-    match path.extension().and_then(|e| e.to_str()) {
-        Some("dcd") => Ok(Format::Dcd),
-        Some("pdb") => Ok(Format::Pdb),
-        _ => bail!(
-            "--trajectory: {} should end with .dcd or .pdb",
-            path.display()
-        ),
-    }
-}
-
 fn write_trajectory(
     path: &Path,
-    format: &Format,
+    format: Trajectory,
     simulation: &Simulation,
     topology: &Topology,
 ) -> Result<()> {
     let frames = simulation.frames.first().map_or(&[][..], Vec::as_slice);
     match format {
-        Format::Dcd => {
+        Trajectory::Dcd => {
             let spacing = simulation.provenance.config.spacing_ps;
             write_dcd(path, topology.atoms.len(), frames, spacing)?;
         }
-        Format::Pdb => write_pdb(path, topology, frames)?,
+        Trajectory::Pdb => write_pdb(path, topology, frames)?,
     }
     Ok(())
 }

@@ -11,8 +11,9 @@ use serde::{Deserialize, Serialize};
 use trade_core::checkpoint_file::write_atomically;
 
 use super::super::lanes::SideBySide;
+use super::config::{SimulateConfig, VERSION};
+use super::molecule::Molecule;
 use super::run::{Run, Wide};
-use super::simulate::{SimulateConfig, VERSION};
 use super::walkers::{Walkers, WalkersState};
 use crate::{Error, Result};
 
@@ -41,7 +42,35 @@ struct Header {
     transitions: u64,
 }
 
-pub(super) fn write(run: &Run, path: &Path) -> Result<()> {
+impl Run {
+    /// Goes on from the checkpoint that [`save`](Self::save) wrote of a run with these settings, to
+    /// the same end, bit for bit, as without the interruption.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new); [`Error::Io`] and [`Error::File`] where the checkpoint cannot be read,
+    /// is damaged, or is of other settings or another molecule.
+    pub fn resume(
+        config: &SimulateConfig,
+        molecule: &Molecule,
+        path: impl AsRef<Path>,
+    ) -> Result<Self> {
+        let path = path.as_ref();
+        let mut run = Self::new(config, molecule)?;
+        let bytes = fs::read(path).map_err(|e| Error::io(path, e))?;
+        restore(&mut run, &bytes).map_err(|reason| Error::file(path, reason))?;
+        Ok(run)
+    }
+
+    /// Writes everything that is needed to go on.
+    ///
+    /// # Errors
+    /// [`Error::File`] if the file cannot be written; then an older one is as before.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        write(self, path.as_ref())
+    }
+}
+
+fn write(run: &Run, path: &Path) -> Result<()> {
     let states: Vec<WalkersState> = run.bundles.iter().map(Walkers::state).collect();
     let (tempering, record) = (&run.tempering, &run.record);
     let header = Header {
@@ -92,12 +121,7 @@ pub(super) fn write(run: &Run, path: &Path) -> Result<()> {
     .map_err(|e| Error::file(path, e.to_string()))
 }
 
-/// Brings a fresh run of the same settings to where the file left off.
-pub(super) fn read(run: &mut Run, path: &Path) -> Result<()> {
-    let bytes = fs::read(path).map_err(|e| Error::io(path, e))?;
-    restore(run, &bytes).map_err(|reason| Error::file(path, reason))
-}
-
+/// Brings a fresh run of the same settings to where the bytes left off.
 fn restore(run: &mut Run, bytes: &[u8]) -> Result<(), String> {
     let mut rest = bytes;
     if take(&mut rest, MAGIC.len())? != MAGIC {
@@ -137,15 +161,10 @@ fn restore(run: &mut Run, bytes: &[u8]) -> Result<(), String> {
 
     let count = 3 * run.dynamics.atoms() * Wide::WIDTH;
     for (bundle, (noise, steps)) in header.bundles.iter().enumerate() {
-        let mut numbers = || -> Result<Vec<f64>, String> {
-            Ok(floats(&mut rest, count)?
-                .into_iter()
-                .map(f64::from)
-                .collect())
-        };
+        let mut wide = || numbers(&mut rest, count, |x| f64::from(f32::from_le_bytes(x)));
         let state = WalkersState {
-            positions: numbers()?,
-            velocities: numbers()?,
+            positions: wide()?,
+            velocities: wide()?,
             noise: position(noise)?,
             steps: *steps,
         };
@@ -157,10 +176,10 @@ fn restore(run: &mut Run, bytes: &[u8]) -> Result<(), String> {
     }
     let row = 3 * run.dynamics.atoms();
     for rung in 0..rungs {
-        let numbers = header.rows.checked_mul(row).ok_or("too many frames")?;
-        run.record.frames[rung] = floats(&mut rest, numbers)?;
-        run.record.energies[rung] = doubles(&mut rest, header.rows)?;
-        run.record.kinetic[rung] = doubles(&mut rest, header.rows)?;
+        let count = header.rows.checked_mul(row).ok_or("too many frames")?;
+        run.record.frames[rung] = numbers(&mut rest, count, f32::from_le_bytes)?;
+        run.record.energies[rung] = numbers(&mut rest, header.rows, f64::from_le_bytes)?;
+        run.record.kinetic[rung] = numbers(&mut rest, header.rows, f64::from_le_bytes)?;
     }
     if !rest.is_empty() {
         return Err(format!("{} bytes are left over at the end", rest.len()));
@@ -189,26 +208,13 @@ fn take<'a>(rest: &mut &'a [u8], count: usize) -> Result<&'a [u8], String> {
     Ok(taken)
 }
 
-/// Takes numbers off the front.
-fn floats(rest: &mut &[u8], count: usize) -> Result<Vec<f32>, String> {
-    let size = count.checked_mul(4).ok_or("the file is cut short")?;
-    let bytes = take(rest, size)?;
-    Ok(bytes
-        .as_chunks()
-        .0
-        .iter()
-        .map(|x| f32::from_le_bytes(*x))
-        .collect())
-}
-
-/// Takes numbers off the front.
-fn doubles(rest: &mut &[u8], count: usize) -> Result<Vec<f64>, String> {
-    let size = count.checked_mul(8).ok_or("the file is cut short")?;
-    let bytes = take(rest, size)?;
-    Ok(bytes
-        .as_chunks()
-        .0
-        .iter()
-        .map(|x| f64::from_le_bytes(*x))
-        .collect())
+/// Takes numbers of `N` bytes off the front.
+fn numbers<const N: usize, T>(
+    rest: &mut &[u8],
+    count: usize,
+    read: impl Fn([u8; N]) -> T,
+) -> Result<Vec<T>, String> {
+    let size = count.checked_mul(N).ok_or("the file is cut short")?;
+    let chunks = take(rest, size)?.as_chunks::<N>().0;
+    Ok(chunks.iter().map(|bytes| read(*bytes)).collect())
 }

@@ -14,6 +14,7 @@
 
 mod basin;
 mod checkpoint;
+mod config;
 mod constraints;
 mod langevin;
 mod molecule;
@@ -27,11 +28,11 @@ mod tempering;
 mod walkers;
 
 pub use basin::Basin;
+pub use config::SimulateConfig;
 pub use langevin::{BOLTZMANN, Langevin};
 pub use molecule::Molecule;
 pub use provenance::{AtTemperature, Provenance, Simulation};
 pub use run::{Progress, Run};
-pub use simulate::SimulateConfig;
 pub use walkers::Walkers;
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! What is simulated.
 
-use std::fs;
 use std::path::Path;
 
+use super::super::fit::fit;
 use super::super::system::System;
 use super::super::topology::Topology;
 use crate::{Error, Result};
@@ -12,6 +12,7 @@ use crate::{Error, Result};
 pub struct Molecule {
     system: System,
     start: Vec<[f64; 3]>,
+    warnings: Vec<String>,
 }
 
 impl Molecule {
@@ -27,19 +28,34 @@ impl Molecule {
                 format!("[{}, 3]", start.len()),
             ));
         }
-        Ok(Self { system, start })
+        Ok(Self {
+            system,
+            start,
+            warnings: Vec::new(),
+        })
     }
 
-    /// Reads the system from OpenMM's XML and start and names from a PDB file.
+    /// Reads the system from OpenMM's XML, and names and start from a PDB file, whose molecule is
+    /// made whole over the periodic box. [`warnings`](Self::warnings) says what is doubtful.
     ///
     /// # Errors
-    /// As [`System::parse`], [`Topology::parse`] and [`new`](Self::new).
+    /// As [`System::parse`] and [`Topology::parse`]; [`Error::File`] where the files do not fit each
+    /// other: other atoms, another order of atoms, another unit, or atoms on one place.
     pub fn read(system: impl AsRef<Path>, pdb: impl AsRef<Path>) -> Result<(Self, Topology)> {
         let path = system.as_ref();
-        let text = fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
-        let topology = Topology::read(pdb)?;
-        let molecule = Self::new(System::parse(&text, path)?, topology.positions())?;
+        let system = System::read(path)?;
+        let (topology, _, warnings) = fit(&system, path, pdb.as_ref())?;
+        let molecule = Self {
+            warnings,
+            ..Self::new(system, topology.positions())?
+        };
         Ok((molecule, topology))
+    }
+
+    /// What is doubtful about the files, a sentence each: a strained start, or one that was broken
+    /// over the periodic box.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 
     /// The force field.

@@ -5,8 +5,8 @@ use trade_core::estimate::Estimate;
 use trade_core::estimate::autocorrelation::Autocorrelation;
 
 use super::basin::torsion_of;
+use super::config::{SimulateConfig, VERSION};
 use super::run::Run;
-use super::simulate::{SimulateConfig, VERSION};
 use crate::{Error, Result};
 
 /// What was found at one temperature. Errors are from the spread of independent walkers, or ladders,
@@ -75,9 +75,17 @@ pub struct Simulation {
     pub provenance: Provenance,
 }
 
-impl Simulation {
-    /// Measures what a finished run recorded.
-    pub(super) fn new(run: Run) -> Result<Self> {
+impl Run {
+    /// The frames, with what was measured of them.
+    ///
+    /// # Errors
+    /// [`Error::Inexact`] if the run is not finished, or no frame at a temperature is trans.
+    pub fn finish(self) -> Result<Simulation> {
+        if !self.progress().is_finished() {
+            let reason = format!("{} ps are done", self.progress().done_ps);
+            return Err(Error::inexact("an unfinished simulation", reason));
+        }
+        let run = self;
         let config = run.config;
         let atoms = run.dynamics.atoms();
         let mut temperatures = Vec::new();
@@ -99,7 +107,7 @@ impl Simulation {
             * (run.tempering.rungs.len() as f64)
             * (frames_each(&temperatures, config.walkers) as f64);
         let transitions = config.basin.map(|_| run.record.transitions);
-        Ok(Self {
+        Ok(Simulation {
             frames: kept,
             provenance: Provenance {
                 version: VERSION,

@@ -1,7 +1,7 @@
 //! What a simulation writes down while it runs.
 
 use super::basin::torsion_of;
-use super::simulate::SimulateConfig;
+use super::config::SimulateConfig;
 
 /// Frames and what belongs to them, by rung.
 ///

@@ -1,17 +1,13 @@
 //! A simulation under way.
 
-use std::path::Path;
-
 use rayon::prelude::*;
 use trade_core::random::Stream;
 
 use super::super::lanes::{Lanes, SideBySide};
-use super::checkpoint;
+use super::config::{Schedule, SimulateConfig};
 use super::langevin::Langevin;
 use super::molecule::Molecule;
-use super::provenance::Simulation;
 use super::record::Record;
-use super::simulate::{Schedule, SimulateConfig};
 use super::start::relax;
 use super::tempering::Tempering;
 use super::walkers::Walkers;
@@ -40,7 +36,8 @@ impl Progress {
 }
 
 /// A simulation under way: made by [`new`](Self::new) or [`resume`](Self::resume), moved on by
-/// [`advance`](Self::advance), turned into a [`Simulation`] by [`finish`](Self::finish).
+/// [`advance`](Self::advance), turned into a [`Simulation`](super::Simulation) by
+/// [`finish`](Self::finish).
 #[derive(Clone, Debug)]
 pub struct Run {
     pub(super) config: SimulateConfig,
@@ -90,30 +87,6 @@ impl Run {
             tempering,
             spacings: 0,
         })
-    }
-
-    /// Goes on from the checkpoint that [`save`](Self::save) wrote of a run with these settings, to
-    /// the same end, bit for bit, as without the interruption.
-    ///
-    /// # Errors
-    /// As [`new`](Self::new); [`Error::Io`] and [`Error::File`] where the checkpoint cannot be read,
-    /// is damaged, or is of other settings or another molecule.
-    pub fn resume(
-        config: &SimulateConfig,
-        molecule: &Molecule,
-        path: impl AsRef<Path>,
-    ) -> Result<Self> {
-        let mut run = Self::new(config, molecule)?;
-        checkpoint::read(&mut run, path.as_ref())?;
-        Ok(run)
-    }
-
-    /// Writes everything that is needed to go on.
-    ///
-    /// # Errors
-    /// [`Error::File`] if the file cannot be written; then an older one is as before.
-    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        checkpoint::write(self, path.as_ref())
     }
 
     /// How far the simulation has come.
@@ -200,17 +173,5 @@ impl Run {
                 self.record.kinetic[rung].push(kinetic[walker]);
             }
         }
-    }
-
-    /// Frames and provenance.
-    ///
-    /// # Errors
-    /// [`Error::Inexact`] if the run is not finished.
-    pub fn finish(self) -> Result<Simulation> {
-        if !self.progress().is_finished() {
-            let reason = format!("{} ps are done", self.progress().done_ps);
-            return Err(Error::inexact("an unfinished simulation", reason));
-        }
-        Simulation::new(self)
     }
 }

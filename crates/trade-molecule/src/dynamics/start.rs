@@ -1,5 +1,6 @@
 //! A conformation that a simulation can start from.
 
+use super::super::internal::distance;
 use super::super::scalar::{Vec3, add_to};
 use super::langevin::Langevin;
 use crate::{Error, Result};
@@ -8,15 +9,23 @@ use crate::{Error, Result};
 const EVALUATIONS: usize = 300;
 /// The first and the longest move of an atom, nm.
 const MOVES: [f64; 2] = [1e-4, 1e-2];
+/// Atoms nearer to each other than this, nm, are on one place.
+const APART: f64 = 1e-3;
 /// Passes of the constraints over a start that violates them.
 const PASSES: usize = 50;
-/// The relative violation that is left to the first step.
+/// The relative violation that remains for the first step to take out.
 const TOLERANCE: f64 = 1e-6;
 
 /// Brings `start` (nm) onto the constraints and somewhat down the energy, by steepest descent: what
 /// a file gives may be rounded, or strained enough to throw the first steps off.
 pub(super) fn relax(dynamics: &Langevin, start: &[Vec3<f64>]) -> Result<Vec<Vec3<f64>>> {
     let atoms = start.len();
+    let pairs = (0..atoms).flat_map(|i| (0..i).map(move |j| [j, i]));
+    let place = |[i, j]: [usize; 2]| distance(start[i], start[j]);
+    if let Some([i, j]) = pairs.into_iter().find(|pair| place(*pair) < APART) {
+        let reason = format!("atoms {i} and {j} overlap; move one of them");
+        return Err(Error::setting("start", reason));
+    }
     let mut x = start.to_vec();
     let mut passes = 0;
     while dynamics.constraints.violation(&x) > TOLERANCE {
@@ -102,7 +111,8 @@ mod tests {
         assert!((-140.0..-100.0).contains(&energy(&x)), "{}", energy(&x));
 
         strained[1] = strained[0];
-        assert!(relax(&dynamics, &strained).is_err());
+        let message = relax(&dynamics, &strained).map_or_else(|e| e.to_string(), |_| String::new());
+        assert!(message.contains("atoms 0 and 1 overlap"), "{message}");
         Ok(())
     }
 }

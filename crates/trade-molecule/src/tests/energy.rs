@@ -1,7 +1,10 @@
 //! Energies and forces against OpenMM, differences and each other.
 
 use super::super::{EnergyTerms, Lanes, PotentialEnergy, System};
-use super::{Checked, ENERGIES, alanine, at, conformations, numbers, vectors};
+use super::{
+    Checked, ENERGIES, FORCES, alanine, at, conformations, each, exact_terms, largest, numbers,
+    vectors,
+};
 
 /// The system with one force only; the terms are named as OpenMM does.
 fn only(force: &str) -> crate::Result<PotentialEnergy> {
@@ -47,22 +50,18 @@ fn energies_of_each_force_agree_with_openmm() -> Checked {
         let x = vectors(&conformation, "positions_nm")?;
         let mut forces = vec![[0.0; 3]; x.len()];
         let terms = energy.evaluate(&x, &mut forces, &mut work);
-        let split = at(&conformation, "numpy_split_kJ_per_mol")?;
         let reference = at(&conformation, "energy_kJ_per_mol")?;
-        for (got, table, name) in [
-            (terms.bonds, reference, "HarmonicBondForce"),
-            (terms.angles, reference, "HarmonicAngleForce"),
-            (terms.torsions, reference, "PeriodicTorsionForce"),
-            (terms.nonbonded, reference, "NonbondedForce"),
-            (terms.solvent(), reference, "GBSAOBCForce"),
-            (terms.total(), reference, "total"),
-            (terms.solvent_polar, split, "gb_polar"),
-            (terms.solvent_surface, split, "gb_surface_area"),
-        ] {
-            let exact = at(table, name)?.as_f64().ok_or("no number")?;
+        let sums = ["GBSAOBCForce", "total"].map(|name| reference[name].as_f64());
+        let pairs = each(terms, |x| x)
+            .into_iter()
+            .zip(exact_terms(&conformation)?);
+        let sums = [terms.solvent(), terms.total()]
+            .into_iter()
+            .zip(sums.map(|x| x.unwrap_or(0.0)));
+        for (got, exact) in pairs.chain(sums) {
             let error = relative(got, exact);
             worst = worst.max(error);
-            assert!(error < 1e-9, "{name}: {got} {exact}");
+            assert!(error < 1e-9, "{got} {exact}");
         }
         for (got, exact) in work
             .born_radii()
@@ -93,10 +92,7 @@ fn forces_of_each_term_agree_with_openmm() -> Checked {
             pairs.push((evaluate(&only(name)?, &x).1, vectors(by_term, name)?));
         }
         for (got, exact) in pairs {
-            let scale = exact
-                .as_flattened()
-                .iter()
-                .fold(1.0_f64, |m, f| m.max(f.abs()));
+            let scale = largest(&exact);
             for (g, e) in got.as_flattened().iter().zip(exact.as_flattened()) {
                 worst = worst.max((g - e).abs() / scale);
                 assert!((g - e).abs() < 1e-7 * scale, "{g} {e}");
@@ -113,13 +109,7 @@ fn forces_of_each_term_agree_with_openmm() -> Checked {
 fn forces_are_minus_the_gradient() -> Checked {
     // Five-point differences with this step are good to 1e-9 of the largest force.
     let step = 2e-5;
-    for name in [
-        "HarmonicBondForce",
-        "HarmonicAngleForce",
-        "PeriodicTorsionForce",
-        "NonbondedForce",
-        "GBSAOBCForce",
-    ] {
+    for name in FORCES {
         let energy = only(name)?;
         for conformation in conformations(ENERGIES)? {
             let index = at(&conformation, "index")?.as_u64();
@@ -128,10 +118,7 @@ fn forces_are_minus_the_gradient() -> Checked {
             }
             let x = vectors(&conformation, "positions_nm")?;
             let (_, forces) = evaluate(&energy, &x);
-            let scale = forces
-                .as_flattened()
-                .iter()
-                .fold(1.0_f64, |m, f| m.max(f.abs()));
+            let scale = largest(&forces);
             for (atom, axis) in (0..22).flat_map(|a| (0..3).map(move |k| (a, k))) {
                 let value = |shift: f64| {
                     let mut moved = x.clone();
@@ -171,15 +158,7 @@ macro_rules! in_lanes {
             assert_eq!(wide.total(), narrow.total());
             assert!(forces == plain);
             for lane in 0..group.len() {
-                let terms = [
-                    wide.bonds,
-                    wide.angles,
-                    wide.torsions,
-                    wide.nonbonded,
-                    wide.solvent_polar,
-                    wide.solvent_surface,
-                ]
-                .map(|term| term.0[lane] as f64);
+                let terms = each(wide, |term| term.0[lane] as f64);
                 let force: Vec<f64> = forces
                     .as_flattened()
                     .iter()
@@ -203,21 +182,11 @@ fn lane_errors(
     assert_eq!(lanes.len(), list.len());
     for (x, (terms, force)) in list.iter().zip(lanes) {
         let (exact, forces) = evaluate(energy, x);
-        let exact = [
-            exact.bonds,
-            exact.angles,
-            exact.torsions,
-            exact.nonbonded,
-            exact.solvent_polar,
-            exact.solvent_surface,
-        ];
+        let exact = each(exact, |x| x);
         for (got, exact) in terms.iter().zip(exact) {
             worst[0] = worst[0].max((got - exact).abs() / (exact.abs() + 1.0));
         }
-        let scale = forces
-            .as_flattened()
-            .iter()
-            .fold(1.0_f64, |m, f| m.max(f.abs()));
+        let scale = largest(&forces);
         for (got, exact) in force.iter().zip(forces.as_flattened()) {
             worst[1] = worst[1].max((got - exact).abs() / scale);
         }

@@ -46,26 +46,14 @@ fn internal_coordinates_agree_with_the_reference() -> Checked {
     for conformation in &list {
         let x = vectors(conformation, "positions_nm")?;
         let internal = table.to_internal(&x)?;
-        same(
-            &internal.bonds,
-            &numbers(conformation, "bonds_nm")?,
-            "bonds",
-        );
-        same(
-            &internal.angles,
-            &numbers(conformation, "angles_rad")?,
-            "angles",
-        );
-        same(
-            &internal.torsions,
-            &numbers(conformation, "torsions_rad")?,
-            "torsions",
-        );
-        same(
-            &internal.origin,
-            &numbers(conformation, "global_origin_nm")?,
-            "origin",
-        );
+        for (got, key) in [
+            (&internal.bonds[..], "bonds_nm"),
+            (&internal.angles, "angles_rad"),
+            (&internal.torsions, "torsions_rad"),
+            (&internal.origin, "global_origin_nm"),
+        ] {
+            same(got, &numbers(conformation, key)?, key);
+        }
         let euler = at(conformation, "global_euler")?;
         for (got, name) in internal
             .orientation
@@ -92,21 +80,13 @@ fn internal_coordinates_agree_with_the_reference() -> Checked {
             "log det from the latent cube",
         );
         let latent = scaling.to_latent(&internal)?;
-        same(
-            &latent[..9],
-            &numbers(conformation, "latent_bonds9")?,
-            "latent bonds",
-        );
-        same(
-            &latent[9..29],
-            &numbers(conformation, "latent_angles20")?,
-            "latent angles",
-        );
-        same(
-            &latent[29..],
-            &numbers(conformation, "latent_torsions19")?,
-            "latent torsions",
-        );
+        for (got, key) in [
+            (&latent[..9], "latent_bonds9"),
+            (&latent[9..29], "latent_angles20"),
+            (&latent[29..], "latent_torsions19"),
+        ] {
+            same(got, &numbers(conformation, key)?, key);
+        }
 
         let back = table.to_cartesian(&internal)?;
         for (got, exact) in back.as_flattened().iter().zip(x.as_flattened()) {
@@ -146,11 +126,12 @@ fn log_determinant(mut a: Vec<Vec<f64>>) -> f64 {
 #[test]
 fn log_determinant_is_that_of_the_jacobian() -> Checked {
     let system = alanine()?;
+    let terms = system.bonds.iter().map(|b| b.atoms);
+    let bonds: Vec<[usize; 2]> = terms
+        .chain(system.constraints.iter().map(|c| c.atoms))
+        .collect();
     let x = vectors(&conformations(INTERNAL)?[4], "positions_nm")?;
-    for table in [
-        published()?,
-        ZMatrix::from_bonds(22, &system.bonded_pairs())?,
-    ] {
+    for table in [published()?, ZMatrix::from_bonds(22, &bonds)?] {
         let internal = table.to_internal(&x)?;
         let step = 1e-5;
         let mut columns = Vec::new();

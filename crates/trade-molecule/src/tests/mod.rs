@@ -1,7 +1,10 @@
 //! The molecule against reference numbers of OpenMM and bgflow.
 
 mod energy;
+mod fit;
+mod fuzz;
 mod internal;
+mod pdb;
 mod target;
 mod tensor;
 
@@ -9,11 +12,12 @@ use std::error::Error;
 
 use serde_json::Value;
 
-use super::System;
+use super::{EnergyTerms, System};
 
 type Checked = Result<(), Box<dyn Error>>;
 
 const SYSTEM: &str = include_str!("../../data/alanine/system.xml");
+const PDB: &str = include_str!("../../data/alanine/topology.pdb");
 const ENERGIES: &str = include_str!("../../data/alanine/energies.json");
 /// Another molecule; see `trade-bench/peers/glycine.py`.
 const GLYCINE: &str = include_str!("../../data/glycine/system.xml");
@@ -75,4 +79,47 @@ fn alanine() -> crate::Result<System> {
 
 fn glycine() -> crate::Result<System> {
     System::parse(GLYCINE, "system.xml")
+}
+
+/// The forces of a System as OpenMM names them.
+const FORCES: [&str; 5] = [
+    "HarmonicBondForce",
+    "HarmonicAngleForce",
+    "PeriodicTorsionForce",
+    "NonbondedForce",
+    "GBSAOBCForce",
+];
+
+/// The terms in the order of [`FORCES`], the solvent's in two, each as a number.
+fn each<S>(terms: EnergyTerms<S>, number: impl Fn(S) -> f64) -> [f64; 6] {
+    [
+        terms.bonds,
+        terms.angles,
+        terms.torsions,
+        terms.nonbonded,
+        terms.solvent_polar,
+        terms.solvent_surface,
+    ]
+    .map(number)
+}
+
+/// The six terms that the reference gives of a conformation.
+fn exact_terms(conformation: &Value) -> Result<[f64; 6], String> {
+    let number = |table: &str, name: &str| {
+        let value = at(at(conformation, table)?, name)?.as_f64();
+        value.ok_or_else(|| format!("{name} is no number"))
+    };
+    let mut terms = [0.0; 6];
+    for (term, name) in terms.iter_mut().zip(&FORCES[..4]) {
+        *term = number("energy_kJ_per_mol", name)?;
+    }
+    terms[4] = number("numpy_split_kJ_per_mol", "gb_polar")?;
+    terms[5] = number("numpy_split_kJ_per_mol", "gb_surface_area")?;
+    Ok(terms)
+}
+
+/// The largest component of forces, at least 1.
+fn largest(forces: &[[f64; 3]]) -> f64 {
+    let components = forces.as_flattened().iter();
+    components.fold(1.0, |m: f64, f| m.max(f.abs()))
 }

@@ -56,6 +56,12 @@ fn held() -> Result<Vec<Frame>, Box<dyn std::error::Error>> {
     Ok(found)
 }
 
+/// The states of those conformations, one after the other.
+fn held_states(molecule: &Molecule) -> Result<Vec<f64>, Box<dyn std::error::Error>> {
+    let frames: Vec<Vec<[f64; 3]>> = held()?.into_iter().map(|(x, _)| x).collect();
+    Ok(molecule.states(frames.concat().as_flattened())?)
+}
+
 #[test]
 fn states_have_the_energies_of_their_frames() -> Checked {
     let list = held()?;
@@ -63,11 +69,7 @@ fn states_have_the_energies_of_their_frames() -> Checked {
     for published in [true, false] {
         let molecule = molecule(published)?;
         assert_eq!(molecule.dimension(), 48);
-        let frames: Vec<f64> = list
-            .iter()
-            .flat_map(|(x, _)| x.as_flattened().to_vec())
-            .collect();
-        let states = molecule.states(&frames)?;
+        let states = held_states(&molecule)?;
         let found = molecule.energies(&states)?;
         assert_eq!(found.energy.len(), list.len());
         // Clashes magnify the last digits of a bond.
@@ -93,11 +95,7 @@ fn states_have_the_energies_of_their_frames() -> Checked {
 fn tensors_and_host_are_one_density() -> Checked {
     for published in [true, false] {
         let molecule = molecule(published)?;
-        let frames: Vec<f64> = held()?
-            .iter()
-            .flat_map(|(x, _)| x.as_flattened().to_vec())
-            .collect();
-        let mut values = molecule.states(&frames)?;
+        let mut values = held_states(&molecule)?;
         // Anywhere in the cube, clashes among them.
         values.extend(Stream::new(2, 0).uniform(20 * 48));
         let n = values.len() / 48;
@@ -121,11 +119,7 @@ fn tensors_and_host_are_one_density() -> Checked {
 #[test]
 fn the_score_is_the_derivative_along_the_temperature() -> Checked {
     let molecule = molecule(true)?;
-    let frames: Vec<f64> = held()?
-        .iter()
-        .flat_map(|(x, _)| x.as_flattened().to_vec())
-        .collect();
-    let values = molecule.states(&frames)?;
+    let values = held_states(&molecule)?;
     let n = values.len() / 48;
     let x = || states::<Flex>(&values, 48, DType::F64);
     let at = |t: f64| Condition::new(states::<Flex>(&vec![t; n], 1, DType::F64));
@@ -146,11 +140,7 @@ fn the_score_is_the_derivative_along_the_temperature() -> Checked {
 #[test]
 fn gradients_in_the_cube_are_finite_and_those_of_differences() -> Checked {
     let molecule = molecule(true)?;
-    let frames: Vec<f64> = held()?
-        .iter()
-        .flat_map(|(x, _)| x.as_flattened().to_vec())
-        .collect();
-    let values = molecule.states(&frames)?;
+    let values = held_states(&molecule)?;
     let way = Stream::new(3, 0).normal64(values.len());
     let n = values.len() / 48;
     let control = || Condition::new(states::<Differentiable>(&vec![0.8; n], 1, DType::F64));

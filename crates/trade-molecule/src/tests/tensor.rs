@@ -4,8 +4,11 @@ use burn::backend::Autodiff;
 use burn::tensor::{DType, Tensor, TensorData, backend::Backend};
 use burn_flex::Flex;
 
-use super::super::{EnergyTerms, Positions, PotentialEnergy, TensorEnergy};
-use super::{Checked, ENERGIES, GLYCINE_ENERGIES, alanine, at, conformations, glycine, vectors};
+use super::super::{Positions, PotentialEnergy, TensorEnergy};
+use super::{
+    Checked, ENERGIES, FORCES, GLYCINE_ENERGIES, alanine, at, conformations, each, exact_terms,
+    glycine, largest, vectors,
+};
 
 type Differentiable = Autodiff<Flex>;
 
@@ -29,38 +32,17 @@ fn each_term_agrees_with_openmm_in_both_precisions() -> Checked {
     let mut worst = [0.0_f64; 2];
     for conformation in conformations(ENERGIES)? {
         let x = vectors(&conformation, "positions_nm")?;
-        let reference = at(&conformation, "energy_kJ_per_mol")?;
-        let split = at(&conformation, "numpy_split_kJ_per_mol")?;
+        let exact = exact_terms(&conformation)?;
         for (which, dtype, tolerance) in [(0, DType::F64, 1e-9), (1, DType::F32, 1e-4)] {
-            let EnergyTerms {
-                bonds,
-                angles,
-                torsions,
-                nonbonded,
-                solvent_polar,
-                solvent_surface,
-            } = energy.terms(&positions::<Flex>(&x, dtype));
-            for (got, table, name) in [
-                (bonds, reference, "HarmonicBondForce"),
-                (angles, reference, "HarmonicAngleForce"),
-                (torsions, reference, "PeriodicTorsionForce"),
-                (nonbonded, reference, "NonbondedForce"),
-                (solvent_polar, split, "gb_polar"),
-                (solvent_surface, split, "gb_surface_area"),
-            ] {
-                let exact = at(table, name)?.as_f64().ok_or("no number")?;
-                let got = number(&got);
+            let found = each(energy.terms(&positions::<Flex>(&x, dtype)), |t| number(&t));
+            for (term, (got, exact)) in found.into_iter().zip(exact).enumerate() {
                 // Single precision holds positions to 10⁻⁸ nm, which a bond near its rest length
                 // turns into an error that is large beside its energy, not beside kT.
-                let scale = if which == 0 {
-                    exact.abs()
-                } else {
-                    exact.abs().max(1.0)
-                };
-                let error = (got - exact).abs() / scale;
+                let least = [0.0, 1.0][which];
+                let error = (got - exact).abs() / exact.abs().max(least);
                 worst[which] = worst[which].max(error);
                 let index = at(&conformation, "index")?;
-                assert!(error < tolerance, "{dtype:?} {index} {name}: {got} {exact}");
+                assert!(error < tolerance, "{dtype:?} {index} {term}: {got} {exact}");
             }
         }
     }
@@ -93,10 +75,7 @@ fn gradients_are_minus_the_forces_of_the_host() -> Checked {
         let x = vectors(&conformation, "positions_nm")?;
         let mut forces = vec![[0.0; 3]; x.len()];
         host.evaluate(&x, &mut forces, &mut host.workspace());
-        let scale = forces
-            .as_flattened()
-            .iter()
-            .fold(1.0_f64, |m, f| m.max(f.abs()));
+        let scale = largest(&forces);
         for (dtype, tolerance) in [(DType::F64, 1e-9), (DType::F32, 1e-4)] {
             let found = gradient(&tensor, &x, dtype).ok_or("no gradient")?;
             for (g, f) in found.as_flattened().iter().zip(forces.as_flattened()) {
@@ -139,67 +118,26 @@ fn another_molecule_agrees_with_openmm() -> Checked {
     for conformation in list {
         let x = vectors(&conformation, "positions_nm")?;
         let reference = at(&conformation, "energy_kJ_per_mol")?;
-        let exact = |name: &str| -> Result<f64, Box<dyn std::error::Error>> {
-            Ok(at(reference, name)?.as_f64().ok_or("no number")?)
-        };
         let mut forces = vec![[0.0; 3]; x.len()];
+        // The reference gives the solvent's two terms together.
+        let joined = |[a, b, c, d, polar, surface]: [f64; 6]| [a, b, c, d, polar + surface];
         let terms = host.evaluate(&x, &mut forces, &mut host.workspace());
-        let double = tensor.terms(&positions::<Flex>(&x, DType::F64));
-        let single = tensor.terms(&positions::<Flex>(&x, DType::F32));
-        let solvent = |terms: &EnergyTerms<Tensor<Flex, 1>>| {
-            number(&terms.solvent_polar) + number(&terms.solvent_surface)
-        };
-        for (name, host, double, single) in [
-            (
-                "HarmonicBondForce",
-                terms.bonds,
-                number(&double.bonds),
-                number(&single.bonds),
-            ),
-            (
-                "HarmonicAngleForce",
-                terms.angles,
-                number(&double.angles),
-                number(&single.angles),
-            ),
-            (
-                "PeriodicTorsionForce",
-                terms.torsions,
-                number(&double.torsions),
-                number(&single.torsions),
-            ),
-            (
-                "NonbondedForce",
-                terms.nonbonded,
-                number(&double.nonbonded),
-                number(&single.nonbonded),
-            ),
-            (
-                "GBSAOBCForce",
-                terms.solvent(),
-                solvent(&double),
-                solvent(&single),
-            ),
-        ] {
-            let exact = exact(name)?;
-            assert!(
-                (host - exact).abs() < 1e-9 * exact.abs(),
-                "{name}: {host} {exact}"
-            );
-            assert!(
-                (double - exact).abs() < 1e-9 * exact.abs(),
-                "{name}: {double} {exact}"
-            );
-            let scale = exact.abs().max(1.0);
-            assert!(
-                (single - exact).abs() < 1e-4 * scale,
-                "{name}: {single} {exact}"
-            );
+        let terms = joined(each(terms, |x| x));
+        let [double, single] = [DType::F64, DType::F32].map(|dtype| {
+            let terms = tensor.terms(&positions::<Flex>(&x, dtype));
+            joined(each(terms, |t| number(&t)))
+        });
+        for (k, name) in FORCES.into_iter().enumerate() {
+            let exact = at(reference, name)?.as_f64().ok_or("no number")?;
+            for (got, tolerance) in [
+                (terms[k], 1e-9 * exact.abs()),
+                (double[k], 1e-9 * exact.abs()),
+                (single[k], 1e-4 * exact.abs().max(1.0)),
+            ] {
+                assert!((got - exact).abs() < tolerance, "{name}: {got} {exact}");
+            }
         }
-        let scale = forces
-            .as_flattened()
-            .iter()
-            .fold(1.0_f64, |m, f| m.max(f.abs()));
+        let scale = largest(&forces);
         let found = gradient(&tensor, &x, DType::F64).ok_or("no gradient")?;
         for (g, f) in found.as_flattened().iter().zip(forces.as_flattened()) {
             assert!((g + f).abs() < 1e-9 * scale, "{g} {f}");

@@ -133,7 +133,7 @@ fn compare(at: &AtTemperature, frames: &[f32], ladders: usize, reference: &Refer
 ///
 /// Some three minutes of one core.
 #[test]
-#[ignore = "long; cargo test --release -p trade-targets --lib ensembles -- --ignored --nocapture"]
+#[ignore = "long; cargo test --release -p trade-molecule --lib ensembles -- --ignored --nocapture"]
 fn replica_exchange_gives_the_reference_ensembles() -> Checked {
     let (molecule, topology) = alanine()?;
     let config = SimulateConfig {

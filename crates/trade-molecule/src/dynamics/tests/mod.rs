@@ -31,5 +31,6 @@ fn free(masses: &[f64]) -> System {
         torsions: Vec::new(),
         nonbonded: None,
         generalized_born: None,
+        cell: None,
     }
 }

@@ -193,6 +193,12 @@ fn simulations_are_kept_and_found_again() -> Checked {
     let written = fs::metadata(&frames)?.modified()?;
     assert_eq!(config.run_cached(&molecule, folder.path())?, first);
     assert_eq!(fs::metadata(&frames)?.modified()?, written);
+    // Another simulation may not be written over it.
+    config.may_write(&molecule, &path)?;
+    let other = SimulateConfig { seed: 9, ..small() };
+    let message = other.may_write(&molecule, &path);
+    let message = message.map_or_else(|e| e.to_string(), |()| String::new());
+    assert!(message.contains("other settings"), "{message}");
     // A damaged one is replaced.
     fs::write(&frames, b"nothing")?;
     assert_eq!(config.run_cached(&molecule, folder.path())?, first);
@@ -205,106 +211,30 @@ fn simulations_are_kept_and_found_again() -> Checked {
     Ok(())
 }
 
+type Change = fn(&mut SimulateConfig);
+
 #[test]
 fn settings_that_make_no_sense_are_named() -> Checked {
     let (molecule, _) = alanine()?;
-    let good = small();
-    let cases = [
-        (
-            "temperature",
-            SimulateConfig {
-                temperature: -1.0,
-                ..good.clone()
-            },
-        ),
-        (
-            "t_max",
-            SimulateConfig {
-                t_max: 200.0,
-                ..good.clone()
-            },
-        ),
-        (
-            "walkers",
-            SimulateConfig {
-                walkers: 0,
-                ..good.clone()
-            },
-        ),
-        (
-            "replicas",
-            SimulateConfig {
-                replicas: 0,
-                ..good.clone()
-            },
-        ),
-        (
-            "spacing_ps",
-            SimulateConfig {
-                spacing_ps: 0.25,
-                ..good.clone()
-            },
-        ),
-        (
-            "exchange_ps",
-            SimulateConfig {
-                exchange_ps: 0.0011,
-                ..good.clone()
-            },
-        ),
-        (
-            "step_fs",
-            SimulateConfig {
-                step_fs: f64::NAN,
-                ..good.clone()
-            },
-        ),
-        (
-            "friction",
-            SimulateConfig {
-                friction: -1.0,
-                ..good.clone()
-            },
-        ),
-        (
-            "equilibration_ps",
-            SimulateConfig {
-                equilibration_ps: -1.0,
-                ..good.clone()
-            },
-        ),
-        (
-            "ns",
-            SimulateConfig {
-                ns: 1e-3,
-                ..good.clone()
-            },
-        ),
-        (
-            "ns",
-            SimulateConfig {
-                ns: 1e9,
-                ..good.clone()
-            },
-        ),
-        (
-            "trans",
-            SimulateConfig {
-                trans: vec![[0, 1, 2, 22]],
-                ..good.clone()
-            },
-        ),
+    let cases: [(&str, Change); 13] = [
+        ("temperature", |c| c.temperature = -1.0),
+        ("t_max", |c| c.t_max = 200.0),
+        ("walkers", |c| c.walkers = 0),
+        ("replicas", |c| c.replicas = 0),
+        ("spacing_ps", |c| c.spacing_ps = 0.25),
+        ("exchange_ps", |c| c.exchange_ps = 0.0011),
+        ("step_fs", |c| c.step_fs = f64::NAN),
+        ("friction", |c| c.friction = -1.0),
+        ("equilibration_ps", |c| c.equilibration_ps = -1.0),
+        ("ns", |c| c.ns = 1e-3),
+        ("ns", |c| c.ns = 1e9),
+        ("trans", |c| c.trans = vec![[0, 1, 2, 22]]),
         // Flies apart.
-        (
-            "step_fs",
-            SimulateConfig {
-                step_fs: 20.0,
-                spacing_ps: 0.2,
-                ..good.clone()
-            },
-        ),
+        ("step_fs", |c| (c.step_fs, c.spacing_ps) = (20.0, 0.2)),
     ];
-    for (field, config) in cases {
+    for (field, change) in cases {
+        let mut config = small();
+        change(&mut config);
         let message = config
             .run(&molecule)
             .map_or_else(|e| e.to_string(), |_| String::new());
