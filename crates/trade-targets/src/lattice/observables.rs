@@ -18,7 +18,7 @@ const MOST_BLOCKS: usize = 2000;
 pub struct Resampling {
     /// How many consecutive fields are drawn together: about `2τ` of a chain; 1 by default.
     pub block: usize,
-    /// The number of resamples; 200 unless told, which knows an error to 5 %.
+    /// The number of resamples; 200 by default, which gives an error bar to 5 %.
     pub resamples: usize,
     /// The seed of the draws; 0 by default.
     pub seed: u64,

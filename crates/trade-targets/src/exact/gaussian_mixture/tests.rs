@@ -412,7 +412,7 @@ fn settings_that_make_no_mixture_are_named() {
     }
     let mixture = GaussianMixture::six_modes().unwrap();
     for beta in [0.0, -1.0, f64::NAN, f64::INFINITY] {
-        let message = mixture.at(&[beta]).unwrap_err().to_string();
+        let message = mixture.tempered(beta).unwrap_err().to_string();
         assert!(message.contains("condition beta ="), "{message}");
     }
 }
