@@ -25,7 +25,7 @@ pub use multi_well::MultiWellConfig;
 pub use plane::{Feature, Plane};
 pub use wells::{Well, WellControl, Wells, WellsAt};
 
-/// A family of densities `p(x|c) = q(x|c) / Z(c)` known exactly on the host (METHOD §1).
+/// A family of densities `p(x|c) = q(x|c) / Z(c)` known exactly on the host.
 ///
 /// Points `x` have `dim` entries and conditions `c` have `k = controls()` entries; a shorter slice
 /// is a mistake of the caller and panics.
@@ -65,7 +65,7 @@ pub trait Exact: Send + Sync {
         self.at(c)?.entropy()
     }
 
-    /// `E_p[∂_c log q] = ∂_c log Z`, `[k]` (METHOD §2).
+    /// `E_p[∂_c log q] = ∂_c log Z`, `[k]`.
     ///
     /// # Errors
     /// As [`at`](Self::at) and [`ExactAt::mean_score`].

@@ -13,17 +13,17 @@ use crate::Result;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct MultiWellConfig {
-    /// The number of coordinates; 5 unless told.
+    /// The number of coordinates; 5 by default.
     pub dim: usize,
-    /// The entries of a condition, in order; the temperature alone unless told.
+    /// The entries of a condition, in order; the temperature alone by default.
     pub controls: Vec<WellControl>,
-    /// Temperature, where it is not a control; 1 unless told.
+    /// Temperature, where it is not a control; 1 by default.
     pub temperature: f64,
-    /// Linear coefficient, where it is not a control; 0 unless told.
+    /// Linear coefficient, where it is not a control; 0 by default.
     pub a: f64,
-    /// Quadratic coefficient, where it is not a control; −4 unless told.
+    /// Quadratic coefficient, where it is not a control; −4 by default.
     pub b: f64,
-    /// Quartic coefficient, where it is not a control; 1 unless told.
+    /// Quartic coefficient, where it is not a control; 1 by default.
     pub c: f64,
 }
 

@@ -12,6 +12,9 @@ use serde::{Deserialize, Serialize};
 use super::{Exact, ExactAt, Line, check_axis, check_condition};
 use crate::{Error, Result};
 
+/// The most coordinates in wells.
+const MOST: usize = 1 << 20;
+
 /// A parameter of the wells that the flow is conditioned on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -119,8 +122,9 @@ impl Wells {
         fixed: Well,
         controls: Vec<WellControl>,
     ) -> Result<Self> {
-        if quartic == 0 {
-            return Err(Error::setting("dim", "must be at least 1"));
+        if !(1..=MOST).contains(&quartic) {
+            let reason = format!("must be between 1 and {MOST}, found {quartic}");
+            return Err(Error::setting("dim", reason));
         }
         if controls.is_empty() {
             let reason = "name at least one of temperature, a, b, c";
@@ -139,8 +143,8 @@ impl Wells {
             (WellControl::B, fixed.b),
             (WellControl::C, fixed.c),
         ] {
-            if is_fixed(control) && !value.is_finite() {
-                let reason = format!("must be a finite number, found {value}");
+            if is_fixed(control) && !(value.abs() < f64::from(f32::MAX)) {
+                let reason = format!("must be a number that single precision holds, found {value}");
                 return Err(Error::setting(control.name(), reason));
             }
         }

@@ -84,7 +84,7 @@ impl Torus {
         -self.action(field, couplings)
     }
 
-    /// `∂_κ log q = 2 Σ_x φ_x (φ_{x+0̂} + φ_{x+1̂})` (METHOD §2); free of the couplings.
+    /// `∂_κ log q = 2 Σ_x φ_x (φ_{x+0̂} + φ_{x+1̂})`; free of the couplings.
     pub fn kappa_score(&self, field: &[f64]) -> f64 {
         2.0 * self.bonds(field)
     }

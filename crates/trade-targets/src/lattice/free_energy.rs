@@ -8,7 +8,7 @@ use super::Observables;
 
 /// `log Z(κ_i) − log Z(κ_reference)` from observables at each of `kappas`, at one λ.
 ///
-/// The trapezoids of `⟨∂_κ log q⟩` ([`log_z_curve`], METHOD §2) carry the Euler–Maclaurin
+/// The trapezoids of `⟨∂_κ log q⟩` ([`log_z_curve`]) carry the Euler–Maclaurin
 /// correction `h² (f'(κ_i) − f'(κ_{i+1}))/12`, whose derivative `f' = Var(∂_κ log q)` the same
 /// fields know. The rule is then of fourth order; plain trapezoids miss the bend of the curve at
 /// the transition by more than the noise.

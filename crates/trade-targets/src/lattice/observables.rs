@@ -1,4 +1,4 @@
-//! What is measured of fields (METHOD §8), with bootstrap errors.
+//! The observables of fields, with bootstrap errors.
 
 use std::f64::consts::TAU;
 
@@ -16,11 +16,11 @@ const MOST_BLOCKS: usize = 2000;
 /// How the bootstrap draws.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Resampling {
-    /// How many consecutive fields are drawn together: about `2τ` of a chain; 1 unless told.
+    /// How many consecutive fields are drawn together: about `2τ` of a chain; 1 by default.
     pub block: usize,
-    /// The number of resamples; 200 unless told, which knows an error to 5 %.
+    /// The number of resamples; 200 by default, which gives an error bar to 5 %.
     pub resamples: usize,
-    /// The seed of the draws; 0 unless told.
+    /// The seed of the draws; 0 by default.
     pub seed: u64,
 }
 
@@ -70,7 +70,7 @@ impl Observables {
     /// Measures `fields`, row-major `[n, L²]`, drawn at `couplings`.
     ///
     /// With `log_weights` `[n]`, known up to a constant, averages are self-normalised importance
-    /// sampling (METHOD §4); without, all fields weigh the same. For a Metropolis chain pass its
+    /// sampling; without, all fields weigh the same. For a Metropolis chain pass its
     /// fields in order with a block of `2τ`.
     ///
     /// # Errors

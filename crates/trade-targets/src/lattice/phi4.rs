@@ -12,9 +12,9 @@ use crate::{Error, Result};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Phi4Config {
-    /// The side `L`; 8 unless told.
+    /// The side `L`; 8 by default.
     pub l: usize,
-    /// The quartic coupling λ; 0.02 unless told. `null` makes it the second control parameter.
+    /// The quartic coupling λ; 0.02 by default. `null` makes it the second control parameter.
     pub lambda: Option<f64>,
 }
 
@@ -170,7 +170,7 @@ impl<B: Backend> Target<B> for Phi4 {
         (kappa * bonds.mul_scalar(2.0) - local).squeeze_dim(1)
     }
 
-    /// `∂_κ log q = 2 Σ_x φ_x (φ_{x+0̂} + φ_{x+1̂})` (METHOD §2), `∂_λ log q = Σ_x (2φ_x² − φ_x⁴)`.
+    /// `∂_κ log q = 2 Σ_x φ_x (φ_{x+0̂} + φ_{x+1̂})`, `∂_λ log q = Σ_x (2φ_x² − φ_x⁴)`.
     fn condition_score(&self, x: Tensor<B, 2>, _condition: &Condition<B>) -> Tensor<B, 2> {
         let [square, fourth, bonds] = self.sums(x);
         let kappa = bonds.mul_scalar(2.0);

@@ -20,17 +20,17 @@ const LARGEST: usize = 1 << 31;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SimulateConfig {
-    /// The side of the lattice; 8 unless told.
+    /// The side of the lattice; 8 by default.
     pub l: usize,
-    /// The hopping parameter κ; 0.25 unless told.
+    /// The hopping parameter κ; 0.25 by default.
     pub kappa: f64,
-    /// The quartic coupling λ; 0.02 unless told.
+    /// The quartic coupling λ; 0.02 by default.
     pub lambda: f64,
-    /// The number of decorrelated fields; 10 000 unless told.
+    /// The number of decorrelated fields; 10 000 by default.
     pub samples: usize,
-    /// The seed; 0 unless told. Runs of one seed that differ in another setting are independent.
+    /// The seed; 0 by default. Runs of one seed that differ in another setting are independent.
     pub seed: u64,
-    /// The number of independent chains, a multiple of 8; 64 unless told.
+    /// The number of independent chains, a multiple of 8; 64 by default.
     pub chains: usize,
 }
 
@@ -110,15 +110,17 @@ impl SimulateConfig {
     }
 
     /// The simulation kept in the npy file `path`, or a new one that is then kept there, in a folder
-    /// that is made if need be. A kept one that is damaged or of other settings is replaced.
+    /// that is made if need be. A kept one that is damaged is replaced.
     ///
     /// # Errors
-    /// As [`run`](Self::run) and [`Simulation::write`].
+    /// As [`run`](Self::run) and [`Simulation::write`]; [`Error::File`] if the file, or the record
+    /// beside it, belongs to something else, which is then left as it is.
     pub fn run_kept(&self, path: impl AsRef<Path>) -> Result<Simulation> {
         let path = path.as_ref();
         if let Some(kept) = self.kept(path) {
             return Ok(kept);
         }
+        self.check_free(path)?;
         let simulation = self.run()?;
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))?;
@@ -132,6 +134,34 @@ impl SimulateConfig {
         let kept = Simulation::read(path).ok()?;
         let from = &kept.provenance;
         (from.config == *self && from.version == hmc::VERSION).then_some(kept)
+    }
+
+    /// Refuses a path whose files hold something else than a simulation of these settings.
+    fn check_free(&self, path: &Path) -> Result<()> {
+        let beside = path.with_extension("json");
+        let Ok(text) = fs::read(&beside) else {
+            return Ok(());
+        };
+        let settings = |config: &Self| serde_json::to_string(config).unwrap_or_default();
+        match serde_json::from_slice::<Provenance>(&text) {
+            Ok(found) if found.config == *self && found.version == hmc::VERSION => Ok(()),
+            Ok(found) => Err(Error::file(
+                path,
+                format!(
+                    "holds a simulation with other settings, {} of version {}, and would be \
+                     overwritten by {} of version {}; remove the file or choose another name",
+                    settings(&found.config),
+                    found.version,
+                    settings(self),
+                    hmc::VERSION
+                ),
+            )),
+            Err(_) => Err(Error::file(
+                &beside,
+                "exists and is no record of a simulation, but would be overwritten by one; remove \
+                 the file or choose another name",
+            )),
+        }
     }
 
     /// The file that [`run_cached`](Self::run_cached) keeps in `folder`, named by the hash of the

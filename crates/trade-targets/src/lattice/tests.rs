@@ -403,6 +403,18 @@ fn runs_are_kept_and_found_again() {
     assert!(Simulation::read(&path).is_err());
     assert_eq!(config.run_cached(&cache).unwrap(), first);
     assert_eq!(Simulation::read(&path).unwrap(), first);
+    // Another simulation does not take its place, nor that of a file which is no record.
+    for other in &others[1..3] {
+        let message = other.run_kept(&path).unwrap_err().to_string();
+        assert!(message.contains("other settings"), "{message}");
+        assert!(message.contains("remove the file"), "{message}");
+    }
+    assert_eq!(Simulation::read(&path).unwrap(), first);
+    let mine = folder.path().join("mine.json");
+    std::fs::write(&mine, "{}").unwrap();
+    let message = config.run_kept(mine.with_extension("npy")).unwrap_err();
+    assert!(message.to_string().contains("mine.json"), "{message}");
+    assert_eq!(std::fs::read(&mine).unwrap(), b"{}");
 }
 
 #[test]

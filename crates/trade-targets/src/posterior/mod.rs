@@ -1,11 +1,13 @@
 //! Tempered posteriors `p(θ|y,β) ∝ p(θ) p(y|θ)^β` of a simulator known by its samples alone.
 //!
-//! What is known is the prior, by name, and a set of pairs `(θ, y)` with `θ` drawn from it. The
-//! likelihood is not: a flow trained on the pairs is the posterior at `β = 1`, and what it says
-//! less the prior is the log likelihood (METHOD §4, the energy-free route). So nothing that needs
-//! `log q` itself, such as an effective sample size, can be had for such a target.
+//! The prior is known by name, and the simulator by pairs `(θ, y)` with `θ` drawn from the prior. The
+//! likelihood is not known. A flow trained on the pairs is the posterior at `β = 1`, and its log
+//! density minus that of the prior is the log likelihood up to a constant; the book's page on the
+//! formulas calls this the energy-free route. Quantities that need `log q` itself, such as an
+//! effective sample size, do not exist for such a target.
 
 mod prior;
+mod support;
 
 use burn::tensor::{Tensor, backend::Backend};
 use schemars::JsonSchema;
@@ -13,8 +15,12 @@ use serde::{Deserialize, Serialize};
 use trade_core::{Condition, Family, Interval, PowerFamily, Target};
 
 pub use prior::Prior;
+pub use support::Support;
 
 use crate::{Error, Result};
+
+/// The largest number of entries of an observation.
+const WIDEST: usize = 1 << 20;
 
 /// The configuration of a [`SimulatedPosterior`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -22,7 +28,7 @@ use crate::{Error, Result};
 pub struct SimulatedPosteriorConfig {
     /// The prior of each parameter; they are independent.
     pub prior: Vec<Prior>,
-    /// The width of an observation.
+    /// The number of entries of an observation.
     pub observation: usize,
 }
 
@@ -35,8 +41,9 @@ impl SimulatedPosteriorConfig {
         if self.prior.is_empty() {
             return Err(Error::setting("prior", "at least one parameter is needed"));
         }
-        if self.observation == 0 {
-            return Err(Error::setting("observation", "must be at least 1"));
+        if !(1..=WIDEST).contains(&self.observation) {
+            let reason = format!("must be between 1 and {WIDEST}, found {}", self.observation);
+            return Err(Error::setting("observation", reason));
         }
         for (i, prior) in self.prior.iter().enumerate() {
             prior.check(&format!("prior[{i}]"))?;
@@ -65,6 +72,23 @@ impl SimulatedPosterior {
         self.config.observation
     }
 
+    /// Where each parameter may lie: the support of its prior.
+    pub fn supports(&self) -> Vec<Support> {
+        self.prior().iter().map(Prior::support).collect()
+    }
+
+    /// Refuses a flow that does not sample where the prior has density, and only there. `flow` holds
+    /// the entries of its `support` layer, `None` where it has no such layer.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] naming the parameter, both supports, and what to write.
+    pub fn check_supports(&self, flow: Option<&[Support]>) -> Result<()> {
+        match support::contradiction(flow, &self.supports()) {
+            Some(reason) => Err(Error::setting("flow.layers", reason)),
+            None => Ok(()),
+        }
+    }
+
     /// Refuses parameters that the prior excludes.
     ///
     /// # Errors
@@ -76,7 +100,7 @@ impl SimulatedPosterior {
                 if !prior.contains(value) {
                     return Err(Error::Value {
                         what: format!("parameter {k} of row {row}"),
-                        expected: prior.support(),
+                        expected: format!("{}, where the prior has density", prior.support()),
                         found: value,
                     });
                 }
@@ -113,7 +137,7 @@ impl Family for SimulatedPosterior {
 }
 
 impl<B: Backend> Target<B> for SimulatedPosterior {
-    /// NaN: the likelihood is not known. Callers ask [`AnyTarget::is_known`](crate::AnyTarget::is_known) first.
+    /// NaN: the likelihood is not known. Callers ask [`Family::is_known`] first.
     fn log_density(&self, x: Tensor<B, 2>, _condition: &Condition<B>) -> Tensor<B, 1> {
         x.sum_dim(1)
             .squeeze_dim::<1>(1)
@@ -126,7 +150,7 @@ impl<B: Backend> Target<B> for SimulatedPosterior {
         Target::<B>::log_density(self, x, condition).unsqueeze_dim(1)
     }
 
-    /// `log p(θ)`, normalised.
+    /// `log p(θ)`, normalised; `−∞` outside of the prior's support.
     fn log_prior(&self, x: &Tensor<B, 2>) -> Option<Tensor<B, 1>> {
         let columns = self
             .config

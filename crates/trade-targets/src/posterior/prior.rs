@@ -6,6 +6,7 @@ use burn::tensor::{Tensor, backend::Backend};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Support;
 use crate::{Error, Result};
 
 /// The prior density of one parameter.
@@ -35,17 +36,28 @@ pub enum Prior {
     },
 }
 
+/// The largest number that single precision squares without overflow.
+const LARGEST: f64 = 1e18;
+
+/// Whether a width is above zero, and single precision holds its square.
+fn is_normal(width: f64) -> bool {
+    (1.0 / LARGEST..LARGEST).contains(&width)
+}
+
 impl Prior {
     /// Refuses numbers that make no density.
     pub(super) fn check(&self, field: &str) -> Result<()> {
         let (ok, reason) = match *self {
             Self::Normal { mean, std } | Self::LogNormal { mean, std } => (
-                mean.is_finite() && std > 0.0 && std.is_finite(),
-                format!("needs a finite mean and std > 0, found mean {mean}, std {std}"),
+                mean.is_finite() && is_normal(std) && mean.abs() < LARGEST,
+                format!(
+                    "needs a finite mean and std > 0 within single precision, found mean {mean}, \
+                     std {std}"
+                ),
             ),
             Self::Uniform { low, high } => (
-                low < high && (high - low).is_finite(),
-                format!("needs low < high, found low {low}, high {high}"),
+                low < high && is_normal(high - low) && low.abs().max(high.abs()) < LARGEST,
+                format!("needs low < high within single precision, found low {low}, high {high}"),
             ),
         };
         if ok {
@@ -64,16 +76,17 @@ impl Prior {
         }
     }
 
-    /// Where the density is positive, in words.
-    pub fn support(&self) -> String {
+    /// Where the density is positive.
+    pub fn support(&self) -> Support {
         match *self {
-            Self::Normal { .. } => "a finite number".into(),
-            Self::Uniform { low, high } => format!("a number in ({low}, {high})"),
-            Self::LogNormal { .. } => "a positive number".into(),
+            Self::Normal { .. } => Support::Real,
+            Self::Uniform { low, high } => Support::Interval { low, high },
+            Self::LogNormal { .. } => Support::Positive,
         }
     }
 
-    /// The normalised log density of points of the support.
+    /// The normalised log density; `−∞` outside of the support, whose ends count as inside, since
+    /// single precision may round a point of the interval to its end.
     ///
     /// # Shapes
     /// `[n, 1]` → `[n, 1]`
@@ -86,10 +99,22 @@ impl Prior {
         };
         match *self {
             Self::Normal { mean, std } => normal(theta, mean, std),
-            Self::Uniform { low, high } => theta.zeros_like().sub_scalar((high - low).ln()),
+            Self::Uniform { low, high } => {
+                let inside = theta
+                    .clone()
+                    .greater_equal_elem(low)
+                    .bool_and(theta.clone().lower_equal_elem(high));
+                theta
+                    .zeros_like()
+                    .sub_scalar((high - low).ln())
+                    .mask_fill(inside.bool_not(), f64::NEG_INFINITY)
+            }
             Self::LogNormal { mean, std } => {
-                let log = theta.log();
-                normal(log.clone(), mean, std) - log
+                let inside = theta.clone().greater_elem(0.0);
+                // Clamped first: the gradient of a masked NaN is NaN.
+                let log = theta.clamp_min(f64::from(f32::MIN_POSITIVE)).log();
+                (normal(log.clone(), mean, std) - log)
+                    .mask_fill(inside.bool_not(), f64::NEG_INFINITY)
             }
         }
     }
@@ -129,6 +154,19 @@ mod tests {
                 .collect();
             let data = TensorData::new(inside.clone(), [inside.len(), 1]);
             let x = Tensor::<Flex, 2>::from_data(data, (&FlexDevice, DType::F64));
+            let outside = TensorData::new(
+                vec![-12.5_f64, f64::NAN]
+                    .into_iter()
+                    .filter(|&x| !prior.contains(x))
+                    .collect::<Vec<_>>(),
+                [usize::from(!prior.contains(-12.5)) + 1, 1],
+            );
+            let outside = Tensor::<Flex, 2>::from_data(outside, (&FlexDevice, DType::F64));
+            let log: Vec<f64> = prior.log_prob(outside).into_data().to_vec().unwrap();
+            assert!(
+                log.iter().all(|&l| l == f64::NEG_INFINITY) || prior.support() == Support::Real,
+                "{prior:?}: {log:?}"
+            );
             let total: f64 = prior
                 .log_prob(x)
                 .exp()

@@ -4,7 +4,9 @@ use burn::tensor::{DType, Tensor, TensorData};
 use burn_flex::{Flex, FlexDevice};
 use trade_core::{Condition, Family, Target, random::Stream};
 
-use crate::exact::{DoubleWellConfig, Exact, GaussianMixtureConfig, MultiWellConfig, WellControl};
+use crate::exact::{
+    DoubleWellConfig, Exact, GaussianMixture, GaussianMixtureConfig, MultiWellConfig, WellControl,
+};
 
 /// A target with its exact truth.
 trait Known: Exact + Target<Flex> {}
@@ -111,6 +113,75 @@ fn symmetries_leave_the_density_alone() {
             .unwrap();
         for (b, a) in before.iter().zip(after) {
             assert!((a - b).abs() < 1e-12 * (1.0 + b.abs()));
+        }
+    }
+}
+
+#[test]
+fn single_precision_serves_in_units_of_a_ten_millionth() {
+    let mut config = GaussianMixtureConfig::six_modes();
+    let scale = 1e-7;
+    config.means.iter_mut().flatten().for_each(|x| *x *= scale);
+    let entries = config.covariances.iter_mut().flatten().flatten();
+    entries.for_each(|x| *x *= scale * scale);
+    let (small, unit) = (
+        config.init().unwrap(),
+        GaussianMixture::six_modes().unwrap(),
+    );
+    let points = Stream::new(4, 0).normal64(400);
+    let scaled: Vec<f64> = points.iter().map(|x| x * scale).collect();
+    let x = tensor(&scaled, 2).cast(DType::F32);
+    let condition = Condition::<Flex>::uniform(&[1.0], 200, &x);
+    let found = Target::log_density(&small, x, &condition);
+    assert_eq!(found.dtype(), DType::F32);
+    let found: Vec<f32> = found.into_data().to_vec().unwrap();
+    for (row, found) in points.chunks(2).zip(found) {
+        let expected = unit.log_mixture(row) - 2.0 * scale.ln();
+        let error = (f64::from(found) - expected).abs();
+        assert!(error < 1e-5 * (1.0 + expected.abs()), "{found} {expected}");
+    }
+}
+
+#[test]
+fn conditions_outside_of_the_domain_have_no_truth_and_say_why() {
+    use WellControl::{A, B, C, Temperature};
+    let wells = |controls: &[WellControl], c| {
+        let controls = controls.to_vec();
+        let config = MultiWellConfig {
+            controls,
+            c,
+            ..Default::default()
+        };
+        config.init().unwrap()
+    };
+    for (controls, fixed, bad, name) in [
+        (&[Temperature][..], 1.0, vec![0.0], "temperature"),
+        (&[Temperature], 1.0, vec![-1.0], "temperature"),
+        (&[Temperature], 1.0, vec![f64::NAN], "temperature"),
+        (&[A, C], 1.0, vec![0.0, -0.5], "condition c"),
+        (&[A, C], 1.0, vec![0.0, 0.0], "condition c"),
+        (&[B], 0.0, vec![-1.0], "b > 0"),
+    ] {
+        let family = wells(controls, fixed);
+        let outside = family
+            .domain()
+            .iter()
+            .zip(&bad)
+            .any(|(d, &c)| !d.contains(c));
+        assert!(outside, "{controls:?} {bad:?}");
+        let message = Exact::at(&family, &bad).err().unwrap().to_string();
+        assert!(message.contains(name), "{message}");
+        assert!(Exact::sample(&family, &bad, 3, &mut Stream::new(0, 0)).is_err());
+    }
+    // Extreme settings end with numbers or with a sentence.
+    for value in [-1e30, -1.0, 0.0, 1e-30, 1e30] {
+        for control in 0..4 {
+            let mut c = [0.7, 0.1, -4.0, 1.0];
+            c[control] = value;
+            let family = wells(&[Temperature, A, B, C], 1.0);
+            if let Ok(at) = Exact::at(&family, &c) {
+                assert!(at.log_z().is_finite(), "{c:?}");
+            }
         }
     }
 }

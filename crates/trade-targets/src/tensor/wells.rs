@@ -77,10 +77,14 @@ impl Family for Wells {
     }
 
     fn domain(&self) -> Vec<Interval> {
+        let gaussian =
+            self.parameters(&[]).c == 0.0 && !self.control_parameters().contains(&WellControl::C);
         let each = self
             .control_parameters()
             .iter()
             .map(|control| match control {
+                // Without a quartic term the quadratic one is the wall.
+                WellControl::B if gaussian => Interval::above(0.0),
                 // Without a quartic term above zero there are no walls.
                 WellControl::Temperature | WellControl::C => Interval::above(0.0),
                 WellControl::A | WellControl::B => Interval::everywhere(),

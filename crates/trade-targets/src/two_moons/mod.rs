@@ -37,13 +37,13 @@ const SHIFT: f64 = 0.25;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct TwoMoonsConfig {
-    /// Standard deviation of both parameters under the prior; 0.3 unless told.
+    /// Standard deviation of both parameters under the prior; 0.3 by default.
     pub prior_width: f64,
-    /// Mean of the radius, before it is restricted to the ring; 0.1 unless told.
+    /// Mean of the radius, before it is restricted to the ring; 0.1 by default.
     pub radius_mean: f64,
-    /// Standard deviation of the radius, before it is restricted to the ring; 0.01 unless told.
+    /// Standard deviation of the radius, before it is restricted to the ring; 0.01 by default.
     pub radius_width: f64,
-    /// The ring is the mean radius plus and minus this; 0.08 unless told.
+    /// The ring is the mean radius plus and minus this; 0.08 by default.
     pub ring_half_width: f64,
 }
 
@@ -139,7 +139,7 @@ impl TwoMoons {
 
     /// `log q(ψ|y,β) = log p(ψ) + β log p(y|ψ)` for `β > 0`.
     ///
-    /// Its score `∂_β log q` is [`log_likelihood`](Self::log_likelihood) (METHOD §1), its
+    /// Its score `∂_β log q` is [`log_likelihood`](Self::log_likelihood), its
     /// normaliser [`Posterior::log_z`](crate::exact::ExactAt::log_z).
     pub fn log_density(&self, psi: [f64; 2], y: [f64; 2], beta: f64) -> f64 {
         let likelihood = self.log_likelihood(psi, y);
@@ -150,7 +150,7 @@ impl TwoMoons {
     }
 
     /// The radius `r(ψ, y)`: the distance of y from the centre that ψ gives the half circle. Its
-    /// credible intervals are what calibration is measured with (METHOD §8).
+    /// credible intervals are what calibration is measured with.
     pub fn radius(&self, psi: [f64; 2], y: [f64; 2]) -> f64 {
         let [u, v] = offset(psi, y);
         u.hypot(v)

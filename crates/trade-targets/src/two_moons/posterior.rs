@@ -118,7 +118,7 @@ impl Posterior {
         self.nodes().map(|(psi, mass)| mass * g(psi)).sum()
     }
 
-    /// `E[log p(y|ψ)] = ∂_β log Z(y,β)` (METHOD §2).
+    /// `E[log p(y|ψ)] = ∂_β log Z(y,β)`.
     pub fn mean_log_likelihood(&self) -> f64 {
         self.plane.expect(|x| {
             let (r, _, _) = self.offsets.at(x);

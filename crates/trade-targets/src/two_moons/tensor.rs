@@ -92,7 +92,7 @@ impl<B: Backend> Target<B> for TwoMoons {
         (self.log_priors(&x) + beta * likelihood).mask_fill(outside, f64::NEG_INFINITY)
     }
 
-    /// `log p(y|ψ)`; `−∞` where the density is zero: such points have the weight 0 (METHOD §4).
+    /// `log p(y|ψ)`; `−∞` where the density is zero: such points have the weight 0.
     fn condition_score(&self, x: Tensor<B, 2>, condition: &Condition<B>) -> Tensor<B, 2> {
         let (likelihood, outside) = self.log_likelihoods(&x, condition);
         likelihood

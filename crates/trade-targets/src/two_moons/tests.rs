@@ -147,7 +147,8 @@ fn scores_are_differences_of_the_densities_and_normalisers() {
     }
 }
 
-/// METHOD §4: `g = (log p_θ(ψ|c_ref) − log h(ψ))/c_ref`, with the exact posterior in the flow's place.
+/// The energy-free score `g = (log p_θ(ψ|c_ref) − log h(ψ))/c_ref`, with the exact posterior instead of
+/// the flow.
 #[test]
 fn without_an_energy_the_exact_posterior_gives_the_true_score() {
     let moons = moons();

@@ -2,6 +2,11 @@
 
 use crate::{Error, Result};
 
+/// The largest mean, deviation or inverse deviation whose square single precision holds.
+const LARGEST: f64 = 1e18;
+/// A pivot that is this share of its variance is rounding.
+const ROUNDING: f64 = 1e-14;
+
 /// One weighted Gaussian, `w N(μ, L Lᵀ)`.
 #[derive(Debug, Clone)]
 pub(super) struct Component {
@@ -29,6 +34,13 @@ impl Component {
                 format!("expected {dim} rows of {dim} entries"),
             ));
         }
+        let numbers = || covariance.iter().flatten();
+        if let Some(value) = numbers().find(|value| !value.is_finite()) {
+            return Err(Error::setting(
+                name,
+                format!("expected finite entries, found {value}"),
+            ));
+        }
         for (i, row) in covariance.iter().enumerate() {
             for (j, &a) in row[..i].iter().enumerate() {
                 let b = covariance[j][i];
@@ -42,10 +54,19 @@ impl Component {
         let factor = cholesky(covariance).ok_or_else(|| {
             Error::setting(
                 name,
-                "not positive definite; every eigenvalue must be above zero",
+                "not positive definite; every eigenvalue must be above zero, by more than rounding",
             )
         })?;
         let whitening = invert_lower(&factor, dim);
+        let beyond = |value: &f64| !value.is_finite() || value.abs() > LARGEST;
+        if whitening.iter().chain(&factor).chain(mean).any(beyond) {
+            let reason = format!(
+                "deviations must lie between {:e} and {LARGEST:e} and means within {LARGEST:e}, for \
+                 single precision; choose another unit",
+                LARGEST.recip()
+            );
+            return Err(Error::setting(name, reason));
+        }
         let log_det: f64 = (0..dim).map(|i| factor[i * dim + i].ln()).sum();
         let log_peak = weight.ln() - 0.5 * dim as f64 * std::f64::consts::TAU.ln() - log_det;
         Ok(Self {
@@ -98,7 +119,7 @@ fn cholesky(matrix: &[Vec<f64>]) -> Option<Vec<f64>> {
             let dot: f64 = (0..j).map(|k| factor[i * n + k] * factor[j * n + k]).sum();
             let rest = matrix[i][j] - dot;
             if i == j {
-                if !(rest > 0.0 && rest.is_finite()) {
+                if !(rest > ROUNDING * matrix[i][i] && rest.is_finite()) {
                     return None;
                 }
                 factor[i * n + i] = rest.sqrt();
