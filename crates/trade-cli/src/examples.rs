@@ -12,10 +12,7 @@ use trade_core::{
     schedule::Schedule,
     train::TrainConfig,
 };
-use trade_flows::{
-    BaseVariance, ConditionerConfig, FlowConfig, LastLayer, PreprocessConfig, Stage,
-    layer::{ConditionalAffineConfig, LayerConfig, PermutationKind, RqsCouplingConfig},
-};
+use trade_flows::{Base, FlowConfig, PreprocessConfig};
 use trade_targets::{
     TargetConfig,
     exact::{DoubleWellConfig, GaussianMixtureConfig, MultiWellConfig, WellControl},
@@ -76,7 +73,7 @@ pub fn named(name: &str) -> Option<RunConfig> {
                 &[("beta", 1.0)],
                 grid,
             );
-            config.flow.base = BaseVariance::InverseControl;
+            config.flow.base = Base::InverseControl;
             config
         }
         "tilted-wells" => {
@@ -144,14 +141,9 @@ fn small(
             from: DataSource::Exact(50_000),
         }],
         bases: Vec::new(),
-        flow: spline_flow(
-            dim,
-            6,
-            8,
-            &[64, 64],
-            PreprocessConfig::Log,
-            BaseVariance::Control,
-        ),
+        flow: FlowConfig::spline(dim)
+            .preprocess(PreprocessConfig::Log)
+            .base(Base::Control),
         objectives: vec![
             ObjectiveConfig {
                 loss: nll,
@@ -173,53 +165,6 @@ fn small(
             ..TrainConfig::default()
         },
         evaluate: EvaluateConfig::default(),
-    }
-}
-
-/// The flow of the paper's wells: `blocks` × [RQS coupling, permutation], then an affine map driven
-/// by the condition (METHOD §9).
-pub fn spline_flow(
-    dim: usize,
-    blocks: usize,
-    bins: usize,
-    hidden: &[usize],
-    preprocess: PreprocessConfig,
-    base: BaseVariance,
-) -> FlowConfig {
-    let conditioner = ConditionerConfig {
-        hidden: hidden.to_vec(),
-        last_layer: LastLayer::ZeroBias,
-        ..ConditionerConfig::default()
-    };
-    let coupling = RqsCouplingConfig {
-        bins,
-        conditioner: conditioner.clone(),
-        ..RqsCouplingConfig::default()
-    };
-    let affine = ConditionalAffineConfig {
-        conditioner,
-        ..ConditionalAffineConfig::default()
-    };
-    FlowConfig {
-        dim,
-        controls: 1,
-        context: 0,
-        augmentation: 0,
-        preprocess,
-        layers: vec![
-            Stage {
-                repeat: blocks,
-                of: vec![
-                    LayerConfig::RqsCoupling(coupling),
-                    LayerConfig::Permutation(PermutationKind::Hard),
-                ],
-            },
-            Stage {
-                repeat: 1,
-                of: vec![LayerConfig::ConditionalAffine(affine)],
-            },
-        ],
-        base,
     }
 }
 

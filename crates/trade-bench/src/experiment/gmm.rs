@@ -24,7 +24,7 @@ use trade_core::{
     train::{AdamConfig, TrainConfig},
 };
 use trade_flows::{
-    BaseVariance, ConditionerConfig, FlowConfig, Initializer, LastLayer, PreprocessConfig, Stage,
+    Base, ConditionerConfig, FlowConfig, Initializer, LastLayer, PreprocessConfig, Stage,
     layer::{LayerConfig, PermutationKind, RqsCouplingConfig},
 };
 use trade_targets::{TargetConfig, exact::GaussianMixtureConfig};
@@ -209,7 +209,7 @@ impl Sizes {
                     LayerConfig::Permutation(self.permutation),
                 ],
             }],
-            base: BaseVariance::InverseControl,
+            base: Base::InverseControl,
         }
     }
 

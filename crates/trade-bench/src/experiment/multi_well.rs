@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use trade_cli::{
-    config::{DataConfig, DataSource, EvaluateConfig, LossConfig, ObjectiveConfig, RunConfig},
-    examples::spline_flow,
+use trade_cli::config::{
+    DataConfig, DataSource, EvaluateConfig, LossConfig, ObjectiveConfig, RunConfig,
 };
 use trade_core::{
     causality::CausalityConfig,
@@ -18,7 +17,7 @@ use trade_core::{
     schedule::Schedule,
     train::{AdamConfig, AdaptiveConfig, TrainConfig},
 };
-use trade_flows::{BaseVariance, FlowConfig, PreprocessConfig};
+use trade_flows::{Base, FlowConfig, PreprocessConfig};
 use trade_targets::{TargetConfig, exact::MultiWellConfig};
 
 use super::{Experiment, Method, Preset, plain, steerable};
@@ -139,15 +138,11 @@ impl Sizes {
     }
 
     fn spline(&self) -> FlowConfig {
-        let hidden = [self.hidden; 2];
-        spline_flow(
-            DIM,
-            self.blocks,
-            8,
-            &hidden,
-            PreprocessConfig::Log,
-            BaseVariance::Control,
-        )
+        FlowConfig::spline(DIM)
+            .blocks(self.blocks)
+            .hidden(&[self.hidden; 2])
+            .preprocess(PreprocessConfig::Log)
+            .base(Base::Control)
     }
 
     fn nll(&self) -> ObjectiveConfig {

@@ -5,9 +5,8 @@ mod study;
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use trade_cli::{
-    config::{DataConfig, DataSource, EvaluateConfig, LossConfig, ObjectiveConfig, RunConfig},
-    examples::spline_flow,
+use trade_cli::config::{
+    DataConfig, DataSource, EvaluateConfig, LossConfig, ObjectiveConfig, RunConfig,
 };
 use trade_core::{
     learning_rate::{LearningRate, OneCycle},
@@ -19,7 +18,7 @@ use trade_core::{
     schedule::Schedule,
     train::{AdamConfig, TrainConfig},
 };
-use trade_flows::{BaseVariance, FlowConfig, PreprocessConfig, layer::LayerConfig};
+use trade_flows::{FlowConfig, PreprocessConfig, layer::LayerConfig};
 use trade_targets::{TargetConfig, two_moons::TwoMoonsConfig};
 
 use super::{Experiment, Method, Preset, plain};
@@ -95,17 +94,11 @@ impl Sizes {
     }
 
     fn flow(&self) -> FlowConfig {
-        FlowConfig {
-            context: 2,
-            ..spline_flow(
-                2,
-                self.blocks,
-                8,
-                &[self.hidden; 2],
-                PreprocessConfig::Log,
-                BaseVariance::One,
-            )
-        }
+        FlowConfig::spline(2)
+            .context(2)
+            .blocks(self.blocks)
+            .hidden(&[self.hidden; 2])
+            .preprocess(PreprocessConfig::Log)
     }
 
     /// The flow that knows nothing of the power: the same posterior whatever is asked.

@@ -5,6 +5,9 @@ pub(crate) mod reference;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use trade_core::{Error, Result};
+
+use crate::check;
 
 /// Which way a monotone map is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +23,7 @@ pub enum Direction {
 #[serde(rename_all = "snake_case")]
 pub enum Tails {
     /// The knots' domain is learned, and the tails are straight lines through the outermost knots
-    /// with the slope `Σh/Σw` (METHOD §9, as in FrEIA). `3K + 1` parameters an entry: `K` widths,
+    /// with the slope `Σh/Σw`, as in FrEIA. `3K + 1` parameters an entry: `K` widths,
     /// `K` heights, bottom, left, `K − 1` inner slopes.
     Learnable,
     /// Knots within `[−bound, bound]`, the identity outside. `3K − 1` parameters an entry.
@@ -78,6 +81,18 @@ impl RqsShape {
             }
             Tails::Identity { .. } | Tails::Learnable | Tails::Unit | Tails::Circular => Ok(()),
         }
+    }
+
+    /// Checks the shape as settings of a layer: `bins` and `tails` below `field`.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check), with the path of the setting.
+    pub(crate) fn validate(self, field: &str) -> Result<()> {
+        if let Tails::Identity { bound } = self.tails {
+            check::positive(bound, 1e6, field, "tails.identity.bound")?;
+        }
+        self.check()
+            .map_err(|error| Error::setting(format!("{field}.bins"), error.to_string()))
     }
 
     /// The order that turns the parameters of a spline `f` into those of `x ↦ −f(−x)`.
