@@ -27,7 +27,7 @@ use trade_core::{
 };
 use trade_flows::{
     FlowConfig,
-    lattice::{LatticePieces, ZeroMode, published_lattice_flow},
+    lattice::{LatticePieces, published_lattice_flow},
 };
 
 pub(super) use plane::experiment as plane;
@@ -286,37 +286,13 @@ pub(super) fn experiment(preset: Preset) -> Experiment {
             recipe::flow(1, LAMBDA, whole),
         ),
         with_flow(
-            "whitening",
-            "TRADE, grid, whitened first",
-            recipe::flow(
-                1,
-                LAMBDA,
-                LatticePieces {
-                    whitening: true,
-                    ..whole
-                },
-            ),
-        ),
-        with_flow(
-            "zero-mode-spline",
-            "TRADE, grid, spline of the zero mode with learned knots",
-            recipe::flow(
-                1,
-                LAMBDA,
-                LatticePieces {
-                    zero_mode: ZeroMode::Spline,
-                    ..whole
-                },
-            ),
-        ),
-        with_flow(
             "no-zero-mode",
             "TRADE, grid, nothing for the zero mode",
             recipe::flow(
                 1,
                 LAMBDA,
                 LatticePieces {
-                    zero_mode: ZeroMode::Plain,
+                    zero_mode: false,
                     ..whole
                 },
             ),
