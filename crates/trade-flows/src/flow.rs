@@ -66,6 +66,10 @@ impl<B: FlowBackend> Flow<B> {
     }
 }
 
+/// States beyond are taken for those at the edge: their squares leave single precision soon after,
+/// and a density that is not a number would hide that it is next to zero.
+const EDGE: f64 = 1e15;
+
 /// From how many deviations on an observation enters by its logarithm.
 const SOFT: f64 = 8.0;
 
@@ -89,7 +93,7 @@ impl<B: FlowBackend> Density<B> for Flow<B> {
 
     fn log_prob(&self, x: Tensor<B, 2>, condition: &Condition<B>) -> Dual<B, 1> {
         let features = self.features(condition);
-        let (mut z, noise_log_prob) = self.augment(x, &condition.control);
+        let (mut z, noise_log_prob) = self.augment(x.clamp(-EDGE, EDGE), &condition.control);
         let mut total = z.zeros([z.dims()[0]]);
         for layer in &self.layers {
             let (next, log_det) = layer.forward(z, &features);

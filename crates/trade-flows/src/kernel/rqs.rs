@@ -1,9 +1,10 @@
 //! The rational-quadratic spline at one group of entries: value, log-derivative, and both pulled
 //! back.
 
+use trade_simd::Real;
+
 use super::knots::{Frame, Knots, KnotsBar, Plan};
-use super::real::Real;
-use crate::spline::Direction;
+use crate::spline::{Direction, TOLERANCE};
 
 /// Where an argument fell, and the spline there.
 pub(super) struct Place<R: Real> {
@@ -103,7 +104,8 @@ impl Plan {
             R::select(inside, (at - cell.x) * inverse_width, half)
         } else {
             let delta = R::select(inside, (at - cell.y) / cell.height, half);
-            root(low, mean, excess, delta)
+            let closed = root(low, mean, excess, delta);
+            polished([low, high, mean, excess], delta, closed)
         };
         // The widths sum to one up to rounding, and a bin can be left by as much; steep bins do not
         // forgive that.
@@ -369,7 +371,7 @@ fn within<R: Real>(at: R) -> R {
     R::select(at.ge(one), one, lifted)
 }
 
-/// Solves `N(ξ)/Q(ξ) = δ` for `ξ`, METHOD §9 divided by `h`.
+/// Solves `N(ξ)/Q(ξ) = δ` for `ξ`, with `δ` relative to the height of the bin.
 ///
 /// `A ξ² + B ξ + C = 0` with `B = d_k − δE`, `A = s − B`, `C = −sδ`. The discriminant is written
 /// as `(B − 2sδ)² + 4s² δ(1 − δ)`, a sum of non-negative terms, and the root in the form whose
@@ -384,4 +386,19 @@ fn root<R: Real>(low: R, mean: R, excess: R, delta: R) -> R {
     let positive = b.ge(R::splat(0.0));
     let doubled = (mean - b).scale(2.0);
     R::select(positive, c, sum) / R::select(positive, sum, doubled)
+}
+
+/// The root after a Newton step, where it is off by more than the tolerance.
+#[inline(always)]
+fn polished<R: Real>([low, high, mean, excess]: [R; 4], delta: R, xi: R) -> R {
+    let (zero, one) = (R::splat(0.0), R::splat(1.0));
+    let rest = one - xi;
+    let (bump, xi2) = (xi * rest, xi.square());
+    let inverse_q = (mean + excess * bump).recip();
+    let residual = delta - (mean * xi2 + low * bump) * inverse_q;
+    let m = high * xi2 + (mean * bump).scale(2.0) + low * rest.square();
+    let better = xi + residual / (mean * m * inverse_q.square());
+    let better = R::select(zero.ge(better), zero, better);
+    let better = R::select(better.ge(one), one, better);
+    R::select(residual.abs().ge(R::splat(TOLERANCE)), better, xi)
 }

@@ -21,7 +21,7 @@ fn single(values: &[f64]) -> Vec<f32> {
     values.iter().map(|v| *v as f32).collect()
 }
 
-/// The knots `x`, `y` and slopes of one entry, written out from METHOD §9.
+/// The knots `x`, `y` and slopes of one entry, written out from the formulas of the book.
 fn plain_knots(shape: RqsShape, p: &[f64]) -> (Vec<f64>, Vec<f64>, Vec<f64>) {
     let k = shape.bins;
     let softplus = |x: f64| {
@@ -35,7 +35,9 @@ fn plain_knots(shape: RqsShape, p: &[f64]) -> (Vec<f64>, Vec<f64>, Vec<f64>) {
         match shape.tails {
             Tails::Learnable => {
                 let a = ((6.0 / k as f64 - 0.1).exp() - 1.0).ln();
-                raw.iter().map(|r| 0.1 + softplus(r + a)).collect()
+                raw.iter()
+                    .map(|r| (0.1 + softplus(r + a)).min(100.0))
+                    .collect()
             }
             Tails::Identity { bound } => {
                 let top = raw.iter().copied().fold(f64::MIN, f64::max);
@@ -60,7 +62,7 @@ fn plain_knots(shape: RqsShape, p: &[f64]) -> (Vec<f64>, Vec<f64>, Vec<f64>) {
         };
         let slope = |j: usize| {
             let circular = shape.tails == Tails::Circular;
-            1e-3 + softplus(p[2 * k + if circular { j % k } else { j }])
+            (1e-3 + softplus(p[2 * k + if circular { j % k } else { j }])).min(1e3)
         };
         return (sums(&w), sums(&h), (0..=k).map(slope).collect());
     }
@@ -72,9 +74,12 @@ fn plain_knots(shape: RqsShape, p: &[f64]) -> (Vec<f64>, Vec<f64>, Vec<f64>) {
         _ => (-3.0, -3.0, 1.0, &p[2 * k..]),
     };
     let mut slopes = vec![end];
-    slopes.extend(inner.iter().map(|d| match shape.tails {
-        Tails::Learnable => softplus(d + (1_f64.exp() - 1.0).ln()),
-        _ => 1e-3 + softplus(d + (0.999_f64.exp() - 1.0).ln()),
+    slopes.extend(inner.iter().map(|d| {
+        let slope = match shape.tails {
+            Tails::Learnable => softplus(d + (1_f64.exp() - 1.0).ln()),
+            _ => 1e-3 + softplus(d + (0.999_f64.exp() - 1.0).ln()),
+        };
+        slope.clamp(1e-3, 1e3)
     }));
     slopes.push(end);
     let sums = |start: f64, steps: &[f64]| {

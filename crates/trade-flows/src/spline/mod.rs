@@ -159,6 +159,16 @@ impl std::error::Error for ShapeError {}
 pub(crate) const MAX_BINS: usize = 64;
 /// The least width and height of a bin with [`Tails::Learnable`].
 pub(crate) const LEAST_STEP: f64 = 0.1;
+/// The largest width and height of a bin with [`Tails::Learnable`], so that its mean slope is within
+/// [`LEAST_SLOPE`] and [`MOST_SLOPE`].
+pub(crate) const MOST_STEP: f64 = 100.0;
+/// The least slope at a knot: what is flatter cannot be inverted in single precision.
+pub(crate) const LEAST_SLOPE: f64 = 1e-3;
+/// The largest slope at a knot.
+pub(crate) const MOST_SLOPE: f64 = 1e3;
+/// The error of an inverse, relative to the height of its bin, from which on it is improved by a
+/// Newton step.
+pub(crate) const TOLERANCE: f64 = 1e-6;
 /// The lower left corner of the knots with [`Tails::Learnable`] and zero parameters.
 pub(crate) const CORNER: f64 = -3.0;
 /// The least slope, and the least fraction of the domain per bin, with [`Tails::Identity`].

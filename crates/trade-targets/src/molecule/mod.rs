@@ -17,7 +17,6 @@ mod born;
 mod dcd;
 mod dispatch;
 pub mod dynamics;
-mod elementary;
 mod energy;
 mod internal;
 mod lanes;

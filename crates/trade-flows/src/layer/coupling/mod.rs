@@ -65,6 +65,10 @@ fn validate_networks(
     config.validate(inputs, first.max(second) * per_entry, field)
 }
 
+/// What networks see of entries: beyond this size they are held, so that a coupling moves the others
+/// in the same way however far out these are, and densities fall along rays.
+const FAR: f64 = 1e3;
+
 /// What a network makes of the entries it is given and the condition.
 fn parameters<B: FlowBackend>(
     net: &Conditioner<B>,
@@ -74,7 +78,7 @@ fn parameters<B: FlowBackend>(
     features: &Features<B>,
 ) -> Stacked<B> {
     let input = match given {
-        Some(given) => features.append(given, use_control),
+        Some(given) => features.append(given.clamp(-FAR, FAR), use_control),
         None => features.columns(use_control).unwrap_or_else(|| {
             // Nothing is known: the map is the same for all.
             like.zeros([like.dims()[0], 1]).add_scalar(1.0)
