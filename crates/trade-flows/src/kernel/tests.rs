@@ -36,7 +36,7 @@ fn plain_knots(shape: RqsShape, p: &[f64]) -> (Vec<f64>, Vec<f64>, Vec<f64>) {
             Tails::Learnable => {
                 let a = ((6.0 / k as f64 - 0.1).exp() - 1.0).ln();
                 raw.iter()
-                    .map(|r| (0.1 + softplus(r + a)).min(100.0))
+                    .map(|r| (0.1 + softplus(r + a)).min(20.0))
                     .collect()
             }
             Tails::Identity { bound } => {
@@ -62,7 +62,7 @@ fn plain_knots(shape: RqsShape, p: &[f64]) -> (Vec<f64>, Vec<f64>, Vec<f64>) {
         };
         let slope = |j: usize| {
             let circular = shape.tails == Tails::Circular;
-            (1e-3 + softplus(p[2 * k + if circular { j % k } else { j }])).min(1e3)
+            (1e-3 + softplus(p[2 * k + if circular { j % k } else { j }])).min(100.0)
         };
         return (sums(&w), sums(&h), (0..=k).map(slope).collect());
     }
@@ -79,7 +79,7 @@ fn plain_knots(shape: RqsShape, p: &[f64]) -> (Vec<f64>, Vec<f64>, Vec<f64>) {
             Tails::Learnable => softplus(d + (1_f64.exp() - 1.0).ln()),
             _ => 1e-3 + softplus(d + (0.999_f64.exp() - 1.0).ln()),
         };
-        slope.clamp(1e-3, 1e3)
+        slope.clamp(1e-3, 100.0)
     }));
     slopes.push(end);
     let sums = |start: f64, steps: &[f64]| {

@@ -161,11 +161,11 @@ pub(crate) const MAX_BINS: usize = 64;
 pub(crate) const LEAST_STEP: f64 = 0.1;
 /// The largest width and height of a bin with [`Tails::Learnable`], so that its mean slope is within
 /// [`LEAST_SLOPE`] and [`MOST_SLOPE`].
-pub(crate) const MOST_STEP: f64 = 100.0;
+pub(crate) const MOST_STEP: f64 = 20.0;
 /// The least slope at a knot: what is flatter cannot be inverted in single precision.
 pub(crate) const LEAST_SLOPE: f64 = 1e-3;
 /// The largest slope at a knot.
-pub(crate) const MOST_SLOPE: f64 = 1e3;
+pub(crate) const MOST_SLOPE: f64 = 100.0;
 /// The error of an inverse, relative to the height of its bin, from which on it is improved by a
 /// Newton step.
 pub(crate) const TOLERANCE: f64 = 1e-6;

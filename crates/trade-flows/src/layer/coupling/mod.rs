@@ -11,7 +11,7 @@ pub use affine_coupling::{AffineCoupling, AffineCouplingConfig, AffineKind};
 pub use rqs_coupling::{RqsCoupling, RqsCouplingConfig};
 pub use soft_clamp::SoftClamp;
 
-use super::Widths;
+use super::{Widths, seen};
 use crate::{
     FlowBackend, Stacked,
     conditioner::{Conditioner, ConditionerConfig},
@@ -65,10 +65,6 @@ fn validate_networks(
     config.validate(inputs, first.max(second) * per_entry, field)
 }
 
-/// What networks see of entries: beyond this size they are held, so that a coupling moves the others
-/// in the same way however far out these are, and densities fall along rays.
-const FAR: f64 = 1e3;
-
 /// What a network makes of the entries it is given and the condition.
 fn parameters<B: FlowBackend>(
     net: &Conditioner<B>,
@@ -78,7 +74,7 @@ fn parameters<B: FlowBackend>(
     features: &Features<B>,
 ) -> Stacked<B> {
     let input = match given {
-        Some(given) => features.append(given.clamp(-FAR, FAR), use_control),
+        Some(given) => features.append(seen(given), use_control),
         None => features.columns(use_control).unwrap_or_else(|| {
             // Nothing is known: the map is the same for all.
             like.zeros([like.dims()[0], 1]).add_scalar(1.0)

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use trade_core::{Dual, Result, random::Stream};
 
 use super::{
-    super::{LayerConfig, Recipe, Widths},
+    super::{LayerConfig, Recipe, Widths, seen},
     ModeLayer,
     mode_layer::is_flat,
 };
@@ -113,12 +113,13 @@ impl<B: FlowBackend> GivenZeroMode<B> {
     ) -> (Dual<B, 2>, Dual<B, 2>, Features<B>) {
         let [_, d] = x.dims();
         let zero = x.clone().slice_dim(1, 0..1);
-        let seen = if self.sign_symmetric {
-            size(zero.clone())
+        let known = seen(zero.clone());
+        let known = if self.sign_symmetric {
+            size(known)
         } else {
-            zero.clone()
+            known
         };
-        (zero, x.slice_dim(1, 1..d), features.with_control(&seen))
+        (zero, x.slice_dim(1, 1..d), features.with_control(&known))
     }
 
     /// The entries times the sign of the first, which is its own inverse.
