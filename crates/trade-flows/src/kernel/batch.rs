@@ -1,4 +1,7 @@
 //! The spline over a batch of rows, in parallel.
+//!
+//! The file is long because each of its four kernels takes its arrays one by one, with their shapes
+//! told where they are taken.
 
 use std::marker::PhantomData;
 use std::mem;

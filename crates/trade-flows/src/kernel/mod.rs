@@ -16,6 +16,7 @@ mod element;
 mod knots;
 mod network;
 mod product;
+mod root;
 mod rqs;
 mod tile;
 

@@ -69,8 +69,8 @@ struct Spread {
 
 /// From how many deviations off the origin on an entry is centred.
 const FAR: f64 = 10.0;
-/// The deviations that double precision squares in single precision: others are scaled by numbers
-/// from the host.
+/// The deviations whose squares single precision holds well; others are computed in double precision
+/// on the host.
 const PLAIN: std::ops::Range<f64> = 1e-6..1e15;
 /// The deviation of an entry that does not vary, relative to its size: twice the rounding of single
 /// precision.
