@@ -7,11 +7,11 @@ use trade_core::Dual;
 
 use crate::FlowBackend;
 
-/// The base distribution: a Gaussian whose variance depends on the first control parameter (METHOD
-/// §6), or a distribution on the unit cube.
+/// The base distribution: a Gaussian whose variance depends on the first control parameter, or
+/// a distribution on the unit cube.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum BaseVariance {
+pub enum Base {
     /// `N(0, I)`.
     #[default]
     One,
@@ -30,12 +30,17 @@ pub enum BaseVariance {
     },
 }
 
-/// Deviation of the normal entries of [`BaseVariance::UnitCube`] at `T = 1`.
+/// Deviation of the normal entries of [`Base::UnitCube`] at `T = 1`.
 const DEVIATION: f64 = 0.1;
 /// `Φ(5) − Φ(−5)`: what the cut at 0 and 1 leaves of them.
 const KEPT: f64 = 0.999_999_426_696_856;
 
-impl BaseVariance {
+impl Base {
+    /// Whether the logarithm of the first control parameter is taken.
+    pub(crate) const fn takes_logarithm(self) -> bool {
+        !matches!(self, Self::One)
+    }
+
     /// `log σ²` with its tangent, `[n, 1]`; `None` where it is zero.
     fn log_variance<B: FlowBackend>(self, control: &Dual<B, 2>) -> Option<Dual<B, 2>> {
         let first = || control.clone().slice_dim(1, 0..1).log();

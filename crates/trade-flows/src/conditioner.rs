@@ -8,9 +8,9 @@ use burn::{
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use trade_core::{Dual, random::Stream};
+use trade_core::{Dual, Result, random::Stream};
 
-use crate::{FlowBackend, Network, Stacked};
+use crate::{FlowBackend, Network, Stacked, check};
 
 /// The second layer of a residual block starts uniform within this bound, weights and biases, so that
 /// the block starts near the identity (as nflows does).
@@ -65,6 +65,36 @@ impl Default for ConditionerConfig {
 }
 
 impl ConditionerConfig {
+    /// Checks that the network `inputs → hidden → outputs` can be built.
+    ///
+    /// # Errors
+    /// If a hidden layer has no neurons, residual blocks have different widths, or the weights are
+    /// more than one machine holds.
+    pub fn validate(&self, inputs: usize, outputs: usize, field: &str) -> Result<()> {
+        check::widths(&self.hidden, field, "hidden")?;
+        let equal = self.hidden.windows(2).all(|pair| pair[0] == pair[1]);
+        let reason = format!(
+            "must be equal widths where `residual` is true, since a block adds its result to its \
+             argument, not {:?}",
+            self.hidden
+        );
+        check::require(!self.residual || equal, field, "hidden", reason)?;
+        let reason = "must name at least one layer where `residual` is true";
+        check::require(
+            !self.residual || !self.hidden.is_empty(),
+            field,
+            "hidden",
+            reason,
+        )?;
+        let widths = [&[inputs][..], &self.hidden, &[outputs]].concat();
+        let copies = if self.residual { 2.0 } else { 1.0 };
+        check::weights(
+            widths.windows(2).map(|pair| [pair[0], pair[1]]),
+            copies,
+            field,
+        )
+    }
+
     /// Builds the network `inputs → hidden → outputs`.
     pub fn init<B: Backend>(
         &self,

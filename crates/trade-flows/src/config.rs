@@ -3,11 +3,12 @@
 use burn::tensor::backend::Backend;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use trade_core::{Error, Result, random::Stream};
+use trade_core::{Result, random::Stream};
 
 use crate::{
     Flow,
-    base::BaseVariance,
+    base::Base,
+    check,
     layer::{ActNorm, LayerConfig, Widths},
     preprocess::PreprocessConfig,
 };
@@ -35,11 +36,12 @@ pub struct FlowConfig {
     /// The number of control parameters.
     #[serde(default = "one")]
     pub controls: usize,
-    /// The width of the context; 0 without one. It is scaled to mean 0 and deviation 1 over the
-    /// first batch, and on from there as it is learned.
+    /// The width of the context; 0 without one. It is centred and scaled to mean 0 and deviation 1
+    /// over the first batch, and on from there as it is learned; numbers beyond 8 deviations enter
+    /// by their logarithm.
     #[serde(default)]
     pub context: usize,
-    /// Auxiliary noise dimensions, `N(0, σ²(c))` like the base (METHOD §6, TSF).
+    /// Auxiliary noise dimensions, `N(0, σ²(c))` like the base.
     #[serde(default)]
     pub augmentation: usize,
     /// How control parameters enter the networks.
@@ -49,7 +51,7 @@ pub struct FlowConfig {
     pub layers: Vec<Stage>,
     /// The base distribution.
     #[serde(default)]
-    pub base: BaseVariance,
+    pub base: Base,
 }
 
 /// Some layers, repeated.
@@ -73,47 +75,65 @@ impl FlowConfig {
     /// # Errors
     /// Names the first field that does not, with its path below `field`.
     pub fn validate(&self, field: &str) -> Result<()> {
-        let check = |ok: bool, name: &str, reason: &str| {
-            if ok {
-                Ok(())
-            } else {
-                Err(Error::setting(format!("{field}.{name}"), reason))
-            }
-        };
-        check(self.dim > 0, "dim", "must be at least 1")?;
-        check(self.controls > 0, "controls", "must be at least 1")?;
-        check(
-            !self.layers.is_empty(),
-            "layers",
-            "a flow needs at least one layer",
+        check::count(self.dim, 1, check::MOST_ENTRIES, field, "dim")?;
+        check::count(self.controls, 1, 1 << 10, field, "controls")?;
+        check::count(self.context, 0, check::MOST_ENTRIES, field, "context")?;
+        check::count(
+            self.augmentation,
+            0,
+            check::MOST_ENTRIES,
+            field,
+            "augmentation",
         )?;
+        let reason = "a flow needs at least one layer";
+        check::require(!self.layers.is_empty(), field, "layers", reason)?;
         let widths = self.widths();
         for (i, stage) in self.layers.iter().enumerate() {
+            let field = format!("{field}.layers[{i}]");
+            check::count(stage.repeat, 1, 1 << 10, &field, "repeat")?;
+            let reason = "a stage needs at least one layer";
+            check::require(!stage.of.is_empty(), &field, "of", reason)?;
             for (j, layer) in stage.of.iter().enumerate() {
-                layer.check(widths).map_err(|(name, reason)| {
-                    Error::setting(format!("{field}.layers[{i}].of[{j}].{name}"), reason)
-                })?;
+                layer.validate(widths, &format!("{field}.of[{j}]"))?;
             }
         }
-        if let BaseVariance::UnitCube { normal } = self.base {
-            check(
-                normal <= self.dim && self.augmentation == 0,
-                "base.unit_cube",
-                "needs at most as many normal entries as the state has, and no augmentation",
-            )?;
+        if let Base::UnitCube { normal } = self.base {
+            let reason =
+                "needs at most as many normal entries as the state has, and no augmentation";
+            let fits = normal <= self.dim && self.augmentation == 0;
+            check::require(fits, field, "base.unit_cube", reason)?;
         }
-        if let PreprocessConfig::Standardise { centre, scale } = &self.preprocess {
-            let fits = centre.len() == self.controls && scale.len() == self.controls;
-            check(
-                fits,
-                "preprocess.standardise",
-                "needs one centre and scale per control parameter",
+        let preprocess = format!("{field}.preprocess");
+        self.preprocess.validate(self.controls, &preprocess)
+    }
+
+    /// Checks the flow, and that it is defined for all values of the control parameters within
+    /// `ranges`, one `(lowest, highest)` for each: no logarithm is taken of zero or less.
+    ///
+    /// # Errors
+    /// As [`validate`](Self::validate), and where a range does not fit, with its numbers.
+    pub fn validate_over(&self, ranges: &[(f64, f64)], field: &str) -> Result<()> {
+        self.validate(field)?;
+        let (found, wanted) = (ranges.len(), self.controls);
+        let reason = format!("is {wanted}, and there are ranges for {found} control parameters");
+        check::require(found == wanted, field, "controls", reason)?;
+        for (i, (low, high)) in ranges.iter().enumerate() {
+            let reason = |what: &str| {
+                format!(
+                    "{what} of control parameter {i}, whose range from {low} to {high} is not \
+                     above zero; use `standardise` and a base of variance `one`"
+                )
+            };
+            let positive = *low > 0.0 && *high > 0.0;
+            let preprocess = positive || !self.preprocess.takes_logarithms();
+            check::require(
+                preprocess,
+                field,
+                "preprocess",
+                reason("takes the logarithm"),
             )?;
-            check(
-                scale.iter().all(|s| *s > 0.0),
-                "preprocess.standardise.scale",
-                "must be positive",
-            )?;
+            let base = positive || i > 0 || !self.base.takes_logarithm();
+            check::require(base, field, "base", reason("has the variance"))?;
         }
         Ok(())
     }

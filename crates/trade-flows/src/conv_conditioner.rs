@@ -5,12 +5,14 @@ use std::sync::Arc;
 use burn::{module::Module, tensor::backend::Backend};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use trade_core::{Dual, random::Stream};
+use trade_core::{Dual, Result, random::Stream};
 
-use crate::{FlowBackend, Initializer, LastLayer, Padding, Patches, Stacked, conditioner::Dense};
+use crate::{
+    FlowBackend, Initializer, LastLayer, Padding, Patches, Stacked, check, conditioner::Dense,
+};
 
 /// The configuration of a [`ConvConditioner`]; the default is the published lattice network
-/// (METHOD §9) on a torus.
+/// on a torus.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ConvConditionerConfig {
@@ -52,15 +54,39 @@ pub(crate) struct Sites {
 }
 
 impl ConvConditionerConfig {
-    /// Why the numbers make no sense, if so.
-    pub(crate) fn check(&self) -> Result<(), &'static str> {
-        if self.kernel.is_multiple_of(2) {
-            return Err("the edge of a convolution is odd");
-        }
-        if self.convolutions.is_empty() {
-            return Err("needs at least one convolution, or no site sees another");
-        }
-        Ok(())
+    /// Checks that a network on a grid can be built.
+    ///
+    /// # Errors
+    /// If the kernel is even or wider than twice the grid, a width is zero, or the weights are more
+    /// than one machine holds.
+    pub(crate) fn validate(
+        &self,
+        side: usize,
+        inputs: usize,
+        outputs: usize,
+        field: &str,
+    ) -> Result<()> {
+        let kernel = self.kernel;
+        let reason = format!("the edge of a convolution is odd, not {kernel}");
+        check::require(!kernel.is_multiple_of(2), field, "kernel", reason)?;
+        check::count(kernel, 1, (2 * side + 1).max(3), field, "kernel")?;
+        let reason = "needs at least one convolution, or no site sees another";
+        check::require(!self.convolutions.is_empty(), field, "convolutions", reason)?;
+        check::widths(&self.convolutions, field, "convolutions")?;
+        check::widths(&self.pointwise, field, "pointwise")?;
+        let taps = (kernel * kernel) as f64;
+        let widths = [
+            &[inputs][..],
+            &self.convolutions,
+            &self.pointwise,
+            &[outputs],
+        ]
+        .concat();
+        check::weights(
+            widths.windows(2).map(|pair| [pair[0], pair[1]]),
+            taps,
+            field,
+        )
     }
 
     /// Builds the network with `outputs` parameters a site, driven by `features` numbers of the

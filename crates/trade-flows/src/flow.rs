@@ -8,7 +8,7 @@ use trade_core::{Condition, Density, Dual};
 
 use crate::{
     FlowBackend,
-    base::BaseVariance,
+    base::Base,
     layer::{ActNorm, Layer},
     preprocess::Preprocess,
     transform::{Features, Transform},
@@ -22,7 +22,7 @@ pub struct Flow<B: Backend> {
     pub(crate) observation: Option<ActNorm<B>>,
     pub(crate) layers: Vec<Layer<B>>,
     #[module(skip)]
-    pub(crate) base: BaseVariance,
+    pub(crate) base: Base,
     #[module(skip)]
     pub(crate) dim: usize,
     #[module(skip)]
@@ -36,7 +36,7 @@ impl<B: FlowBackend> Flow<B> {
             control: condition.control.clone(),
             embedded: self.preprocess.forward(condition.control.clone()),
             context: condition.context.clone().map(|y| match &self.observation {
-                Some(norm) => norm.scale(y),
+                Some(norm) => softened(norm.scale(y)),
                 None => y,
             }),
         }
@@ -66,6 +66,22 @@ impl<B: FlowBackend> Flow<B> {
     }
 }
 
+/// States beyond are taken for those at the edge: their squares leave single precision soon after,
+/// and a density that is not a number would hide that it is next to zero.
+const EDGE: f64 = 1e15;
+
+/// From how many deviations on an observation enters by its logarithm.
+const SOFT: f64 = 8.0;
+
+/// Observations beyond [`SOFT`] deviations grow like their logarithm only, continuously and with a
+/// continuous slope, so that a rare outlier or a heavy tail does not swamp the networks. The map is
+/// one to one, and no log determinant is owed for what is conditioned on.
+fn softened<B: Backend>(y: Tensor<B, 2>) -> Tensor<B, 2> {
+    let beyond = y.clone().abs().clamp(SOFT, 1e30).sub_scalar(SOFT);
+    let sign = y.clone().detach().sign();
+    y.clamp(-SOFT, SOFT) + sign * beyond.log1p()
+}
+
 impl<B: FlowBackend> Density<B> for Flow<B> {
     fn dim(&self) -> usize {
         self.dim
@@ -77,7 +93,7 @@ impl<B: FlowBackend> Density<B> for Flow<B> {
 
     fn log_prob(&self, x: Tensor<B, 2>, condition: &Condition<B>) -> Dual<B, 1> {
         let features = self.features(condition);
-        let (mut z, noise_log_prob) = self.augment(x, &condition.control);
+        let (mut z, noise_log_prob) = self.augment(x.clamp(-EDGE, EDGE), &condition.control);
         let mut total = z.zeros([z.dims()[0]]);
         for layer in &self.layers {
             let (next, log_det) = layer.forward(z, &features);
@@ -123,7 +139,7 @@ impl<B: FlowBackend> Density<B> for Flow<B> {
 
     fn initialised(mut self, x: Tensor<B, 2>, condition: &Condition<B>) -> Self {
         if let (Some(norm), Some(y)) = (self.observation.take(), &condition.context) {
-            self.observation = Some(norm.initialised(y));
+            self.observation = Some(norm.of_batch(y));
         }
         let features = self.features(condition);
         let (mut z, _) = self.augment(x, &condition.control);
@@ -131,7 +147,7 @@ impl<B: FlowBackend> Density<B> for Flow<B> {
             .layers
             .into_iter()
             .map(|layer| {
-                let layer = layer.initialised(z.clone(), &features);
+                let layer = layer.initialised(&z, &features);
                 z = layer.forward(z.clone(), &features).0;
                 layer
             })

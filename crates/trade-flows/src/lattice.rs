@@ -4,12 +4,11 @@
 //! `t · side + s`. The first control parameter is the hopping parameter κ.
 
 use crate::{
-    BaseVariance, ConditionerConfig, ConvConditionerConfig, FlowConfig, Padding, PreprocessConfig,
-    Stage, Tails,
+    Base, ConditionerConfig, ConvConditionerConfig, FlowConfig, Padding, PreprocessConfig, Stage,
+    Tails,
     layer::{
-        ConditionalAffineConfig, ConvCouplingConfig, FourierWhiteningConfig, GivenZeroModeConfig,
-        Grid, LayerConfig, Mask, ModeLayerConfig, PermutationKind, RqsCouplingConfig, SoftClamp,
-        ZeroModePotentialConfig, ZeroModeSplineConfig,
+        ConditionalAffineConfig, ConvCouplingConfig, GivenZeroModeConfig, Grid, LayerConfig, Mask,
+        PermutationKind, RqsCouplingConfig, SoftClamp, ZeroModePotentialConfig,
     },
 };
 
@@ -32,11 +31,11 @@ fn config(side: usize, controls: usize, layers: Vec<Stage>) -> FlowConfig {
         augmentation: 0,
         preprocess: PreprocessConfig::Embedding(mlp(&[32, 32, 32])),
         layers,
-        base: BaseVariance::One,
+        base: Base::One,
     }
 }
 
-/// The flow of the paper's lattice (METHOD §9) with `controls` control parameters: a scale and
+/// The flow of the paper's lattice with `controls` control parameters: a scale and
 /// shift of the whole field by the embedded condition, 2×2 blocks as channels, three convolutional
 /// couplings over channels, then three couplings over all entries.
 ///
@@ -97,36 +96,19 @@ pub fn published_lattice_flow(side: usize, controls: usize, circular: bool) -> F
     config(side, controls, layers)
 }
 
-/// What a [`physical_lattice_flow`] makes of the magnetisation, which carries the two peaks of the
-/// broken phase.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ZeroMode {
-    /// Nothing of its own.
-    Plain,
-    /// A spline with learned knots ([`ZeroModeSpline`](crate::layer::ZeroModeSpline)).
-    Spline,
-    /// Its effective potential ([`ZeroModePotential`](crate::layer::ZeroModePotential)).
-    Potential,
-}
-
 /// What a [`physical_lattice_flow`] is built of. Every piece can be left out, to see what it
 /// brings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LatticePieces {
-    /// Divide the Fourier modes by their widths in a free theory of learned mass, first of all
-    /// ([`FourierWhitening`](crate::layer::FourierWhitening)). Not by default: a trained flow
-    /// has a smaller effective sample size with it, see the book.
-    pub whitening: bool,
-    /// Whether that mass, if there is one, may depend on the size of the magnetisation.
-    pub mass_of_magnetisation: bool,
     /// The number of checkerboard couplings, which know the translations
     /// ([`ConvCoupling`](crate::layer::ConvCoupling)).
     pub checkerboards: usize,
     /// The number of couplings between modes, given the zero mode
     /// ([`GivenZeroMode`](crate::layer::GivenZeroMode)).
     pub mode_couplings: usize,
-    /// What is made of the magnetisation.
-    pub zero_mode: ZeroMode,
+    /// Whether the magnetisation, which carries the two peaks of the broken phase, has an effective
+    /// potential of its own ([`ZeroModePotential`](crate::layer::ZeroModePotential)).
+    pub zero_mode: bool,
     /// A density that is exactly the same for φ and −φ.
     pub sign_symmetric: bool,
 }
@@ -134,11 +116,9 @@ pub struct LatticePieces {
 impl Default for LatticePieces {
     fn default() -> Self {
         Self {
-            whitening: false,
-            mass_of_magnetisation: true,
             checkerboards: 2,
             mode_couplings: 2,
-            zero_mode: ZeroMode::Potential,
+            zero_mode: true,
             sign_symmetric: true,
         }
     }
@@ -147,14 +127,12 @@ impl Default for LatticePieces {
 /// A flow with what is known of the φ⁴ lattice built in.
 ///
 /// From the field to the latent space:
-/// 1. if asked for, a whitening by the free propagator of a learned mass takes away the larger part
-///    of the correlations, and how they change with κ;
-/// 2. checkerboard couplings: given its neighbours, the density of a site is known to be that of a
+/// 1. checkerboard couplings: given its neighbours, the density of a site is known to be that of a
 ///    quartic potential, tilted by the sum of the neighbours. Their networks look at all sites of
 ///    the other colour in one layer, relative to the site, so that they commute with translations
 ///    and need no deep stack to see far;
-/// 3. couplings of the other Fourier modes given the magnetisation, whose widths follow it;
-/// 4. the effective potential of the magnetisation alone, which carries the two peaks of the broken
+/// 2. couplings of the other Fourier modes given the magnetisation, whose widths follow it;
+/// 3. the effective potential of the magnetisation alone, which carries the two peaks of the broken
 ///    phase. It starts from that of a constant field at the quartic coupling `lambda`, with the
 ///    mass that the fluctuations of a site add at first order, `6λ⟨φ²⟩` with `⟨φ²⟩ = ½`.
 ///
@@ -165,23 +143,10 @@ pub fn physical_lattice_flow(
     lambda: f64,
     pieces: LatticePieces,
 ) -> FlowConfig {
-    let potential = pieces.zero_mode == ZeroMode::Potential;
     let grid = Grid::of(side);
     let identity = Tails::Identity { bound: 5.0 };
     let mut layers = Vec::new();
-    let fields = pieces.checkerboards > 0;
-    if pieces.whitening {
-        let whitening = FourierWhiteningConfig {
-            side,
-            hopping: 0,
-            zero_mode_unit: potential.then_some(ZERO_MODE_UNIT),
-            given_zero_mode: pieces.mass_of_magnetisation,
-            back: fields,
-            conditioner: mlp(&[32, 32]),
-        };
-        layers.push(stage(1, vec![LayerConfig::FourierWhitening(whitening)]));
-    }
-    if fields {
+    if pieces.checkerboards > 0 {
         let coupling = ConvCouplingConfig {
             mask: Mask::Checkerboard,
             bins: 8,
@@ -202,8 +167,7 @@ pub fn physical_lattice_flow(
             vec![LayerConfig::ConvCoupling(coupling)],
         ));
     }
-    let modes = pieces.mode_couplings > 0 || pieces.zero_mode != ZeroMode::Plain;
-    if modes && (fields || !pieces.whitening) {
+    if pieces.mode_couplings > 0 || pieces.zero_mode {
         layers.push(stage(1, vec![LayerConfig::FourierModes(grid)]));
     }
     if pieces.mode_couplings > 0 {
@@ -218,10 +182,10 @@ pub fn physical_lattice_flow(
             embedded: true,
             ..ConditionalAffineConfig::default()
         };
-        let mut of = vec![ModeLayerConfig::ConditionalAffine(widths)];
+        let mut of = vec![LayerConfig::ConditionalAffine(widths)];
         for _ in 0..pieces.mode_couplings {
-            of.push(ModeLayerConfig::Permutation(PermutationKind::Hard));
-            of.push(ModeLayerConfig::RqsCoupling(coupling.clone()));
+            of.push(LayerConfig::Permutation(PermutationKind::Hard));
+            of.push(LayerConfig::RqsCoupling(coupling.clone()));
         }
         layers.push(stage(
             1,
@@ -231,40 +195,21 @@ pub fn physical_lattice_flow(
             })],
         ));
     }
-    match pieces.zero_mode {
-        ZeroMode::Plain => {}
-        ZeroMode::Spline => {
-            let spline = ZeroModeSplineConfig {
-                odd: pieces.sign_symmetric,
-                ..ZeroModeSplineConfig::default()
-            };
-            layers.push(stage(1, vec![LayerConfig::ZeroModeSpline(spline)]));
-        }
-        ZeroMode::Potential => {
-            let unit = if pieces.whitening {
-                ZERO_MODE_UNIT
-            } else {
-                1.0
-            };
-            // Where the potential of a constant field has its minimum at κ = 0.365.
-            let reach = 0.5 / lambda.max(1e-3).sqrt() * unit * side as f64;
-            let potential = ZeroModePotentialConfig {
-                side,
-                hopping: 0,
-                unit,
-                quadratic: 1.0 - 2.0 * lambda + 3.0 * lambda,
-                quartic: lambda,
-                reach,
-                nodes: 129,
-                terms: 8,
-                conditioner: mlp(&[32, 32]),
-            };
-            layers.push(stage(1, vec![LayerConfig::ZeroModePotential(potential)]));
-        }
+    if pieces.zero_mode {
+        // Where the potential of a constant field has its minimum at κ = 0.365.
+        let reach = 0.5 / lambda.max(1e-3).sqrt() * side as f64;
+        let potential = ZeroModePotentialConfig {
+            side,
+            hopping: 0,
+            unit: 1.0,
+            quadratic: 1.0 - 2.0 * lambda + 3.0 * lambda,
+            quartic: lambda,
+            reach,
+            nodes: 129,
+            terms: 8,
+            conditioner: mlp(&[32, 32]),
+        };
+        layers.push(stage(1, vec![LayerConfig::ZeroModePotential(potential)]));
     }
     config(side, controls, layers)
 }
-
-/// What the whitening multiplies the zero mode by where its potential follows, so that the networks
-/// see numbers of order one.
-const ZERO_MODE_UNIT: f64 = 0.25;

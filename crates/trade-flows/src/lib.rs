@@ -2,6 +2,7 @@
 
 mod backend;
 mod base;
+mod check;
 mod conditioner;
 mod config;
 mod conv_conditioner;
@@ -15,12 +16,12 @@ mod network;
 mod patches;
 mod preprocess;
 mod spline;
+mod spline_flow;
 mod stacked;
-mod standard;
 mod transform;
 
 pub use backend::{FlowBackend, Kernels, Record};
-pub use base::BaseVariance;
+pub use base::Base;
 pub use conditioner::{Conditioner, ConditionerConfig, Initializer, LastLayer};
 pub use config::{FlowConfig, Stage};
 pub use conv_conditioner::{ConvConditioner, ConvConditionerConfig};

@@ -7,7 +7,7 @@
 use trade_core::random::Stream;
 
 use crate::{
-    BaseVariance, ConditionerConfig, FlowConfig, PreprocessConfig, Stage,
+    Base, ConditionerConfig, FlowConfig, PreprocessConfig, Stage,
     layer::{CircularShiftConfig, GroupCouplingConfig, GroupMap, LayerConfig, Mixing},
 };
 
@@ -172,7 +172,7 @@ impl MoleculeFlow {
                 repeat: 1,
                 of: layers,
             }],
-            base: BaseVariance::UnitCube {
+            base: Base::UnitCube {
                 normal: first_torsion,
             },
         }

@@ -3,14 +3,14 @@
 use burn::{module::Module, tensor::backend::Backend};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use trade_core::{Dual, random::Stream};
+use trade_core::{Dual, Result, random::Stream};
 
 use crate::{
-    FlowBackend,
+    FlowBackend, check,
     conditioner::{Conditioner, ConditionerConfig},
 };
 
-/// The map `e(c)` that the conditioners see in the place of `c`.
+/// The map `e(c)` that the conditioners see instead of `c`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PreprocessConfig {
@@ -31,6 +31,38 @@ pub enum PreprocessConfig {
 }
 
 impl PreprocessConfig {
+    /// Checks the map for `controls` parameters.
+    ///
+    /// # Errors
+    /// Names the first setting that makes no sense, with its path below `field`.
+    pub fn validate(&self, controls: usize, field: &str) -> Result<()> {
+        match self {
+            Self::Identity | Self::Log => Ok(()),
+            Self::Embedding(config) => {
+                config.validate(controls, controls, &format!("{field}.embedding"))
+            }
+            Self::Standardise { centre, scale } => {
+                let field = format!("{field}.standardise");
+                for (name, values) in [("centre", centre), ("scale", scale)] {
+                    let found = values.len();
+                    let reason =
+                        format!("needs one number for each of {controls} controls, found {found}");
+                    check::require(found == controls, &field, name, reason)?;
+                }
+                for (i, (centre, scale)) in centre.iter().zip(scale).enumerate() {
+                    check::finite(*centre, &field, &format!("centre[{i}]"))?;
+                    check::positive(*scale, 1e30, &field, &format!("scale[{i}]"))?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Whether the logarithm of the parameters is taken.
+    pub(crate) const fn takes_logarithms(&self) -> bool {
+        matches!(self, Self::Log | Self::Embedding(_))
+    }
+
     /// Builds the map for `controls` parameters.
     pub fn init<B: Backend>(
         &self,

@@ -66,4 +66,16 @@ pub trait Transform<B: FlowBackend> {
     /// # Shapes
     /// `z`: `[n, d]` → `[n, d]`, `[n]`
     fn inverse(&self, z: Dual<B, 2>, features: &Features<B>) -> (Dual<B, 2>, Dual<B, 1>);
+
+    /// The layer with what it learns from a first batch set; most learn nothing.
+    ///
+    /// # Shapes
+    /// `x`: `[n, d]`
+    #[must_use]
+    fn initialised(self, _x: &Dual<B, 2>, _features: &Features<B>) -> Self
+    where
+        Self: Sized,
+    {
+        self
+    }
 }

@@ -17,8 +17,8 @@ use trade_core::{
     random::Stream,
 };
 use trade_flows::{
-    BaseVariance, ConditionerConfig, Flow, FlowBackend, FlowConfig, PreprocessConfig, Stage,
-    Transform, layer::LayerConfig,
+    Base, ConditionerConfig, Flow, FlowBackend, FlowConfig, PreprocessConfig, Stage, Transform,
+    layer::LayerConfig,
 };
 
 const F64: DType = DType::F64;
@@ -43,12 +43,7 @@ fn mixed() -> Vec<Stage> {
 }
 
 /// A flow of `dim` entries with one or two control parameters; with two there is a context, too.
-fn config(
-    dim: usize,
-    controls: usize,
-    preprocess: PreprocessConfig,
-    base: BaseVariance,
-) -> FlowConfig {
+fn config(dim: usize, controls: usize, preprocess: PreprocessConfig, base: Base) -> FlowConfig {
     let context = if controls == 2 { 2 } else { 0 };
     FlowConfig {
         dim,
@@ -78,11 +73,7 @@ fn configs() -> Vec<FlowConfig> {
             }),
         ];
         for preprocess in preprocessings {
-            for base in [
-                BaseVariance::One,
-                BaseVariance::Control,
-                BaseVariance::InverseControl,
-            ] {
+            for base in [Base::One, Base::Control, Base::InverseControl] {
                 configs.push(config(3, controls, preprocess.clone(), base));
             }
         }
@@ -235,7 +226,7 @@ fn line(reach: f64, count: usize) -> (Vec<f64>, f64) {
 
 #[test]
 fn densities_integrate_to_one() {
-    for base in [BaseVariance::One, BaseVariance::Control] {
+    for base in [Base::One, Base::Control] {
         let config = config(2, 1, PreprocessConfig::Log, base);
         let flow = flow::<Flex>(&config, Noise::moderate(F64));
         let (points, step) = line(10.0, 300);
@@ -265,9 +256,9 @@ fn mean(values: &[f64]) -> (f64, f64) {
 #[test]
 fn an_augmented_identity_is_its_base() {
     for (base, power) in [
-        (BaseVariance::One, 0.0),
-        (BaseVariance::Control, 1.0),
-        (BaseVariance::InverseControl, -1.0),
+        (Base::One, 0.0),
+        (Base::Control, 1.0),
+        (Base::InverseControl, -1.0),
     ] {
         let mut config = config(2, 1, PreprocessConfig::Identity, base);
         config.augmentation = 3;
@@ -315,7 +306,7 @@ fn augmented_and_joint() -> (Flow<Flex>, Flow<Flex>) {
         biases: 0.1,
         dtype: F64,
     };
-    let joint = config(3, 1, PreprocessConfig::Log, BaseVariance::Control);
+    let joint = config(3, 1, PreprocessConfig::Log, Base::Control);
     let augmented = FlowConfig {
         dim: 2,
         augmentation: 1,
@@ -367,7 +358,7 @@ fn augmented_scores_hold_the_noise_fixed() {
     let (augmented, _) = augmented_and_joint();
     let config = FlowConfig {
         dim: 2,
-        ..config(3, 1, PreprocessConfig::Log, BaseVariance::Control)
+        ..config(3, 1, PreprocessConfig::Log, Base::Control)
     };
     let conditions = Conditions::new(&config, 30);
     let x = Stream::new(8, 0).normal64(90);
@@ -430,7 +421,7 @@ fn augmented_samples_carry_an_unbiased_density() {
 fn act_norm_starts_from_the_first_batch() {
     let config = FlowConfig {
         layers: layers(r#"[ { "of": ["act_norm", { "permutation": "soft" }, "act_norm"] } ]"#),
-        ..config(3, 1, PreprocessConfig::Identity, BaseVariance::One)
+        ..config(3, 1, PreprocessConfig::Identity, Base::One)
     };
     let raw = Stream::new(9, 0).normal64(600);
     let x: Vec<f64> = raw
@@ -466,6 +457,7 @@ fn act_norm_starts_from_the_first_batch() {
     assert!(
         gradient(loss, &flow)
             .iter()
+            .filter(|part| !part.is_empty())
             .all(|part| part.iter().any(|g| g.abs() > 1e-6))
     );
 }
@@ -504,13 +496,12 @@ fn settings_that_make_no_sense_are_named() {
         assert!(error.contains(&format!("flow.{field}")), "{error}");
     };
     refused(0, "\"act_norm\"", "dim");
-    refused(1, r#"{ "rqs_coupling": {} }"#, "layers[0].of[0]");
     refused(
         2,
         r#"{ "rqs_coupling": { "bins": 0 } }"#,
         "layers[0].of[0].rqs_coupling",
     );
-    // The default widths of 6/K need 6/K > 0.1 (METHOD §9).
+    // The default widths of 6/K need 6/K > 0.1.
     refused(
         2,
         r#"{ "rqs_coupling": { "bins": 60 } }"#,
@@ -537,7 +528,7 @@ fn settings_that_make_no_sense_are_named() {
 fn a_saved_flow_is_rebuilt_bit_for_bit() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("weights.safetensors");
-    let config = config(5, 2, PreprocessConfig::Log, BaseVariance::Control);
+    let config = config(5, 2, PreprocessConfig::Log, Base::Control);
     let flow = flow::<Flex>(&config, Noise::moderate(DType::F32));
     let arrays = parameters(&flow);
     write_arrays(&arrays, &path).unwrap();
@@ -575,7 +566,7 @@ fn a_saved_flow_is_rebuilt_bit_for_bit() {
 #[test]
 fn weights_that_do_not_fit_are_refused_by_name() {
     let path = Path::new("somewhere/weights.safetensors");
-    let small = config(3, 1, PreprocessConfig::Identity, BaseVariance::One);
+    let small = config(3, 1, PreprocessConfig::Identity, Base::One);
     let build = |config: &FlowConfig| flow::<Flex>(config, Noise::moderate(DType::F32));
     let refused = |config: &FlowConfig, arrays| {
         let error = with_parameters(build(config), arrays, path)

@@ -8,7 +8,7 @@ use numeric::{Noise, assert_close, numbers, rows};
 use trade_core::{Condition, Density, parameters::parameters, random::Stream};
 use trade_flows::{
     Flow, FlowConfig, Tails,
-    lattice::{LatticePieces, ZeroMode, physical_lattice_flow, published_lattice_flow},
+    lattice::{LatticePieces, physical_lattice_flow, published_lattice_flow},
     layer::LayerConfig,
 };
 
@@ -44,56 +44,6 @@ fn log_prob(
         flow.log_prob(x, &conditions(n, controls, dtype)).value,
         dtype,
     )
-}
-
-/// With zero networks the whitening is the free theory of `M = 1/2` and `g = 1`, whose action is
-/// summed here site by site.
-#[test]
-fn a_whitening_alone_is_the_free_field() {
-    for side in [2, 3, 4] {
-        for back in [true, false] {
-            let config: FlowConfig = serde_json::from_str(&format!(
-                r#"{{ "dim": {0}, "layers": [ {{ "of": [
-                    {{ "fourier_whitening": {{ "side": {side}, "back": {back} }} }} ] }} ] }}"#,
-                side * side
-            ))
-            .unwrap();
-            let flow: Flow<Flex> = config.init(&FlexDevice, &mut Stream::new(3, 7)).unwrap();
-            let flow = Noise {
-                weights: 0.0,
-                biases: 0.0,
-                dtype: F64,
-            }
-            .apply(flow);
-            let sites = side * side;
-            let (first, second) = (fields(8, sites), Stream::new(6, 0).normal64(8 * sites));
-            let kappa = numbers(conditions(8, 1, F64).control.value, F64);
-            let action = |field: &[f64], kappa: f64| -> f64 {
-                (0..sites)
-                    .map(|x| {
-                        let (t, s) = (x / side, x % side);
-                        let down = field[(t + 1) % side * side + s];
-                        let right = field[t * side + (s + 1) % side];
-                        (0.5 + 4.0 * kappa) * field[x].powi(2)
-                            - 2.0 * kappa * field[x] * (down + right)
-                    })
-                    .sum()
-            };
-            // The constant mode has no hopping term at all: Σ 4κ − 2κ·2 = 0.
-            let found: Vec<f64> = log_prob(&flow, &first, sites, 1, F64)
-                .into_iter()
-                .zip(log_prob(&flow, &second, sites, 1, F64))
-                .map(|(a, b)| a - b)
-                .collect();
-            let expected: Vec<f64> = (0..8)
-                .map(|i| {
-                    let row = i * sites..(i + 1) * sites;
-                    action(&second[row.clone()], kappa[i]) - action(&first[row], kappa[i])
-                })
-                .collect();
-            assert_close("free field", &found, &expected, 1e-11);
-        }
-    }
 }
 
 /// With a zero network the first entry has the density `exp(4κφ² − aφ² − bφ⁴/V)`, normalised here by
@@ -146,24 +96,17 @@ fn a_potential_is_the_density_of_the_magnetisation() {
 /// Every combination of pieces.
 fn all_pieces() -> Vec<LatticePieces> {
     let mut all = Vec::new();
-    for (bits, zero_mode) in (0..48_usize).map(|i| {
-        let modes = [ZeroMode::Plain, ZeroMode::Spline, ZeroMode::Potential];
-        (i % 16, modes[i / 16])
-    }) {
+    for bits in 0..8_usize {
         let has = |bit: usize| bits >> bit & 1 == 1;
         all.push(LatticePieces {
-            whitening: has(0),
-            mass_of_magnetisation: has(1),
-            checkerboards: usize::from(has(2)),
-            mode_couplings: usize::from(has(3)),
-            zero_mode,
+            checkerboards: usize::from(has(0)),
+            mode_couplings: usize::from(has(1)),
+            zero_mode: has(2),
             sign_symmetric: true,
         });
     }
     // A flow needs a layer.
-    all.retain(|p| {
-        p.whitening || p.checkerboards + p.mode_couplings > 0 || p.zero_mode != ZeroMode::Plain
-    });
+    all.retain(|p| p.checkerboards + p.mode_couplings > 0 || p.zero_mode);
     all
 }
 
@@ -221,31 +164,27 @@ fn checkerboards_commute_with_translations_that_keep_the_colours() {
     let (side, n) = (4, 16);
     let sites = side * side;
     let here = fields(n, sites);
-    for (whitening, mass_of_magnetisation) in [(false, false), (true, false), (true, true)] {
-        let pieces = LatticePieces {
-            whitening,
-            mass_of_magnetisation,
-            mode_couplings: 0,
-            ..LatticePieces::default()
-        };
-        let flow = flow(
-            &physical_lattice_flow(side, 1, 0.02, pieces),
-            Noise::moderate(F64),
-        );
-        let found = log_prob(&flow, &here, sites, 1, F64);
-        for by in [(0, 2), (2, 0), (1, 1), (1, 3), (3, 2)] {
-            let there = moved(&here, side, by);
-            let shifted = log_prob(&flow, &there, sites, 1, F64);
-            if (by.0 + by.1) % 2 == 0 {
-                assert_close(&format!("{by:?}"), &shifted, &found, 1e-11);
-            } else {
-                assert!(
-                    found
-                        .iter()
-                        .zip(&shifted)
-                        .any(|(a, b)| (a - b).abs() > 1e-6)
-                );
-            }
+    let pieces = LatticePieces {
+        mode_couplings: 0,
+        ..LatticePieces::default()
+    };
+    let flow = flow(
+        &physical_lattice_flow(side, 1, 0.02, pieces),
+        Noise::moderate(F64),
+    );
+    let found = log_prob(&flow, &here, sites, 1, F64);
+    for by in [(0, 2), (2, 0), (1, 1), (1, 3), (3, 2)] {
+        let there = moved(&here, side, by);
+        let shifted = log_prob(&flow, &there, sites, 1, F64);
+        if (by.0 + by.1) % 2 == 0 {
+            assert_close(&format!("{by:?}"), &shifted, &found, 1e-11);
+        } else {
+            assert!(
+                found
+                    .iter()
+                    .zip(&shifted)
+                    .any(|(a, b)| (a - b).abs() > 1e-6)
+            );
         }
     }
 }
@@ -388,22 +327,10 @@ fn settings_that_make_no_sense_are_named() {
             "9 entries",
         ),
         (
-            4,
-            r#"{ "fourier_whitening": { "side": 2, "hopping": 1 } }"#.into(),
-            "fourier_whitening.hopping",
-            "1 control",
-        ),
-        (
-            4,
-            r#"{ "zero_mode_spline": { "tails": "learnable" } }"#.into(),
-            "zero_mode_spline.odd",
-            "identity tails",
-        ),
-        (
             2,
-            r#"{ "given_zero_mode": { "of": [ { "rqs_coupling": {} } ] } }"#.into(),
-            "given_zero_mode.of[0].",
-            "at least 2",
+            r#"{ "given_zero_mode": { "of": [ "unit_clamp" ] } }"#.into(),
+            "given_zero_mode.of[0]",
+            "flat states",
         ),
     ] {
         refused(dim, &layer, field, reason);

@@ -216,7 +216,6 @@ fn zero_weights_are_the_identity() {
                 | LayerConfig::ChannelPermutation(_)
                 | LayerConfig::SpaceToDepth(_)
                 | LayerConfig::FourierModes(_)
-                | LayerConfig::FourierWhitening(_)
                 | LayerConfig::ZeroModePotential(_)
                 | LayerConfig::GivenZeroMode(_)
                 | LayerConfig::GroupCoupling(_)

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use trade_core::{Condition, Density, random::Stream};
 use trade_flows::{
-    BaseVariance, Features, Flow, FlowConfig, Transform,
+    Base, Features, Flow, FlowConfig, Transform,
     layer::{GroupMap, LayerConfig},
     molecule::MoleculeFlow,
 };
@@ -285,7 +285,7 @@ fn base_samples_follow_the_base_density() {
             of: vec![LayerConfig::UnitClamp],
         }],
         dim: 2,
-        base: BaseVariance::UnitCube { normal: 1 },
+        base: Base::UnitCube { normal: 1 },
         ..MoleculeFlow::alanine_dipeptide().spline()
     };
     let flow = double(&config);

@@ -18,7 +18,6 @@ mod config;
 mod dcd;
 mod dispatch;
 pub mod dynamics;
-mod elementary;
 mod elements;
 mod energy;
 mod fit;

@@ -1,14 +1,17 @@
 //! The spline over a batch of rows, in parallel.
+//!
+//! The file is long because each of its four kernels takes its arrays one by one, with their shapes
+//! told where they are taken.
 
 use std::marker::PhantomData;
 use std::mem;
 
 use rayon::prelude::*;
+use trade_simd::{Job, Vector, widest};
 
-use super::dispatch::{Job, widest};
 use super::dual::Dual;
+use super::element::{Element, Jet};
 use super::knots::{Knots, MAX_PARAMS, Plan};
-use super::lanes::{Element, Jet, Vector};
 use crate::spline::{Direction, RqsShape};
 
 /// Work below this many bins in all (`n·d·K`) stays on the calling thread.
@@ -112,8 +115,7 @@ pub(crate) fn rqs_backward<T: Element>(
     backward::<T, T::Lanes, 1>(shape, direction, n, d, input, [grad_out], grads);
 }
 
-/// Gradient of [`rqs_pair`], by running the reverse sweep of [`rqs_backward`] on dual numbers
-/// (METHOD §3).
+/// Gradient of [`rqs_pair`], by running the reverse sweep of [`rqs_backward`] on dual numbers.
 ///
 /// # Shapes
 /// - `x`, `x_tan`, `params`, `params_tan`: as given to [`rqs_pair`]
@@ -420,7 +422,7 @@ impl<T: Element, R: Jet<T::Lanes, M>, const M: usize> Job for Backward<'_, T, R,
             input.load_params(start, len, &mut params[..p]);
             let (mut value_bar, mut log_bar) = (R::splat(0.0), R::splat(0.0));
             for lane in 0..len {
-                // The rule of METHOD §3 exchanges the planes: tangent first, here and below.
+                // The reverse sweep of a pair exchanges the planes: tangent first, here and below.
                 for m in 0..M {
                     let part = &grad_out[M - 1 - m][cursor.row * (d + 1)..][..=d];
                     value_bar.plane_mut(m).lanes_mut()[lane] = part[cursor.column];

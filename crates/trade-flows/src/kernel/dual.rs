@@ -2,10 +2,11 @@
 
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
-use super::lanes::Jet;
-use super::real::{Logistic, Real};
+use trade_simd::{Logistic, Number, Real};
 
-/// `re + ε·eps` with `ε² = 0`: a value and its tangent (METHOD §3).
+use super::element::Jet;
+
+/// `re + ε·eps` with `ε² = 0`: a value and its tangent.
 ///
 /// Comparisons and selections go by the value.
 #[derive(Clone, Copy, Debug)]
@@ -87,9 +88,7 @@ impl<R: Real> Neg for Dual<R> {
     }
 }
 
-impl<R: Real> Real for Dual<R> {
-    type Mask = R::Mask;
-
+impl<R: Real> Number for Dual<R> {
     #[inline(always)]
     fn splat(value: f64) -> Self {
         Self {
@@ -97,6 +96,40 @@ impl<R: Real> Real for Dual<R> {
             eps: R::splat(0.0),
         }
     }
+    #[inline(always)]
+    fn recip(self) -> Self {
+        let re = self.re.recip();
+        // In this order 1/x² is never formed, which would overflow for small x.
+        Self {
+            re,
+            eps: -(re * (re * self.eps)),
+        }
+    }
+    #[inline(always)]
+    fn sqrt(self) -> Self {
+        let re = self.re.sqrt();
+        Self {
+            re,
+            eps: self.eps.scale(0.5) / re,
+        }
+    }
+    #[inline(always)]
+    fn max(self, other: Self) -> Self {
+        Self::select(other.ge(self), other, self)
+    }
+    #[inline(always)]
+    fn abs(self) -> Self {
+        let positive = self.re.ge(R::splat(0.0));
+        Self {
+            re: self.re.abs(),
+            eps: R::select(positive, self.eps, -self.eps),
+        }
+    }
+}
+
+impl<R: Real> Real for Dual<R> {
+    type Mask = R::Mask;
+
     #[inline(always)]
     fn scale(self, factor: f64) -> Self {
         Self {
@@ -112,15 +145,6 @@ impl<R: Real> Real for Dual<R> {
         }
     }
     #[inline(always)]
-    fn recip(self) -> Self {
-        let re = self.re.recip();
-        // In this order 1/x² is never formed, which would overflow for small x.
-        Self {
-            re,
-            eps: -(re * (re * self.eps)),
-        }
-    }
-    #[inline(always)]
     fn exp(self) -> Self {
         let re = self.re.exp();
         Self {
@@ -133,14 +157,6 @@ impl<R: Real> Real for Dual<R> {
         Self {
             re: self.re.ln(),
             eps: self.eps / self.re,
-        }
-    }
-    #[inline(always)]
-    fn sqrt(self) -> Self {
-        let re = self.re.sqrt();
-        Self {
-            re,
-            eps: self.eps.scale(0.5) / re,
         }
     }
     #[inline(always)]
@@ -167,22 +183,10 @@ impl<R: Real> Real for Dual<R> {
         }
     }
     #[inline(always)]
-    fn max(self, other: Self) -> Self {
-        Self::select(other.ge(self), other, self)
-    }
-    #[inline(always)]
     fn lifted(self) -> Self {
         Self {
             re: self.re.lifted(),
             eps: self.eps,
-        }
-    }
-    #[inline(always)]
-    fn abs(self) -> Self {
-        let positive = self.re.ge(R::splat(0.0));
-        Self {
-            re: self.re.abs(),
-            eps: R::select(positive, self.eps, -self.eps),
         }
     }
     #[inline(always)]

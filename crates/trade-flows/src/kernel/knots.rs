@@ -1,7 +1,11 @@
 //! From raw parameters to the knots of a spline, and the way back for gradients.
 
-use super::real::{Logistic, Real};
-use crate::spline::{CORNER, LEAST_FRACTION, LEAST_STEP, MAX_BINS, RqsShape, Tails};
+use trade_simd::{Logistic, Real};
+
+use crate::spline::{
+    CORNER, LEAST_FRACTION, LEAST_SLOPE, LEAST_STEP, MAX_BINS, MOST_SLOPE, MOST_STEP, RqsShape,
+    Tails,
+};
 
 /// Most parameters an entry may have.
 pub(super) const MAX_PARAMS: usize = 3 * MAX_BINS + 1;
@@ -129,7 +133,15 @@ impl Plan {
         let Logistic {
             softplus, sigmoid, ..
         } = raw.offset(self.slope_shift).logistic();
-        (softplus.offset(self.least_slope), sigmoid)
+        let slope = softplus.offset(self.least_slope);
+        let (slope, sigmoid) = bounded(slope, sigmoid, MOST_SLOPE);
+        // A NaN is in no bound, and stays.
+        let (least, zero) = (R::splat(LEAST_SLOPE), R::splat(0.0));
+        let flat = least.ge(slope);
+        (
+            R::select(flat, least, slope),
+            R::select(flat, zero, sigmoid),
+        )
     }
 
     /// Turns raw parameters into bin sizes and the frame around them.
@@ -175,8 +187,7 @@ impl Plan {
             let Logistic {
                 softplus, sigmoid, ..
             } = raw.offset(self.step_shift).logistic();
-            *step = softplus.offset(LEAST_STEP);
-            *rate = sigmoid;
+            (*step, *rate) = bounded(softplus.offset(LEAST_STEP), sigmoid, MOST_STEP);
             total = total + *step;
         }
         total
@@ -236,6 +247,17 @@ impl Plan {
             *grad = R::select(bar.bin.eq(R::splat(j as f64)), bar.slope_high, low);
         }
     }
+}
+
+/// A value held at `most`, with its rate, which is zero there.
+#[inline(always)]
+fn bounded<R: Real>(value: R, rate: R, most: f64) -> (R, R) {
+    let most = R::splat(most);
+    let above = value.ge(most);
+    (
+        R::select(above, most, value),
+        R::select(above, R::splat(0.0), rate),
+    )
 }
 
 /// Cotangent of step `j`: it moves the knot of every later bin, and is itself the size of its own.

@@ -1,28 +1,27 @@
 //! Fused kernels of the CPU: the rational-quadratic spline and whole networks, forward, with
 //! tangents, and backward.
 //!
-//! Each formula is written once over `real::Real`. Run on plain lanes it gives values and their
-//! gradient; run on `dual::Dual` it gives the directional derivative and, by the rule of METHOD
-//! §3, the gradient of value and tangent together. Lanes are consecutive entries of the batch, so
+//! Each formula is written once over `trade_simd::Real`. Run on plain lanes it gives values and
+//! their gradient; run on `dual::Dual` it gives the directional derivative and, with the two planes
+//! exchanged, the gradient of value and tangent together (see the page "The method" of the book). Lanes are consecutive entries of the batch, so
 //! results do not depend on the number of threads, nor, in `f32` and apart from matrix products, on
 //! the instruction set.
 
-#![expect(clippy::inline_always, reason = "see `dispatch::Job`")]
+#![expect(clippy::inline_always, reason = "see `trade_simd::Job`")]
 #![allow(clippy::needless_range_loop)] // lanes and planes are walked by index in lockstep
 
 mod batch;
-mod dispatch;
 mod dual;
-mod elementary;
+mod element;
 mod knots;
-mod lanes;
 mod network;
 mod product;
-mod real;
+mod root;
 mod rqs;
+mod tile;
 
 pub(crate) use batch::{rqs, rqs_backward, rqs_pair, rqs_pair_backward};
-pub(crate) use lanes::Element;
+pub(crate) use element::Element;
 pub(crate) use network::{Gradients, Tape, network, network_backward};
 
 #[cfg(test)]

@@ -11,10 +11,11 @@ mod forward;
 mod packed;
 
 use rayon::prelude::*;
+use trade_simd::Vector;
 
 use super::dual::Dual;
-use super::lanes::{Element, Vector};
-use super::product::padded;
+use super::element::Element;
+use super::tile::padded;
 use crate::network::Network;
 
 pub(crate) use backward::Gradients;

@@ -1,8 +1,10 @@
 //! The rational-quadratic spline at one group of entries: value, log-derivative, and both pulled
 //! back.
 
+use trade_simd::Real;
+
 use super::knots::{Frame, Knots, KnotsBar, Plan};
-use super::real::Real;
+use super::root::{polished, root};
 use crate::spline::Direction;
 
 /// Where an argument fell, and the spline there.
@@ -103,7 +105,8 @@ impl Plan {
             R::select(inside, (at - cell.x) * inverse_width, half)
         } else {
             let delta = R::select(inside, (at - cell.y) / cell.height, half);
-            root(low, mean, excess, delta)
+            let closed = root(low, mean, excess, delta);
+            polished([low, high, mean, excess], delta, closed)
         };
         // The widths sum to one up to rounding, and a bin can be left by as much; steep bins do not
         // forgive that.
@@ -367,21 +370,4 @@ fn within<R: Real>(at: R) -> R {
     let (zero, one) = (R::splat(0.0), R::splat(1.0));
     let lifted = R::select(zero.ge(at), zero, at);
     R::select(at.ge(one), one, lifted)
-}
-
-/// Solves `N(ξ)/Q(ξ) = δ` for `ξ`, METHOD §9 divided by `h`.
-///
-/// `A ξ² + B ξ + C = 0` with `B = d_k − δE`, `A = s − B`, `C = −sδ`. The discriminant is written
-/// as `(B − 2sδ)² + 4s² δ(1 − δ)`, a sum of non-negative terms, and the root in the form whose
-/// two terms agree in sign, so that neither loses digits.
-#[inline(always)]
-fn root<R: Real>(low: R, mean: R, excess: R, delta: R) -> R {
-    let b = low - delta * excess;
-    let c = (mean * delta).scale(2.0);
-    let across = (mean.square() * delta * (-delta).offset(1.0)).scale(4.0);
-    let discriminant = ((b - c).square() + across).lifted();
-    let sum = b.abs() + discriminant.sqrt();
-    let positive = b.ge(R::splat(0.0));
-    let doubled = (mean - b).scale(2.0);
-    R::select(positive, c, sum) / R::select(positive, sum, doubled)
 }

@@ -3,9 +3,9 @@
 use burn::{module::Module, tensor::backend::Backend};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use trade_core::{Dual, random::Stream};
+use trade_core::{Dual, Result, random::Stream};
 
-use super::{SoftClamp, Widths};
+use super::{Recipe, SoftClamp, Widths};
 use crate::{
     FlowBackend,
     conditioner::{Conditioner, ConditionerConfig},
@@ -24,8 +24,17 @@ pub struct ConditionalAffineConfig {
     pub embedded: bool,
 }
 
-impl ConditionalAffineConfig {
-    pub(crate) fn init<B: Backend>(
+impl Recipe for ConditionalAffineConfig {
+    type Layer<B: Backend> = ConditionalAffine<B>;
+
+    fn validate(&self, widths: Widths, field: &str) -> Result<()> {
+        self.clamp.validate(&format!("{field}.clamp"))?;
+        let (inputs, outputs) = (widths.features(true), 2 * widths.dim);
+        let conditioner = format!("{field}.conditioner");
+        self.conditioner.validate(inputs, outputs, &conditioner)
+    }
+
+    fn init<B: Backend>(
         &self,
         widths: Widths,
         device: &B::Device,
@@ -41,7 +50,7 @@ impl ConditionalAffineConfig {
     }
 }
 
-/// `y = x e^{s(c, y)} + t(c, y)` with a softly clamped log scale (METHOD §9).
+/// `y = x e^{s(c, y)} + t(c, y)` with a softly clamped log scale.
 #[derive(Module, Debug)]
 pub struct ConditionalAffine<B: Backend> {
     net: Conditioner<B>,

@@ -1,50 +1,38 @@
 //! The layers of a flow, one kind a file.
+//!
+//! A new kind of layer is a file with a configuration that is a [`Recipe`] and a module that is a
+//! [`Transform`], and one entry in the list of [`LayerConfig`] below.
 
 mod act_norm;
-mod affine_coupling;
-mod check;
-mod circular_shift;
 mod conditional_affine;
-mod conv_coupling;
-mod fourier;
-mod fourier_whitening;
-mod given_zero_mode;
-mod grid;
-mod group_coupling;
-mod log_linear;
-mod mode_layer;
+mod coupling;
+mod lattice;
 mod permutation;
-mod rqs_coupling;
-mod soft_clamp;
 mod support;
-mod zero_mode_potential;
-mod zero_mode_spline;
+mod torus;
 
 use burn::{module::Module, tensor::backend::Backend};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use trade_core::{Dual, random::Stream};
+use trade_core::{Dual, Result, random::Stream};
 
 pub use act_norm::ActNorm;
-pub use affine_coupling::{AffineCoupling, AffineCouplingConfig, AffineKind};
-pub use circular_shift::{CircularShift, CircularShiftConfig, UnitClamp};
 pub use conditional_affine::{ConditionalAffine, ConditionalAffineConfig};
-pub use conv_coupling::{ConvCoupling, ConvCouplingConfig, Mask};
-pub use fourier_whitening::{FourierWhitening, FourierWhiteningConfig};
-pub use given_zero_mode::{GivenZeroMode, GivenZeroModeConfig};
-pub use grid::Grid;
-pub use group_coupling::{GroupCoupling, GroupCouplingConfig, GroupMap};
-pub use mode_layer::{ModeLayer, ModeLayerConfig};
+pub use coupling::{
+    AffineCoupling, AffineCouplingConfig, AffineKind, RqsCoupling, RqsCouplingConfig, SoftClamp,
+};
+pub use lattice::{
+    ConvCoupling, ConvCouplingConfig, GivenZeroMode, GivenZeroModeConfig, Grid, Mask, ModeLayer,
+    ZeroModePotential, ZeroModePotentialConfig,
+};
 pub use permutation::{Mixing, Permutation, PermutationKind};
-pub use rqs_coupling::{RqsCoupling, RqsCouplingConfig};
-pub use soft_clamp::SoftClamp;
 pub use support::{Support, Supports};
-pub use zero_mode_potential::{ZeroModePotential, ZeroModePotentialConfig};
-pub use zero_mode_spline::{ZeroModeSpline, ZeroModeSplineConfig};
+pub use torus::{
+    CircularShift, CircularShiftConfig, GroupCoupling, GroupCouplingConfig, GroupMap, UnitClamp,
+};
 
 use crate::{
     FlowBackend,
-    layer::fourier::FourierBasis,
     transform::{Features, Transform},
 };
 
@@ -65,193 +53,218 @@ impl Widths {
     }
 }
 
-/// The sizes of the two halves of a coupling: `d/2` rounded half to even, and the rest.
-fn split_at(dim: usize) -> (usize, usize) {
-    let first = if dim % 2 == 1 && (dim / 2) % 2 == 1 {
-        dim / 2 + 1
-    } else {
-        dim / 2
-    };
-    (first, dim - first)
+/// What networks see of other entries: those beyond ±1000 are held there, so that a layer moves an
+/// entry in the same way however far out the others are, and densities fall along rays.
+fn seen<B: Backend>(entries: Dual<B, 2>) -> Dual<B, 2> {
+    entries.clamp(-1e3, 1e3)
 }
 
-/// The configuration of one layer.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum LayerConfig {
-    /// See [`RqsCoupling`].
-    RqsCoupling(RqsCouplingConfig),
-    /// See [`AffineCoupling`].
-    AffineCoupling(AffineCouplingConfig),
-    /// See [`ActNorm`].
-    ActNorm,
-    /// An [`ActNorm`] with one scale and shift a channel.
-    ChannelActNorm(Grid),
-    /// A [`Permutation`] drawn from the run's seed.
-    Permutation(PermutationKind),
-    /// A [`Permutation`] of the channels, the same at all sites, drawn from the run's seed.
-    ChannelPermutation(Grid),
-    /// The [`Permutation`] that makes each 2×2 block of sites one site of four times the channels;
-    /// the grid is the one before it.
-    SpaceToDepth(Grid),
-    /// The [`Permutation`], here a rotation, from a field to its real Fourier modes, the zero mode
-    /// first and then by growing momentum; the grid has one channel.
-    FourierModes(Grid),
-    /// See [`FourierWhitening`].
-    FourierWhitening(FourierWhiteningConfig),
-    /// See [`ZeroModeSpline`].
-    ZeroModeSpline(ZeroModeSplineConfig),
-    /// See [`ZeroModePotential`].
-    ZeroModePotential(ZeroModePotentialConfig),
-    /// See [`GivenZeroMode`].
-    GivenZeroMode(GivenZeroModeConfig),
-    /// See [`ConvCoupling`].
-    ConvCoupling(ConvCouplingConfig),
-    /// A [`Permutation`] given in full; a drawn one is saved like this.
-    FixedPermutation(Mixing),
-    /// See [`ConditionalAffine`].
-    ConditionalAffine(ConditionalAffineConfig),
-    /// See [`GroupCoupling`].
-    GroupCoupling(GroupCouplingConfig),
-    /// See [`CircularShift`].
-    CircularShift(CircularShiftConfig),
-    /// See [`UnitClamp`].
-    UnitClamp,
-    /// See [`Supports`]: one for each entry of the state, as the first layer.
-    Support(Vec<Support>),
-}
+/// How a layer is checked and built: implemented by what the configuration says of a layer.
+pub(crate) trait Recipe {
+    /// The layer.
+    type Layer<B: Backend>;
 
-impl LayerConfig {
+    /// Checks that the layer can be built for these widths.
+    ///
+    /// # Errors
+    /// Names the first setting that makes no sense, with its path below `field`.
+    fn validate(&self, widths: Widths, field: &str) -> Result<()>;
+
     /// Builds the layer; weights and permutations are drawn from `stream`.
-    pub fn init<B: Backend>(
+    fn init<B: Backend>(
         &self,
         widths: Widths,
         device: &B::Device,
         stream: &mut Stream,
-    ) -> Layer<B> {
-        let mix = |mixing| Layer::Permutation(Permutation::new(mixing, device));
-        match self {
-            Self::RqsCoupling(config) => Layer::RqsCoupling(config.init(widths, device, stream)),
-            Self::AffineCoupling(config) => {
-                Layer::AffineCoupling(config.init(widths, device, stream))
-            }
-            Self::ConvCoupling(config) => Layer::ConvCoupling(config.init(widths, device, stream)),
-            Self::ActNorm => Layer::ActNorm(ActNorm::init(widths.dim, device)),
-            Self::ChannelActNorm(grid) => Layer::ActNorm(ActNorm::init(grid.channels, device)),
-            Self::Permutation(kind) => mix(Mixing::draw(*kind, widths.dim, stream)),
-            Self::ChannelPermutation(grid) => mix(Mixing::Order(grid.channel_order(stream))),
-            Self::SpaceToDepth(grid) => mix(Mixing::Order(grid.space_to_depth())),
-            Self::FourierModes(grid) => mix(Mixing::Matrix(FourierBasis::new(grid.side).columns())),
-            Self::FixedPermutation(mixing) => mix(mixing.clone()),
-            Self::ConditionalAffine(config) => {
-                Layer::ConditionalAffine(config.init(widths, device, stream))
-            }
-            Self::GroupCoupling(config) => {
-                Layer::GroupCoupling(config.init(widths, device, stream))
-            }
-            Self::CircularShift(config) => Layer::CircularShift(config.init(device)),
-            Self::UnitClamp => Layer::UnitClamp(UnitClamp),
-            Self::Support(supports) => Layer::Support(Supports::new(supports.clone())),
-            Self::FourierWhitening(config) => {
-                Layer::FourierWhitening(config.init(widths, device, stream))
-            }
-            Self::ZeroModeSpline(config) => {
-                Layer::ZeroModeSpline(config.init(widths, device, stream))
-            }
-            Self::ZeroModePotential(config) => {
-                Layer::ZeroModePotential(config.init(widths, device, stream))
-            }
-            Self::GivenZeroMode(config) => {
-                Layer::GivenZeroMode(config.init(widths, device, stream))
-            }
-        }
-    }
+    ) -> Self::Layer<B>;
 
-    /// The same configuration with what `layer` drew from the run's seed, other than weights,
-    /// written out.
-    pub(crate) fn fixed<B: Backend>(&self, layer: &Layer<B>) -> Self {
-        match (self, layer) {
-            (Self::Permutation(_) | Self::ChannelPermutation(_), Layer::Permutation(drawn)) => {
-                Self::FixedPermutation(drawn.mixing().clone())
-            }
-            (Self::GivenZeroMode(config), Layer::GivenZeroMode(layer)) => {
-                Self::GivenZeroMode(config.fixed(layer))
-            }
-            _ => self.clone(),
-        }
+    /// The configuration with what `layer` drew from the run's seed, other than weights, written
+    /// out; `None` where nothing was drawn.
+    fn fixed<B: Backend>(&self, _layer: &Self::Layer<B>) -> Option<LayerConfig> {
+        None
     }
 }
 
-/// One layer of a flow.
-#[derive(Module, Debug)]
-#[allow(clippy::large_enum_variant)] // a flow has tens of layers, not millions
-pub enum Layer<B: Backend> {
-    /// See [`RqsCoupling`].
-    RqsCoupling(RqsCoupling<B>),
-    /// See [`AffineCoupling`].
-    AffineCoupling(AffineCoupling<B>),
-    /// See [`ActNorm`].
-    ActNorm(ActNorm<B>),
-    /// See [`Permutation`].
-    Permutation(Permutation<B>),
-    /// See [`ConditionalAffine`].
-    ConditionalAffine(ConditionalAffine<B>),
-    /// See [`Supports`].
-    Support(Supports),
-    /// See [`ConvCoupling`].
-    ConvCoupling(ConvCoupling<B>),
-    /// See [`FourierWhitening`].
-    FourierWhitening(FourierWhitening<B>),
-    /// See [`ZeroModeSpline`].
-    ZeroModeSpline(ZeroModeSpline<B>),
-    /// See [`ZeroModePotential`].
-    ZeroModePotential(ZeroModePotential<B>),
-    /// See [`GivenZeroMode`].
-    GivenZeroMode(GivenZeroMode<B>),
-    /// See [`GroupCoupling`].
-    GroupCoupling(GroupCoupling<B>),
-    /// See [`CircularShift`].
-    CircularShift(CircularShift<B>),
-    /// See [`UnitClamp`].
-    UnitClamp(UnitClamp),
+/// An enum of layers that is a layer: a Burn module that hands each call to the layer it holds.
+macro_rules! layer_enum {
+    ($(#[$meta:meta])* $name:ident { $( $layer:ident $(<$b:ident>)? ),+ $(,)? }) => {
+        $(#[$meta])*
+        #[derive(Module, Debug)]
+        #[allow(clippy::large_enum_variant)] // a flow has tens of layers, not millions
+        pub enum $name<B: Backend> {
+            $(
+                #[doc = concat!("See [`", stringify!($layer), "`].")]
+                $layer($layer $(<$b>)?),
+            )+
+        }
+
+        impl<B: FlowBackend> $name<B> {
+            fn transform(&self) -> &dyn Transform<B> {
+                match self {
+                    $( Self::$layer(layer) => layer, )+
+                }
+            }
+        }
+
+        impl<B: FlowBackend> Transform<B> for $name<B> {
+            fn forward(&self, x: Dual<B, 2>, features: &Features<B>) -> (Dual<B, 2>, Dual<B, 1>) {
+                self.transform().forward(x, features)
+            }
+
+            fn inverse(&self, z: Dual<B, 2>, features: &Features<B>) -> (Dual<B, 2>, Dual<B, 1>) {
+                self.transform().inverse(z, features)
+            }
+
+            fn initialised(self, x: &Dual<B, 2>, features: &Features<B>) -> Self {
+                match self {
+                    $( Self::$layer(layer) => Self::$layer(layer.initialised(x, features)), )+
+                }
+            }
+        }
+    };
+}
+use layer_enum;
+
+/// The list of layers: for each, the entries of the configuration that build it. An entry's
+/// [`Recipe`] is what it holds, or the type after `as`, made of what it holds.
+macro_rules! layers {
+    (@pattern $held:ident $name:ident) => { Self::$name };
+    (@pattern $held:ident $name:ident $payload:ty) => { Self::$name($held) };
+    (@recipe $held:ident [$payload:ty] []) => { $held };
+    (@recipe $held:ident [$payload:ty] [$recipe:path]) => { $recipe($held.clone()) };
+    (@recipe $held:ident [] [$recipe:path]) => { $recipe };
+    ($(
+        $layer:ident $(<$b:ident>)? {
+            $( $(#[$doc:meta])* $name:ident $(($payload:ty))? $(as $recipe:path)? ),+ $(,)?
+        }
+    )+) => {
+        /// The configuration of one layer.
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+        #[serde(rename_all = "snake_case")]
+        pub enum LayerConfig {
+            $($( $(#[$doc])* $name $(($payload))?, )+)+
+        }
+
+        layer_enum! {
+            /// One layer of a flow.
+            Layer { $( $layer $(<$b>)? ),+ }
+        }
+
+        impl LayerConfig {
+            /// Checks that the layer can be built for these widths.
+            ///
+            /// # Errors
+            /// Names the first setting that makes no sense, with its path below `field`.
+            pub fn validate(&self, widths: Widths, field: &str) -> Result<()> {
+                match self {
+                    $($( layers!(@pattern held $name $($payload)?) => {
+                        let field = format!("{field}.{}", snake_case(stringify!($name)));
+                        layers!(@recipe held [$($payload)?] [$($recipe)?]).validate(widths, &field)
+                    } )+)+
+                }
+            }
+
+            /// Builds the layer; weights and permutations are drawn from `stream`.
+            pub fn init<B: Backend>(
+                &self,
+                widths: Widths,
+                device: &B::Device,
+                stream: &mut Stream,
+            ) -> Layer<B> {
+                match self {
+                    $($( layers!(@pattern held $name $($payload)?) => Layer::$layer(
+                        layers!(@recipe held [$($payload)?] [$($recipe)?])
+                            .init::<B>(widths, device, stream)
+                    ), )+)+
+                }
+            }
+
+            /// The same configuration with what `layer` drew from the run's seed, other than
+            /// weights, written out.
+            pub(crate) fn fixed<B: Backend>(&self, layer: &Layer<B>) -> Self {
+                let fixed = match (self, layer) {
+                    $($( (layers!(@pattern held $name $($payload)?), Layer::$layer(layer)) => {
+                        layers!(@recipe held [$($payload)?] [$($recipe)?]).fixed::<B>(layer)
+                    } )+)+
+                    _ => None,
+                };
+                fixed.unwrap_or_else(|| self.clone())
+            }
+        }
+    };
 }
 
-impl<B: FlowBackend> Layer<B> {
-    fn transform(&self) -> &dyn Transform<B> {
-        match self {
-            Self::RqsCoupling(layer) => layer,
-            Self::AffineCoupling(layer) => layer,
-            Self::ActNorm(layer) => layer,
-            Self::Permutation(layer) => layer,
-            Self::ConditionalAffine(layer) => layer,
-            Self::Support(layer) => layer,
-            Self::ConvCoupling(layer) => layer,
-            Self::FourierWhitening(layer) => layer,
-            Self::ZeroModeSpline(layer) => layer,
-            Self::ZeroModePotential(layer) => layer,
-            Self::GivenZeroMode(layer) => layer,
-            Self::GroupCoupling(layer) => layer,
-            Self::CircularShift(layer) => layer,
-            Self::UnitClamp(layer) => layer,
-        }
+layers! {
+    RqsCoupling<B> {
+        /// See [`RqsCoupling`].
+        RqsCoupling(RqsCouplingConfig),
     }
-
-    /// The layer with what it learns from a first batch set.
-    pub(crate) fn initialised(self, x: Dual<B, 2>, features: &Features<B>) -> Self {
-        match self {
-            Self::ActNorm(layer) => Self::ActNorm(layer.initialised(&x.value)),
-            Self::GivenZeroMode(layer) => Self::GivenZeroMode(layer.initialised(x, features)),
-            other => other,
-        }
+    AffineCoupling<B> {
+        /// See [`AffineCoupling`].
+        AffineCoupling(AffineCouplingConfig),
+    }
+    ActNorm<B> {
+        /// See [`ActNorm`].
+        ActNorm as act_norm::Entries,
+        /// An [`ActNorm`] with one scale and shift a channel.
+        ChannelActNorm(Grid) as act_norm::Channels,
+    }
+    Permutation<B> {
+        /// A [`Permutation`] drawn from the run's seed.
+        Permutation(PermutationKind),
+        /// A [`Permutation`] of the channels, the same at all sites, drawn from the run's seed.
+        ChannelPermutation(Grid) as lattice::Channels,
+        /// The [`Permutation`] that makes each 2×2 block of sites one site of four times the
+        /// channels; the grid is the one before it.
+        SpaceToDepth(Grid) as lattice::Blocks,
+        /// The [`Permutation`], here a rotation, from a field to its real Fourier modes, the zero
+        /// mode first and then by growing momentum; the grid has one channel.
+        FourierModes(Grid) as lattice::Modes,
+        /// A [`Permutation`] given in full; a drawn one is saved like this.
+        FixedPermutation(Mixing),
+    }
+    ZeroModePotential<B> {
+        /// See [`ZeroModePotential`].
+        ZeroModePotential(ZeroModePotentialConfig),
+    }
+    GivenZeroMode<B> {
+        /// See [`GivenZeroMode`].
+        GivenZeroMode(GivenZeroModeConfig),
+    }
+    ConvCoupling<B> {
+        /// See [`ConvCoupling`].
+        ConvCoupling(ConvCouplingConfig),
+    }
+    ConditionalAffine<B> {
+        /// See [`ConditionalAffine`].
+        ConditionalAffine(ConditionalAffineConfig),
+    }
+    GroupCoupling<B> {
+        /// See [`GroupCoupling`].
+        GroupCoupling(GroupCouplingConfig),
+    }
+    CircularShift<B> {
+        /// See [`CircularShift`].
+        CircularShift(CircularShiftConfig),
+    }
+    UnitClamp {
+        /// See [`UnitClamp`].
+        UnitClamp as UnitClamp,
+    }
+    Supports {
+        /// See [`Supports`]: one [`Support`] for each entry of the state, as the first layer.
+        Support(Vec<Support>),
     }
 }
 
-impl<B: FlowBackend> Transform<B> for Layer<B> {
-    fn forward(&self, x: Dual<B, 2>, features: &Features<B>) -> (Dual<B, 2>, Dual<B, 1>) {
-        self.transform().forward(x, features)
+/// The name that serde gives to a variant.
+fn snake_case(variant: &str) -> String {
+    let mut name = String::new();
+    for letter in variant.chars() {
+        if letter.is_uppercase() && !name.is_empty() {
+            name.push('_');
+        }
+        name.extend(letter.to_lowercase());
     }
-
-    fn inverse(&self, z: Dual<B, 2>, features: &Features<B>) -> (Dual<B, 2>, Dual<B, 1>) {
-        self.transform().inverse(z, features)
-    }
+    name
 }

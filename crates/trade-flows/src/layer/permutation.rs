@@ -6,10 +6,11 @@ use burn::{
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use trade_core::{Dual, random::Stream};
+use trade_core::{Dual, Result, random::Stream};
 
+use super::{LayerConfig, Recipe, Widths};
 use crate::{
-    FlowBackend,
+    FlowBackend, check,
     transform::{Features, Transform},
 };
 
@@ -45,6 +46,56 @@ pub enum Mixing {
     Order(Vec<usize>),
     /// Row-major orthogonal matrix, `y = x M`.
     Matrix(Vec<Vec<f64>>),
+}
+
+/// The largest matrix that mixes entries.
+pub(super) const MOST_MIXED: usize = 4096;
+
+impl Recipe for PermutationKind {
+    type Layer<B: Backend> = Permutation<B>;
+
+    fn validate(&self, widths: Widths, field: &str) -> Result<()> {
+        let dim = widths.dim;
+        let reason = format!("mixes at most {MOST_MIXED} entries by a rotation, not {dim}");
+        let fits = *self == Self::Hard || dim <= MOST_MIXED;
+        check::require(fits, field, "", reason)
+    }
+
+    fn init<B: Backend>(
+        &self,
+        widths: Widths,
+        device: &B::Device,
+        stream: &mut Stream,
+    ) -> Permutation<B> {
+        Permutation::new(Mixing::draw(*self, widths.dim, stream), device)
+    }
+
+    fn fixed<B: Backend>(&self, drawn: &Permutation<B>) -> Option<LayerConfig> {
+        Some(LayerConfig::FixedPermutation(drawn.mixing().clone()))
+    }
+}
+
+impl Recipe for Mixing {
+    type Layer<B: Backend> = Permutation<B>;
+
+    fn validate(&self, widths: Widths, field: &str) -> Result<()> {
+        let dim = widths.dim;
+        let fits = match self {
+            Self::Order(order) => {
+                let mut sorted = order.clone();
+                sorted.sort_unstable();
+                sorted.into_iter().eq(0..dim)
+            }
+            Self::Matrix(rows) => rows.len() == dim && rows.iter().all(|r| r.len() == dim),
+        };
+        check::require(fits, field, "", format!("must mix exactly {dim} entries"))?;
+        // Its log determinant is taken to be zero.
+        check::require(self.is_orthogonal(), field, "matrix", "must be orthogonal")
+    }
+
+    fn init<B: Backend>(&self, _: Widths, device: &B::Device, _: &mut Stream) -> Permutation<B> {
+        Permutation::new(self.clone(), device)
+    }
 }
 
 impl Mixing {

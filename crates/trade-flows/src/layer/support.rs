@@ -1,12 +1,13 @@
 //! From bounded quantities to real numbers.
 
-use burn::module::Module;
+use burn::{module::Module, tensor::backend::Backend};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use trade_core::Dual;
+use trade_core::{Dual, Result, random::Stream};
 
+use super::{Recipe, Widths};
 use crate::{
-    FlowBackend,
+    FlowBackend, check,
     transform::{Features, Transform},
 };
 
@@ -76,6 +77,30 @@ impl Support {
                 )
             }
         }
+    }
+}
+
+impl Recipe for Vec<Support> {
+    type Layer<B: Backend> = Supports;
+
+    fn validate(&self, widths: Widths, field: &str) -> Result<()> {
+        let (dim, found) = (widths.dim, self.len());
+        let reason = format!("needs one support for each of {dim} entries, found {found}");
+        check::require(found == dim, field, "", reason)?;
+        for (i, support) in self.iter().enumerate() {
+            if let Support::Interval { low, high } = support {
+                let field = format!("{field}[{i}].interval");
+                check::finite(*low, &field, "low")?;
+                check::finite(*high, &field, "high")?;
+                let reason = format!("must be above `low`, {low}, and is {high}");
+                check::require(low < high, &field, "high", reason)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn init<B: Backend>(&self, _: Widths, _: &B::Device, _: &mut Stream) -> Supports {
+        Supports::new(self.clone())
     }
 }
 

@@ -5,6 +5,9 @@ pub(crate) mod reference;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use trade_core::{Error, Result};
+
+use crate::check;
 
 /// Which way a monotone map is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +23,7 @@ pub enum Direction {
 #[serde(rename_all = "snake_case")]
 pub enum Tails {
     /// The knots' domain is learned, and the tails are straight lines through the outermost knots
-    /// with the slope `Σh/Σw` (METHOD §9, as in FrEIA). `3K + 1` parameters an entry: `K` widths,
+    /// with the slope `Σh/Σw`, as in FrEIA. `3K + 1` parameters an entry: `K` widths,
     /// `K` heights, bottom, left, `K − 1` inner slopes.
     Learnable,
     /// Knots within `[−bound, bound]`, the identity outside. `3K − 1` parameters an entry.
@@ -78,6 +81,18 @@ impl RqsShape {
             }
             Tails::Identity { .. } | Tails::Learnable | Tails::Unit | Tails::Circular => Ok(()),
         }
+    }
+
+    /// Checks the shape as settings of a layer: `bins` and `tails` below `field`.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check), with the path of the setting.
+    pub(crate) fn validate(self, field: &str) -> Result<()> {
+        if let Tails::Identity { bound } = self.tails {
+            check::positive(bound, 1e6, field, "tails.identity.bound")?;
+        }
+        self.check()
+            .map_err(|error| Error::setting(format!("{field}.bins"), error.to_string()))
     }
 
     /// The order that turns the parameters of a spline `f` into those of `x ↦ −f(−x)`.
@@ -144,6 +159,16 @@ impl std::error::Error for ShapeError {}
 pub(crate) const MAX_BINS: usize = 64;
 /// The least width and height of a bin with [`Tails::Learnable`].
 pub(crate) const LEAST_STEP: f64 = 0.1;
+/// The largest width and height of a bin with [`Tails::Learnable`], so that its mean slope is within
+/// [`LEAST_SLOPE`] and [`MOST_SLOPE`].
+pub(crate) const MOST_STEP: f64 = 20.0;
+/// The least slope at a knot: what is flatter cannot be inverted in single precision.
+pub(crate) const LEAST_SLOPE: f64 = 1e-3;
+/// The largest slope at a knot.
+pub(crate) const MOST_SLOPE: f64 = 100.0;
+/// The error of an inverse, relative to the height of its bin, from which on it is improved by a
+/// Newton step.
+pub(crate) const TOLERANCE: f64 = 1e-6;
 /// The lower left corner of the knots with [`Tails::Learnable`] and zero parameters.
 pub(crate) const CORNER: f64 = -3.0;
 /// The least slope, and the least fraction of the domain per bin, with [`Tails::Identity`].

@@ -1,4 +1,4 @@
-//! The spline in plain tensor operations (METHOD §9): what every backend without kernels of its
+//! The spline in plain tensor operations: what every backend without kernels of its
 //! own runs, and what kernels are tested against.
 
 use std::f64::consts::E;
@@ -6,7 +6,10 @@ use std::f64::consts::E;
 use burn::tensor::{Tensor, backend::Backend};
 use trade_core::Dual;
 
-use super::{CORNER, Direction, LEAST_FRACTION, LEAST_STEP, RqsShape, Tails};
+use super::{
+    CORNER, Direction, LEAST_FRACTION, LEAST_SLOPE, LEAST_STEP, MOST_SLOPE, MOST_STEP, RqsShape,
+    TOLERANCE, Tails,
+};
 use crate::Stacked;
 
 /// The knots of a batch of splines.
@@ -53,14 +56,11 @@ fn learnable<B: Backend>(bins: usize, parameters: Dual<B, 3>) -> Knots<B> {
     let k = bins;
     let shift = ((-2.0 * CORNER / k as f64 - LEAST_STEP).exp() - 1.0).ln();
     let part = |from: usize, to: usize| parameters.clone().slice_dim(2, from..to);
-    let width = part(0, k)
-        .add_scalar(shift)
-        .softplus()
-        .add_scalar(LEAST_STEP);
-    let height = part(k, 2 * k)
-        .add_scalar(shift)
-        .softplus()
-        .add_scalar(LEAST_STEP);
+    let steps = |from: usize, to: usize| {
+        let steps = part(from, to).add_scalar(shift).softplus();
+        steps.add_scalar(LEAST_STEP).clamp(LEAST_STEP, MOST_STEP)
+    };
+    let (width, height) = (steps(0, k), steps(k, 2 * k));
     let bottom = part(2 * k, 2 * k + 1).add_scalar(CORNER);
     let left = part(2 * k + 1, 2 * k + 2).add_scalar(CORNER);
     let end = height.clone().sum_dim(2) / width.clone().sum_dim(2);
@@ -69,6 +69,7 @@ fn learnable<B: Backend>(bins: usize, parameters: Dual<B, 3>) -> Knots<B> {
         part(2 * k + 2, 3 * k + 1)
             .add_scalar((E - 1.0).ln())
             .softplus()
+            .clamp(LEAST_SLOPE, MOST_SLOPE)
     });
     Knots {
         x: accumulate(left, width),
@@ -87,6 +88,7 @@ fn identity<B: Backend>(bins: usize, bound: f64, parameters: Dual<B, 3>) -> Knot
             .add_scalar(shift)
             .softplus()
             .add_scalar(LEAST_FRACTION)
+            .clamp(LEAST_SLOPE, MOST_SLOPE)
     });
     let [n, d, _] = parameters.dims();
     let one = parameters.zeros([n, d, 1]).add_scalar(1.0);
@@ -112,7 +114,10 @@ fn unit<B: Backend>(shape: &RqsShape, parameters: Dual<B, 3>) -> Knots<B> {
     Knots {
         x: to_one(accumulate(zero.clone(), fractions(1.0, part(0, k)))),
         y: to_one(accumulate(zero, fractions(1.0, part(k, 2 * k)))),
-        slope: raw.softplus().add_scalar(LEAST_FRACTION),
+        slope: raw
+            .softplus()
+            .add_scalar(LEAST_FRACTION)
+            .clamp(LEAST_SLOPE, MOST_SLOPE),
     }
 }
 
@@ -246,6 +251,24 @@ fn forward<B: Backend>(bins: usize, x: Dual<B, 3>, knots: &Knots<B>) -> (Dual<B,
     )
 }
 
+/// A root `ξ` of `N(ξ)/Q(ξ) = δ` after a Newton step, where the root is off by more than the
+/// tolerance.
+fn polished<B: Backend>(bin: &Bin<B>, delta: &Dual<B, 3>, xi: Dual<B, 3>) -> Dual<B, 3> {
+    let s = bin.height.clone() / bin.width.clone();
+    let rest = xi.clone().mul_scalar(-1.0).add_scalar(1.0);
+    let bump = xi.clone() * rest.clone();
+    let curvature = bin.slope.clone() + bin.next_slope.clone() - s.clone().mul_scalar(2.0);
+    let q = s.clone() + curvature * bump.clone();
+    let n = s.clone() * xi.clone().square() + bin.slope.clone() * bump.clone();
+    let m = bin.next_slope.clone() * xi.clone().square()
+        + (s.clone() * bump).mul_scalar(2.0)
+        + bin.slope.clone() * rest.square();
+    let residual = delta.clone() - n / q.clone();
+    let kept = residual.value.clone().abs().lower_elem(TOLERANCE);
+    let better = (xi.clone() + residual * q.square() / (s * m)).clamp(0.0, 1.0);
+    better.mask_where(kept, xi)
+}
+
 fn inverse<B: Backend>(bins: usize, y: Dual<B, 3>, knots: &Knots<B>) -> (Dual<B, 3>, Dual<B, 3>) {
     let (left, _) = ends(bins, &knots.x);
     let (bottom, top) = ends(bins, &knots.y);
@@ -258,16 +281,17 @@ fn inverse<B: Backend>(bins: usize, y: Dual<B, 3>, knots: &Knots<B>) -> (Dual<B,
     let clipped = inside(&y, outside.clone(), &bottom);
     let bin = find(bins, &clipped.value, &knots.y, knots);
     let s = bin.height.clone() / bin.width.clone();
-    let delta = clipped - bin.y.clone();
+    let delta = (clipped - bin.y.clone()) / bin.height.clone();
     let curvature = bin.slope.clone() + bin.next_slope.clone() - s.clone().mul_scalar(2.0);
-    let a =
-        bin.height.clone() * (s.clone() - bin.slope.clone()) + delta.clone() * curvature.clone();
-    let b = bin.height.clone() * bin.slope.clone() - delta.clone() * curvature;
-    let c = -(s * delta);
-    // The stable root; its discriminant cannot be negative but for rounding.
-    let discriminant =
-        (b.clone().square() - (a * c.clone()).mul_scalar(4.0)).clamp(0.0, f64::INFINITY);
-    let xi = c.mul_scalar(2.0) / (-(b) - discriminant.sqrt());
+    let b = bin.slope.clone() - delta.clone() * curvature.clone();
+    let c = (s.clone() * delta.clone()).mul_scalar(2.0);
+    // The discriminant as a sum of terms that are not negative but for rounding.
+    let rest = delta.clone().mul_scalar(-1.0).add_scalar(1.0);
+    let across = (s.clone().square() * delta.clone() * rest).mul_scalar(4.0);
+    let discriminant = (b.clone() - c.clone()).square() + across;
+    let least = f64::from(f32::MIN_POSITIVE);
+    let root = discriminant.clamp(least, f64::INFINITY).sqrt();
+    let xi = polished(&bin, &delta, c / (b + root));
     let x = bin.x.clone() + xi.clone() * bin.width.clone();
     let log_det = -log_slope(&bin, &xi);
     let tail = left + (y - bottom) / end.clone();

@@ -89,11 +89,12 @@ pub(crate) fn map_values<B: Backend, M: Module<B>>(
         fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
             let place = self.place;
             self.place += 1;
+            let trained = param.val().is_require_grad();
             param.map(|tensor| {
                 let mut values: Vec<f64> = tensor.to_data().iter::<f64>().collect();
                 (self.change)(place, D, &mut values);
                 let data = TensorData::new(values, tensor.shape());
-                Tensor::from_data(data, (&tensor.device(), self.dtype)).require_grad()
+                Tensor::from_data(data, (&tensor.device(), self.dtype)).set_require_grad(trained)
             })
         }
     }
@@ -104,7 +105,8 @@ pub(crate) fn map_values<B: Backend, M: Module<B>>(
     })
 }
 
-/// The gradient of a scalar loss, one array per parameter in the module's order.
+/// The gradient of a scalar loss, one array per parameter in the module's order, empty for constants
+/// that are saved like parameters.
 pub(crate) fn gradient<B: AutodiffBackend, M: Module<B>>(
     loss: Tensor<B, 1>,
     module: &M,
@@ -115,6 +117,10 @@ pub(crate) fn gradient<B: AutodiffBackend, M: Module<B>>(
     }
     impl<B: AutodiffBackend> ModuleVisitor<B> for Collect<B> {
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
+            if !param.val().is_require_grad() {
+                self.parts.push(Vec::new());
+                return;
+            }
             let part = match param.val().grad(&self.gradients) {
                 Some(gradient) => {
                     assert_eq!(
@@ -147,7 +153,11 @@ pub(crate) fn check_gradient<B: Backend, M: Module<B>>(
     tolerance: f64,
 ) {
     const STEP: f64 = 1e-6;
-    for (which, part) in gradient.iter().enumerate() {
+    for (which, part) in gradient
+        .iter()
+        .enumerate()
+        .filter(|(_, part)| !part.is_empty())
+    {
         let direction = Stream::new(78, which as u64).normal64(part.len());
         let at = |step: f64| {
             loss(&map_values(

@@ -2,9 +2,10 @@
 
 use std::marker::PhantomData;
 
-use super::super::dispatch::{Job, widest};
-use super::super::lanes::{Element, Jet, Vector};
-use super::super::product::{Onto, VECTORS, Vectors, each_tile, padded};
+use trade_simd::{Job, Vector, widest};
+
+use super::super::element::{Element, Jet};
+use super::super::tile::{Onto, VECTORS, Vectors, each_tile, padded};
 use super::{
     Packed, SHARD_ROWS, Tape, Tile, clear, each, forward::activate, lanes, packed::Layer, pieces,
     room,
@@ -360,7 +361,7 @@ impl<T: Element, R: Jet<T::Lanes, M>, const M: usize> Job for Pull<'_, T, R, M> 
             let (mut z, mut pulled) = (R::splat(0.0), R::splat(0.0));
             for m in 0..M {
                 *z.plane_mut(m) = <T::Lanes as Vector>::load(&self.z[m * plane + at..][..lanes]);
-                // Tangent first: METHOD §3.
+                // Tangent first: the reverse sweep of a pair exchanges the planes.
                 let from = &self.pulled[(M - 1 - m) * plane + at..][..lanes];
                 *pulled.plane_mut(m) = <T::Lanes as Vector>::load(from);
             }

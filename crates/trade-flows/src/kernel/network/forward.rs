@@ -2,9 +2,10 @@
 
 use std::marker::PhantomData;
 
-use super::super::dispatch::{Job, widest};
-use super::super::lanes::{Element, Jet, Vector};
-use super::super::product::{Onto, VECTORS, Vectors, each_tile, padded};
+use trade_simd::{Job, Vector, widest};
+
+use super::super::element::{Element, Jet};
+use super::super::tile::{Onto, VECTORS, Vectors, each_tile, padded};
 use super::{Packed, Tape, Tile, clear, each, lanes, packed::Layer, pieces, room};
 
 /// A tile's task: its rows, where its result goes, and where it is recorded.

@@ -1,7 +1,8 @@
 //! Weights in the order in which products read them, and where products find their other factor.
 
-use super::super::lanes::Element;
-use super::super::product::{Instructions, Start, each_tile, padded};
+use super::super::element::Element;
+use super::super::product::Instructions;
+use super::super::tile::{Start, each_tile, padded};
 use super::{SHARD_ROWS, Shape, TILE_NUMBERS, Tile, lanes};
 use crate::network::{Network, NetworkLayer};
 

@@ -6,11 +6,14 @@ use burn::{
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use trade_core::Dual;
+use trade_core::{Dual, Result, random::Stream};
 
-use super::group_coupling::turned;
+use super::{
+    super::{Recipe, Widths},
+    group_coupling::turned,
+};
 use crate::{
-    FlowBackend,
+    FlowBackend, check,
     conditioner::parameter,
     transform::{Features, Transform},
 };
@@ -28,21 +31,17 @@ pub struct CircularShiftConfig {
     pub learnable: bool,
 }
 
-impl CircularShiftConfig {
-    pub(crate) fn check(&self, dim: usize) -> Result<(), (&'static str, String)> {
-        let [from, to] = self.entries;
-        if from >= to || to > dim {
-            let reason = format!("[{from}, {to}] is not a range of {dim} entries");
-            return Err(("entries", reason));
-        }
-        if self.by.is_finite() {
-            Ok(())
-        } else {
-            Err(("by", "must be finite".into()))
-        }
+impl Recipe for CircularShiftConfig {
+    type Layer<B: Backend> = CircularShift<B>;
+
+    fn validate(&self, widths: Widths, field: &str) -> Result<()> {
+        let ([from, to], dim) = (self.entries, widths.dim);
+        let reason = format!("[{from}, {to}] is not a range of {dim} entries");
+        check::require(from < to && to <= dim, field, "entries", reason)?;
+        check::finite(self.by, field, "by")
     }
 
-    pub(crate) fn init<B: Backend>(&self, device: &B::Device) -> CircularShift<B> {
+    fn init<B: Backend>(&self, _: Widths, device: &B::Device, _: &mut Stream) -> CircularShift<B> {
         let entries = self.entries[1] - self.entries[0];
         CircularShift {
             learned: self
@@ -99,6 +98,18 @@ impl<B: FlowBackend> Transform<B> for CircularShift<B> {
 /// log determinant is zero, so that a density is wrong where entries are moved.
 #[derive(Module, Debug, Clone)]
 pub struct UnitClamp;
+
+impl Recipe for UnitClamp {
+    type Layer<B: Backend> = Self;
+
+    fn validate(&self, _: Widths, _: &str) -> Result<()> {
+        Ok(())
+    }
+
+    fn init<B: Backend>(&self, _: Widths, _: &B::Device, _: &mut Stream) -> Self {
+        Self
+    }
+}
 
 impl<B: FlowBackend> Transform<B> for UnitClamp {
     fn forward(&self, x: Dual<B, 2>, _: &Features<B>) -> (Dual<B, 2>, Dual<B, 1>) {

@@ -19,10 +19,10 @@ macro_rules! functions {
         exp [$($exp:expr),*], odd [$($odd:expr),*], arc [$($arc:expr),*]
     ) => {
         /// The functions in this precision.
-        pub(super) mod $t {
+        pub(crate) mod $t {
             /// `eˣ`: zero below the range of normal numbers, infinite above it.
             #[inline(always)]
-            pub(in super::super) fn exp(x: $t) -> $t {
+            pub(crate) fn exp(x: $t) -> $t {
                 let inside = if x < $least { $least } else { x };
                 let inside = if inside > $most { $most } else { inside };
                 // Adding 1.5 · 2^mantissa rounds to the nearest integer, left in the low bits.
@@ -39,7 +39,7 @@ macro_rules! functions {
 
             /// `ln x` of a positive, finite, normal number.
             #[inline(always)]
-            pub(in super::super) fn ln(x: $t) -> $t {
+            pub(crate) fn ln(x: $t) -> $t {
                 let bits = x.to_bits();
                 let root = std::$t::consts::FRAC_1_SQRT_2.to_bits();
                 let power = bits.wrapping_sub(root).cast_signed() >> $mantissa;
@@ -57,7 +57,7 @@ macro_rules! functions {
 
             /// `atan2(y, x)` for `y ≥ 0`; 0 at the origin.
             #[inline(always)]
-            pub(in super::super) fn angle_over(y: $t, x: $t) -> $t {
+            pub(crate) fn angle_over(y: $t, x: $t) -> $t {
                 let h = (y * y + x * x).sqrt();
                 let h = if h < $t::MIN_POSITIVE { $t::MIN_POSITIVE } else { h };
                 // tan of the half, quarter and eighth of the angle to the nearer half axis.

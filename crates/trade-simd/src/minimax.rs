@@ -3,7 +3,7 @@
 //! No fused multiply-add is used, so every machine returns the same bits. The polynomials are
 //! minimax fits (Lawson's iteration) of relative error below 0.05 units in the last place.
 
-use super::real::Logistic;
+use crate::Logistic;
 
 /// Leading bits of `ln 2`, 355/512: its product with any exponent is exact.
 const LN2_HIGH: f32 = 0.693_359_4;
@@ -47,7 +47,7 @@ fn polynomial<const N: usize>(c: &[f32; N], x: f32) -> f32 {
 
 /// `eˣ` within 2 units in the last place: 0 below −104, infinite above 88.73, NaN for NaN.
 #[inline(always)]
-pub(super) fn exp(x: f32) -> f32 {
+pub(crate) fn exp(x: f32) -> f32 {
     let x = if x < -104.0 { -104.0 } else { x };
     let x = if x > 89.0 { 89.0 } else { x };
     let shifted = x * std::f32::consts::LOG2_E + ROUND;
@@ -88,7 +88,7 @@ fn ln_parts(f: f32, k: f32) -> f32 {
 
 /// `ln x` within 2 units in the last place: −∞ at 0, NaN below.
 #[inline(always)]
-pub(super) fn ln(x: f32) -> f32 {
+pub(crate) fn ln(x: f32) -> f32 {
     let small = x < f32::MIN_POSITIVE;
     let scaled = if small { x * 33_554_432.0 } else { x };
     let shift = if small { -25.0 } else { 0.0 };
@@ -107,7 +107,7 @@ pub(super) fn ln(x: f32) -> f32 {
 
 /// `softplus`, `σ` and `σ′`, from `e^{−|x|}` held above the smallest normal number.
 #[inline(always)]
-pub(super) fn logistic(x: f32) -> Logistic<f32> {
+pub(crate) fn logistic(x: f32) -> Logistic<f32> {
     let size = x.abs();
     let size = if size > 87.0 { 87.0 } else { size };
     let e = exp_decay(-size);

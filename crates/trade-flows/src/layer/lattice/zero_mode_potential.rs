@@ -6,11 +6,15 @@ use burn::{
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use trade_core::{Dual, random::Stream};
+use trade_core::{Dual, Result, random::Stream};
 
-use super::{Grid, Widths, fourier_whitening::small, log_linear::LogLinear};
+use super::{
+    super::{Recipe, Widths},
+    Grid,
+    log_linear::LogLinear,
+};
 use crate::{
-    FlowBackend,
+    FlowBackend, check,
     conditioner::{Conditioner, ConditionerConfig},
     transform::{Features, Transform},
 };
@@ -46,6 +50,14 @@ pub struct ZeroModePotentialConfig {
     pub conditioner: ConditionerConfig,
 }
 
+/// A small network: it describes smooth functions of a few numbers.
+fn small() -> ConditionerConfig {
+    ConditionerConfig {
+        hidden: vec![32, 32],
+        ..ConditionerConfig::default()
+    }
+}
+
 fn one() -> f64 {
     1.0
 }
@@ -72,31 +84,6 @@ const SIZE: f64 = 3.0;
 const SPAN: f64 = 0.875;
 
 impl ZeroModePotentialConfig {
-    /// The setting that makes no sense and why, if there is one.
-    pub(super) fn check(&self, widths: Widths) -> Result<(), (&'static str, String)> {
-        Grid::of(self.side)
-            .check(widths.dim)
-            .map_err(|e| ("side", e))?;
-        if self.hopping >= widths.controls {
-            let reason = format!("there are {} control parameters", widths.controls);
-            return Err(("hopping", reason));
-        }
-        let positive = |x: f64| x > 0.0 && x.is_finite();
-        for (name, ok, reason) in [
-            ("unit", positive(self.unit), "must be positive"),
-            ("reach", positive(self.reach), "must be positive"),
-            ("nodes", self.nodes >= 3, "must be at least 3"),
-            ("terms", self.terms >= 1, "must be at least 1"),
-            ("quadratic", self.quadratic.is_finite(), "must be finite"),
-            ("quartic", self.quartic.is_finite(), "must be finite"),
-        ] {
-            if !ok {
-                return Err((name, reason.into()));
-            }
-        }
-        Ok(())
-    }
-
     /// `φ_0²` at the nodes.
     fn squares(&self) -> Vec<f64> {
         let step = self.reach / self.unit / (self.nodes - 1) as f64;
@@ -115,8 +102,28 @@ impl ZeroModePotentialConfig {
         };
         (1..=self.terms).map(polynomial).collect()
     }
+}
 
-    pub(super) fn init<B: Backend>(
+impl Recipe for ZeroModePotentialConfig {
+    type Layer<B: Backend> = ZeroModePotential<B>;
+
+    fn validate(&self, widths: Widths, field: &str) -> Result<()> {
+        check::count(self.side, 1, 1024, field, "side")?;
+        Grid::of(self.side).validate(widths.dim, &format!("{field}.side"))?;
+        let reason = format!("there are {} control parameters", widths.controls);
+        check::require(self.hopping < widths.controls, field, "hopping", reason)?;
+        check::positive(self.unit, 1e6, field, "unit")?;
+        check::positive(self.reach, 1e6, field, "reach")?;
+        check::count(self.nodes, 3, 1 << 16, field, "nodes")?;
+        check::count(self.terms, 1, 1 << 10, field, "terms")?;
+        check::finite(self.quadratic, field, "quadratic")?;
+        check::finite(self.quartic, field, "quartic")?;
+        let conditioner = format!("{field}.conditioner");
+        self.conditioner
+            .validate(widths.features(true), self.terms, &conditioner)
+    }
+
+    fn init<B: Backend>(
         &self,
         widths: Widths,
         device: &B::Device,
@@ -228,7 +235,7 @@ impl<B: FlowBackend> ZeroModePotential<B> {
             (normal, density, NORMAL_REACH, self.config.reach)
         };
         let first = x.clone().slice_dim(1, 0..1);
-        // One or the other also at zero.
+        // The sign of the first entry, with sign(0) = 1.
         let negative = first.value.clone().lower_elem(0.0);
         let sign = first.value.ones_like().mask_fill(negative, -1.0);
         let size = first.linear(|t| t * sign.clone());

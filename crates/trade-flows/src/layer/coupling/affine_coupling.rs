@@ -6,12 +6,16 @@ use burn::{
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use trade_core::{Dual, random::Stream};
+use trade_core::{Dual, Result, random::Stream};
 
-use super::{SoftClamp, Widths, split_at};
+use super::{
+    super::{Recipe, Widths},
+    SoftClamp, networks, parameters, split_at, two_sided, validate_networks,
+};
 use crate::{
     FlowBackend,
     conditioner::{Conditioner, ConditionerConfig, parameter},
+    spline::Direction,
     transform::{Features, Transform},
 };
 
@@ -57,43 +61,56 @@ impl Default for AffineCouplingConfig {
 }
 
 impl AffineCouplingConfig {
-    pub(crate) fn init<B: Backend>(
+    /// Numbers that an entry takes from its network.
+    fn per_entry(&self) -> usize {
+        if self.kind == AffineKind::Additive {
+            1
+        } else {
+            2
+        }
+    }
+}
+
+impl Recipe for AffineCouplingConfig {
+    type Layer<B: Backend> = AffineCoupling<B>;
+
+    fn validate(&self, widths: Widths, field: &str) -> Result<()> {
+        self.clamp.validate(&format!("{field}.clamp"))?;
+        let conditioner = format!("{field}.conditioner");
+        let (control, width) = (self.use_control, self.per_entry());
+        validate_networks(&self.conditioner, widths, control, width, &conditioner)
+    }
+
+    fn init<B: Backend>(
         &self,
         widths: Widths,
         device: &B::Device,
         stream: &mut Stream,
     ) -> AffineCoupling<B> {
-        let (first, second) = split_at(widths.dim);
-        let features = widths.features(self.use_control);
-        let per_entry = if self.kind == AffineKind::Additive {
-            1
-        } else {
-            2
-        };
-        let mut net = |from: usize, to: usize| {
-            self.conditioner
-                .init(from + features, to * per_entry, device, stream)
-        };
+        let net = |net: &ConditionerConfig, from, to| net.init(from, to, device, stream);
+        let width = self.per_entry();
+        let [first, second] = networks(&self.conditioner, widths, self.use_control, width, net);
         AffineCoupling {
-            first: net(second, first),
-            second: net(first, second),
+            first,
+            second,
             bound: self
                 .learnable_clamp
                 .then(|| parameter(vec![self.clamp.bound() as f32; 2], [2], device)),
             kind: self.kind,
             clamp: self.clamp,
-            split: first,
+            split: split_at(widths.dim).0,
             use_control: self.use_control,
         }
     }
 }
 
 /// An affine map of each half of the entries given the other, two-sided like
-/// [`RqsCoupling`](super::RqsCoupling), with softly clamped log scales (METHOD §6).
+/// [`RqsCoupling`](super::RqsCoupling), with softly clamped log scales. A state of one entry is
+/// scaled and shifted by the condition alone.
 #[derive(Module, Debug)]
 pub struct AffineCoupling<B: Backend> {
-    first: Conditioner<B>,
-    second: Conditioner<B>,
+    first: Option<Conditioner<B>>,
+    second: Option<Conditioner<B>>,
     /// The learned bounds of the two halves.
     bound: Option<Param<Tensor<B, 1>>>,
     #[module(skip)]
@@ -107,17 +124,9 @@ pub struct AffineCoupling<B: Backend> {
 }
 
 impl<B: FlowBackend> AffineCoupling<B> {
-    /// Log scale and shift of half 0 or 1; no log scale for an additive coupling.
-    fn maps(
-        &self,
-        half: usize,
-        given: Dual<B, 2>,
-        features: &Features<B>,
-    ) -> (Option<Dual<B, 2>>, Dual<B, 2>) {
-        let net = if half == 0 { &self.first } else { &self.second };
-        let output = net
-            .forward(features.append(given, self.use_control))
-            .into_dual();
+    /// Log scale and shift from the output of the network of half 0 or 1; no log scale for an
+    /// additive coupling.
+    fn maps(&self, half: usize, output: Dual<B, 2>) -> (Option<Dual<B, 2>>, Dual<B, 2>) {
         if self.kind == AffineKind::Additive {
             return (None, output);
         }
@@ -134,54 +143,52 @@ impl<B: FlowBackend> AffineCoupling<B> {
         (Some(log_scale), output.slice_dim(1, width / 2..width))
     }
 
-    fn log_det(&self, log_scale: Option<&Dual<B, 2>>, like: &Dual<B, 2>) -> Dual<B, 1> {
-        match (self.kind, log_scale) {
-            (AffineKind::Affine, Some(s)) => s.clone().sum_columns(),
-            _ => like.zeros([like.dims()[0]]),
-        }
+    fn moved(
+        &self,
+        direction: Direction,
+        x: Dual<B, 2>,
+        features: &Features<B>,
+    ) -> (Dual<B, 2>, Dual<B, 1>) {
+        two_sided(direction, self.split, x, |half, moved, given| {
+            let [n, _] = moved.dims();
+            let net = if half == 0 { &self.first } else { &self.second };
+            let Some(net) = net else {
+                let log_det = moved.zeros([n]);
+                return (moved, log_det);
+            };
+            let output = parameters(net, given, &moved, self.use_control, features).into_dual();
+            let (log_scale, shift) = self.maps(half, output);
+            let log_det = match (self.kind, &log_scale) {
+                (AffineKind::Affine, Some(s)) => s.clone().sum_columns(),
+                _ => shift.zeros([n]),
+            };
+            match direction {
+                Direction::Forward => {
+                    let scaled = match log_scale {
+                        Some(s) => moved * s.exp(),
+                        None => moved,
+                    };
+                    (scaled + shift, log_det)
+                }
+                Direction::Inverse => {
+                    let unshifted = moved - shift;
+                    let x = match log_scale {
+                        Some(s) => unshifted * (-s).exp(),
+                        None => unshifted,
+                    };
+                    (x, log_det.linear(Tensor::neg))
+                }
+            }
+        })
     }
 }
 
 impl<B: FlowBackend> Transform<B> for AffineCoupling<B> {
     fn forward(&self, x: Dual<B, 2>, features: &Features<B>) -> (Dual<B, 2>, Dual<B, 1>) {
-        let [_, d] = x.dims();
-        let halves = [
-            x.clone().slice_dim(1, 0..self.split),
-            x.slice_dim(1, self.split..d),
-        ];
-        let [x1, x2] = halves;
-        let apply = |half: usize, moved: Dual<B, 2>, given: Dual<B, 2>| {
-            let (log_scale, shift) = self.maps(half, given, features);
-            let log_det = self.log_det(log_scale.as_ref(), &shift);
-            let scaled = match log_scale {
-                Some(s) => moved * s.exp(),
-                None => moved,
-            };
-            (scaled + shift, log_det)
-        };
-        let (y1, log_det1) = apply(0, x1, x2.clone());
-        let (y2, log_det2) = apply(1, x2, y1.clone());
-        (Dual::cat(vec![y1, y2], 1), log_det1.plus(log_det2))
+        self.moved(Direction::Forward, x, features)
     }
 
     fn inverse(&self, z: Dual<B, 2>, features: &Features<B>) -> (Dual<B, 2>, Dual<B, 1>) {
-        let [_, d] = z.dims();
-        let (y1, y2) = (
-            z.clone().slice_dim(1, 0..self.split),
-            z.slice_dim(1, self.split..d),
-        );
-        let apply = |half: usize, moved: Dual<B, 2>, given: Dual<B, 2>| {
-            let (log_scale, shift) = self.maps(half, given, features);
-            let log_det = self.log_det(log_scale.as_ref(), &shift).linear(Tensor::neg);
-            let unshifted = moved - shift;
-            let x = match log_scale {
-                Some(s) => unshifted * (-s).exp(),
-                None => unshifted,
-            };
-            (x, log_det)
-        };
-        let (x2, log_det2) = apply(1, y2, y1.clone());
-        let (x1, log_det1) = apply(0, y1, x2.clone());
-        (Dual::cat(vec![x1, x2], 1), log_det1.plus(log_det2))
+        self.moved(Direction::Inverse, z, features)
     }
 }

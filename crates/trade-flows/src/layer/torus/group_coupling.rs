@@ -3,11 +3,11 @@
 use burn::{module::Module, tensor::backend::Backend};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use trade_core::{Dual, random::Stream};
+use trade_core::{Dual, Result, random::Stream};
 
-use super::Widths;
+use super::super::{Recipe, Widths};
 use crate::{
-    FlowBackend, Stacked,
+    FlowBackend, Stacked, check,
     conditioner::{Conditioner, ConditionerConfig},
     spline::{Direction, RqsShape, Tails, power},
     transform::{Features, Transform},
@@ -99,46 +99,55 @@ fn apart([from, to]: [usize; 2], circular: [usize; 2]) -> [usize; 2] {
 }
 
 impl GroupCouplingConfig {
-    /// The field that makes no sense, and why.
-    pub(crate) fn check(&self, dim: usize) -> Result<(), (&'static str, String)> {
-        for (field, [from, to], empty) in [
-            ("moved", self.moved, false),
-            ("given", self.given, false),
-            ("circular", self.circular, true),
-        ] {
-            if from > to || to > dim || (from == to && !empty) {
-                let reason = format!("[{from}, {to}] is not a range of {dim} entries");
-                return Err((field, reason));
-            }
-        }
-        let [a, b] = [self.moved, self.given];
-        if a[0] < b[1] && b[0] < a[1] {
-            return Err(("given", "overlaps the entries that are moved".into()));
-        }
-        for (field, group) in [("moved", a), ("given", b)] {
-            let [before, among] = apart(group, self.circular);
-            if before + among < group[1] - group[0] && among > 0 {
-                return Err((field, "has entries after the periodic ones".into()));
-            }
-        }
-        match self.map.shape(true).map(RqsShape::check) {
-            Some(Err(error)) => Err(("map", error.to_string())),
-            _ => Ok(()),
-        }
-    }
-
-    pub(crate) fn init<B: Backend>(
-        &self,
-        widths: Widths,
-        device: &B::Device,
-        stream: &mut Stream,
-    ) -> GroupCoupling<B> {
+    /// How many numbers the network takes and gives.
+    fn network_widths(&self, widths: Widths) -> (usize, usize) {
         let given = self.given[1] - self.given[0];
         let [_, given_circular] = apart(self.given, self.circular);
         let moved = self.moved[1] - self.moved[0];
         let [_, circular] = apart(self.moved, self.circular);
         let inputs = given + given_circular + widths.features(self.use_control);
         let outputs = (moved - circular) * self.map.width(false) + circular * self.map.width(true);
+        (inputs, outputs)
+    }
+}
+
+impl Recipe for GroupCouplingConfig {
+    type Layer<B: Backend> = GroupCoupling<B>;
+
+    fn validate(&self, widths: Widths, field: &str) -> Result<()> {
+        let dim = widths.dim;
+        for (name, [from, to], empty) in [
+            ("moved", self.moved, false),
+            ("given", self.given, false),
+            ("circular", self.circular, true),
+        ] {
+            let fits = from <= to && to <= dim && (empty || from < to);
+            let reason = format!("[{from}, {to}] is not a range of {dim} entries");
+            check::require(fits, field, name, reason)?;
+        }
+        let [a, b] = [self.moved, self.given];
+        let reason = "overlaps the entries that are moved";
+        check::require(a[0] >= b[1] || b[0] >= a[1], field, "given", reason)?;
+        for (name, group) in [("moved", a), ("given", b)] {
+            let [before, among] = apart(group, self.circular);
+            let fits = among == 0 || before + among == group[1] - group[0];
+            check::require(fits, field, name, "has entries after the periodic ones")?;
+        }
+        if let Some(shape) = self.map.shape(true) {
+            shape.validate(&format!("{field}.map"))?;
+        }
+        let (inputs, outputs) = self.network_widths(widths);
+        let conditioner = format!("{field}.conditioner");
+        self.conditioner.validate(inputs, outputs, &conditioner)
+    }
+
+    fn init<B: Backend>(
+        &self,
+        widths: Widths,
+        device: &B::Device,
+        stream: &mut Stream,
+    ) -> GroupCoupling<B> {
+        let (inputs, outputs) = self.network_widths(widths);
         let net = self.conditioner.init(inputs, outputs, device, stream);
         GroupCoupling {
             net: if self.blind_start && self.use_control {

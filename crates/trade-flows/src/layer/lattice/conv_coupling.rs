@@ -6,15 +6,19 @@ use burn::{
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use trade_core::{Dual, random::Stream};
+use trade_core::{Dual, Result, random::Stream};
 
 use super::{
-    Grid, SoftClamp, Widths,
-    permutation::{index_tensor, inverse_of},
-    split_at,
+    super::{
+        Recipe, SoftClamp, Widths,
+        coupling::split_at,
+        permutation::{index_tensor, inverse_of},
+        seen,
+    },
+    Grid,
 };
 use crate::{
-    ConvConditioner, ConvConditionerConfig, FlowBackend, Stacked,
+    ConvConditioner, ConvConditionerConfig, FlowBackend, Stacked, check,
     conv_conditioner::Sites,
     spline::{Direction, RqsShape, Tails},
     transform::{Features, Transform},
@@ -24,7 +28,7 @@ use crate::{
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Mask {
-    /// The first half of the channels of every site (METHOD §9).
+    /// The first half of the channels of every site.
     #[default]
     Channels,
     /// The sites with `t + s` even. With circular padding the coupling commutes with the
@@ -74,7 +78,7 @@ fn learnable() -> Tails {
 }
 
 impl ConvCouplingConfig {
-    /// The published coupling (METHOD §9) on a grid.
+    /// The published coupling on a grid; see the page about the lattice in the book.
     pub fn new(grid: Grid) -> Self {
         Self {
             grid,
@@ -93,32 +97,6 @@ impl ConvCouplingConfig {
             bins: self.bins,
             tails: self.tails,
         }
-    }
-
-    /// The setting that makes no sense and why, if there is one.
-    pub(super) fn check(&self, widths: Widths) -> Result<(), (&'static str, String)> {
-        self.grid.check(widths.dim).map_err(|e| ("grid", e))?;
-        self.shape().check().map_err(|e| ("bins", e.to_string()))?;
-        self.conditioner
-            .check()
-            .map_err(|e| ("conditioner", e.to_string()))?;
-        let refused = match self.mask {
-            Mask::Channels if self.grid.channels < 2 => {
-                Some("splits the channels, and there is one; put `space_to_depth` before")
-            }
-            Mask::Checkerboard if !self.grid.side.is_multiple_of(2) => {
-                Some("a checkerboard on a torus has an even side")
-            }
-            _ => None,
-        };
-        if let Some(reason) = refused {
-            return Err(("mask", reason.into()));
-        }
-        if self.sign_symmetric && self.shape().mirror().is_none() {
-            let reason = "a sign-symmetric spline has identity tails";
-            return Err(("sign_symmetric", reason.into()));
-        }
-        Ok(())
     }
 
     /// The entries of the two halves, and what their networks look at.
@@ -152,8 +130,39 @@ impl ConvCouplingConfig {
             }
         }
     }
+}
 
-    pub(super) fn init<B: Backend>(
+impl Recipe for ConvCouplingConfig {
+    type Layer<B: Backend> = ConvCoupling<B>;
+
+    fn validate(&self, widths: Widths, field: &str) -> Result<()> {
+        self.grid.validate(widths.dim, &format!("{field}.grid"))?;
+        self.shape().validate(field)?;
+        if let Some(clamp) = self.affine {
+            clamp.validate(&format!("{field}.affine"))?;
+        }
+        let (refused, reason) = match self.mask {
+            Mask::Channels => (
+                self.grid.channels < 2,
+                "splits the channels, and there is one; put `space_to_depth` before",
+            ),
+            Mask::Checkerboard => (
+                !self.grid.side.is_multiple_of(2),
+                "a checkerboard on a torus has an even side",
+            ),
+        };
+        check::require(!refused, field, "mask", reason)?;
+        let mirrored = !self.sign_symmetric || self.shape().mirror().is_some();
+        let reason = "a sign-symmetric spline has identity tails";
+        check::require(mirrored, field, "sign_symmetric", reason)?;
+        let outputs = self.grid.channels * (2 + self.shape().width());
+        let inputs = self.grid.channels + widths.features(self.use_control) + 1;
+        let conditioner = format!("{field}.conditioner");
+        self.conditioner
+            .validate(self.grid.side, inputs, outputs, &conditioner)
+    }
+
+    fn init<B: Backend>(
         &self,
         widths: Widths,
         device: &B::Device,
@@ -192,7 +201,7 @@ impl ConvCouplingConfig {
 }
 
 /// A coupling of two halves of a grid's entries, two-sided like
-/// [`RqsCoupling`](super::RqsCoupling), whose networks are convolutional (METHOD §6, §9): each
+/// [`RqsCoupling`](super::RqsCoupling), whose networks are convolutional: each
 /// moved entry goes through a scale and shift, if asked for, and a rational-quadratic spline.
 ///
 /// # Sign symmetry
@@ -292,7 +301,7 @@ impl<B: FlowBackend> ConvCoupling<B> {
         features: &Features<B>,
     ) -> (Dual<B, 2>, Dual<B, 1>) {
         let [n, d] = moved.dims();
-        let Parameters { affine, spline } = self.parameters(net, given, d, features);
+        let Parameters { affine, spline } = self.parameters(net, seen(given), d, features);
         let through_spline = |x: Dual<B, 2>| {
             let output = B::rqs(&self.shape, direction, Stacked::from_dual(x), spline);
             let output = output.into_dual();

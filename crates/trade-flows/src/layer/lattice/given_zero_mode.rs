@@ -3,11 +3,15 @@
 use burn::{module::Module, tensor::backend::Backend};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use trade_core::{Dual, random::Stream};
+use trade_core::{Dual, Result, random::Stream};
 
-use super::{LayerConfig, ModeLayer, ModeLayerConfig, Widths, fourier_whitening::size};
+use super::{
+    super::{LayerConfig, Recipe, Widths, seen},
+    ModeLayer,
+    mode_layer::is_flat,
+};
 use crate::{
-    FlowBackend,
+    FlowBackend, check,
     transform::{Features, Transform},
 };
 
@@ -18,8 +22,8 @@ pub struct GivenZeroModeConfig {
     /// Whether the whole commutes with the change of sign of the state.
     #[serde(default = "yes")]
     pub sign_symmetric: bool,
-    /// The layers.
-    pub of: Vec<ModeLayerConfig>,
+    /// The layers, of the kinds of [`ModeLayer`].
+    pub of: Vec<LayerConfig>,
 }
 
 fn yes() -> bool {
@@ -35,42 +39,50 @@ impl GivenZeroModeConfig {
             context: widths.context,
         }
     }
+}
 
-    /// The setting that makes no sense and why, if there is one.
-    pub(super) fn check(&self, widths: Widths) -> Result<(), (String, String)> {
-        if widths.dim < 2 {
-            let reason = "needs a state of at least 2 dimensions";
-            return Err((String::new(), reason.into()));
-        }
+impl Recipe for GivenZeroModeConfig {
+    type Layer<B: Backend> = GivenZeroMode<B>;
+
+    fn validate(&self, widths: Widths, field: &str) -> Result<()> {
+        let reason = "needs a state of at least 2 dimensions";
+        check::require(widths.dim >= 2, field, "", reason)?;
         for (i, layer) in self.of.iter().enumerate() {
-            LayerConfig::from(layer.clone())
-                .check(Self::inner(widths))
-                .map_err(|(field, reason)| (format!("of[{i}].{field}"), reason))?;
+            let field = format!("{field}.of[{i}]");
+            let reason = "must be a layer of flat states: a coupling, `act_norm`, a permutation or \
+                          `conditional_affine`";
+            check::require(is_flat(layer), &field, "", reason)?;
+            layer.validate(Self::inner(widths), &field)?;
         }
         Ok(())
     }
 
-    pub(super) fn init<B: Backend>(
+    fn init<B: Backend>(
         &self,
         widths: Widths,
         device: &B::Device,
         stream: &mut Stream,
     ) -> GivenZeroMode<B> {
-        let layer = |config: &ModeLayerConfig| config.init(Self::inner(widths), device, stream);
+        let layer =
+            |config: &LayerConfig| ModeLayer::of(config.init(Self::inner(widths), device, stream));
         GivenZeroMode {
-            layers: self.of.iter().map(layer).collect(),
+            layers: self.of.iter().filter_map(layer).collect(),
             sign_symmetric: self.sign_symmetric,
         }
     }
 
-    /// The same configuration with the permutations that `layer` drew written out.
-    pub(super) fn fixed<B: Backend>(&self, layer: &GivenZeroMode<B>) -> Self {
+    fn fixed<B: Backend>(&self, layer: &GivenZeroMode<B>) -> Option<LayerConfig> {
         let pairs = self.of.iter().zip(&layer.layers);
-        Self {
-            of: pairs.map(|(config, layer)| config.fixed(layer)).collect(),
+        Some(LayerConfig::GivenZeroMode(Self {
+            of: pairs.map(|(config, layer)| layer.fixed(config)).collect(),
             ..self.clone()
-        }
+        }))
     }
+}
+
+/// `√(1 + x²)`: how large a number is, whatever its sign.
+fn size<B: FlowBackend>(x: Dual<B, 2>) -> Dual<B, 2> {
+    x.square().add_scalar(1.0).sqrt()
 }
 
 /// Layers that transform all entries but the first, with the first as one more control parameter.
@@ -79,11 +91,11 @@ impl GivenZeroModeConfig {
 /// peak, the others are close to Gaussian, with widths that depend on it.
 ///
 /// # Sign symmetry
-/// With `sign_symmetric` the layers see `√(1 + z_0²)` and, in the place of the other
+/// With `sign_symmetric` the layers see `√(1 + z_0²)` and, instead of the other
 /// entries, those entries times the sign of `z_0`; the sign is not put back. A change of sign
 /// of the state then changes `z_0` and nothing else, so that the density of any layers inside
-/// is symmetric if what follows is even in `z_0` alone: an odd
-/// [`ZeroModeSpline`](super::ZeroModeSpline) and the Gaussian base are. Without it the layers see
+/// is symmetric if what follows is even in `z_0` alone: a
+/// [`ZeroModePotential`](super::ZeroModePotential) and the Gaussian base are. Without it the layers see
 /// `z_0` and the entries as they are.
 #[derive(Module, Debug)]
 pub struct GivenZeroMode<B: Backend> {
@@ -101,12 +113,13 @@ impl<B: FlowBackend> GivenZeroMode<B> {
     ) -> (Dual<B, 2>, Dual<B, 2>, Features<B>) {
         let [_, d] = x.dims();
         let zero = x.clone().slice_dim(1, 0..1);
-        let seen = if self.sign_symmetric {
-            size(zero.clone())
+        let known = seen(zero.clone());
+        let known = if self.sign_symmetric {
+            size(known)
         } else {
-            zero.clone()
+            known
         };
-        (zero, x.slice_dim(1, 1..d), features.with_control(&seen))
+        (zero, x.slice_dim(1, 1..d), features.with_control(&known))
     }
 
     /// The entries times the sign of the first, which is its own inverse.
@@ -114,26 +127,10 @@ impl<B: FlowBackend> GivenZeroMode<B> {
         if !self.sign_symmetric {
             return rest;
         }
-        // One or the other also at zero.
+        // The sign of the zero mode, with sign(0) = 1.
         let negative = zero.value.clone().lower_elem(0.0);
         let sign = zero.value.ones_like().mask_fill(negative, -1.0);
         rest.linear(|t| t * sign.clone())
-    }
-
-    /// Sets [`ActNorm`](super::ActNorm)s from a batch.
-    pub(super) fn initialised(mut self, x: Dual<B, 2>, features: &Features<B>) -> Self {
-        let (zero, rest, features) = self.parts(x, features);
-        let mut rest = self.turn(&zero, rest);
-        self.layers = self
-            .layers
-            .into_iter()
-            .map(|layer| {
-                let layer = layer.initialised(&rest);
-                rest = layer.forward(rest.clone(), &features).0;
-                layer
-            })
-            .collect();
-        self
     }
 }
 
@@ -160,5 +157,19 @@ impl<B: FlowBackend> Transform<B> for GivenZeroMode<B> {
         }
         let rest = self.turn(&zero, rest);
         (Dual::cat(vec![zero, rest], 1), log_det)
+    }
+    fn initialised(mut self, x: &Dual<B, 2>, features: &Features<B>) -> Self {
+        let (zero, rest, features) = self.parts(x.clone(), features);
+        let mut rest = self.turn(&zero, rest);
+        self.layers = self
+            .layers
+            .into_iter()
+            .map(|layer| {
+                let layer = layer.initialised(&rest, &features);
+                rest = layer.forward(rest.clone(), &features).0;
+                layer
+            })
+            .collect();
+        self
     }
 }

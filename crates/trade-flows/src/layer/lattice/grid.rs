@@ -2,7 +2,9 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use trade_core::random::Stream;
+use trade_core::{Result, random::Stream};
+
+use crate::check;
 
 /// A square grid with channels as a flat state: channel `c` of site `(t, s)` is the entry
 /// `(t · side + s) · channels + c`.
@@ -36,16 +38,20 @@ impl Grid {
         self.sites() * self.channels
     }
 
-    /// Why the state has not the dimension of the grid, if so.
-    pub(crate) fn check(self, dim: usize) -> Result<(), String> {
-        if self.dim() == dim {
-            return Ok(());
-        }
+    /// Checks that this is the grid of states of a dimension.
+    ///
+    /// # Errors
+    /// If it has no sites or channels, or another number of entries.
+    pub(crate) fn validate(self, dim: usize, field: &str) -> Result<()> {
         let Self { side, channels } = self;
-        Err(format!(
-            "a {side} × {side} grid of {channels} channels has {} entries, the state {dim}",
-            self.dim()
-        ))
+        // Within the bounds the products below cannot overflow.
+        check::count(side, 1, 1024, field, "side")?;
+        check::count(channels, 1, check::MOST_ENTRIES, field, "channels")?;
+        let found = self.dim();
+        let reason = format!(
+            "a {side} × {side} grid of {channels} channels has {found} entries, the state {dim}"
+        );
+        check::require(found == dim, field, "", reason)
     }
 
     /// The order of entries that turns each 2×2 block of sites into one site of four times the

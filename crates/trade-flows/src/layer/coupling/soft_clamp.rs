@@ -3,9 +3,9 @@
 use burn::tensor::Tensor;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use trade_core::Dual;
+use trade_core::{Dual, Result};
 
-use crate::FlowBackend;
+use crate::{FlowBackend, check};
 
 /// A smooth, odd, bounded function through the origin.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -31,7 +31,19 @@ impl SoftClamp {
         }
     }
 
-    /// Clamps, with a learned bound (`[1, 1]`) in the place of the configured one if given.
+    /// Checks the bound.
+    ///
+    /// # Errors
+    /// If it is not positive, or so large that `e^b` leaves single precision.
+    pub fn validate(self, field: &str) -> Result<()> {
+        let name = match self {
+            Self::Tanh(_) => "tanh",
+            Self::Atan(_) => "atan",
+        };
+        check::positive(self.bound(), 80.0, field, name)
+    }
+
+    /// Clamps, with a learned bound (`[1, 1]`) instead of the configured one if given.
     pub(crate) fn apply<B: FlowBackend>(
         self,
         raw: Dual<B, 2>,

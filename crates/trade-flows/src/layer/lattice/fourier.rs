@@ -1,0 +1,81 @@
+//! Real Fourier modes of a field on a square torus.
+
+use std::f64::consts::TAU;
+
+/// The matrix `M` with `modes = x M` for a field `x` as a row, `[V, V]`: the orthonormal real
+/// Fourier basis of the `side × side` torus, one mode a column. The constant mode comes first, then
+/// cosines and sines by growing lattice momentum `k̂² = Σ_i 2(1 − cos k_i)`.
+pub(super) fn fourier_columns(side: usize) -> Vec<Vec<f64>> {
+    let modes = modes(side);
+    (0..side * side)
+        .map(|x| modes.iter().map(|mode| mode[x]).collect())
+        .collect()
+}
+
+/// One mode a row.
+fn modes(side: usize) -> Vec<Vec<f64>> {
+    let sites = side * side;
+    let angle = |k: usize| TAU * k as f64 / side as f64;
+    let cosine = |k: usize| angle(k / side).cos() + angle(k % side).cos();
+    let opposite = |k: usize| (side - k / side) % side * side + (side - k % side) % side;
+    // One of each pair of opposite momenta. The sort is stable, and rounding is kept out of it.
+    let mut momenta: Vec<usize> = (0..sites).filter(|&k| k <= opposite(k)).collect();
+    momenta.sort_by_key(|&k| -(cosine(k) * 1e9).round() as i64);
+    let mut modes = Vec::new();
+    for k in momenta {
+        let own = k == opposite(k);
+        let norm = (if own { 1.0 } else { 2.0 } / sites as f64).sqrt();
+        let phase = |x: usize| {
+            // Reduced before the division, so that equal phases are equal numbers.
+            let turns = (k / side) * (x / side) + (k % side) * (x % side);
+            angle(turns % side)
+        };
+        modes.push((0..sites).map(|x| norm * phase(x).cos()).collect());
+        if !own {
+            modes.push((0..sites).map(|x| norm * phase(x).sin()).collect());
+        }
+    }
+    modes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn modes_are_orthonormal_and_diagonalise_the_hopping() {
+        for side in [1, 2, 3, 4, 8] {
+            let modes = modes(side);
+            let sites = side * side;
+            assert_eq!(modes.len(), sites);
+            // Twice cos k_0 + cos k_1 of each mode.
+            let mut hoppings = Vec::new();
+            for (i, a) in modes.iter().enumerate() {
+                for (j, b) in modes.iter().enumerate() {
+                    let dot: f64 = a.iter().zip(b).map(|(x, y)| x * y).sum();
+                    let expected = if i == j { 1.0 } else { 0.0 };
+                    assert!((dot - expected).abs() < 1e-12, "{side}: {i} {j}");
+                    // Σ_x a_x (b_{x+0} + b_{x+1}), symmetrised.
+                    let next = |x: usize, t: usize, s: usize| {
+                        (x / side + t) % side * side + (x % side + s) % side
+                    };
+                    let hopping: f64 = (0..sites)
+                        .map(|x| {
+                            let (down, right) = (next(x, 1, 0), next(x, 0, 1));
+                            a[x] * (b[down] + b[right]) + b[x] * (a[down] + a[right])
+                        })
+                        .sum();
+                    if i == j {
+                        hoppings.push(hopping);
+                    } else {
+                        assert!(hopping.abs() < 1e-12, "{side}: {i} {j}");
+                    }
+                }
+            }
+            let constant = 1.0 / side as f64;
+            assert!(modes[0].iter().all(|v| (v - constant).abs() < 1e-14));
+            assert!((hoppings[0] - 4.0).abs() < 1e-12);
+            assert!(hoppings.windows(2).all(|pair| pair[0] >= pair[1] - 1e-9));
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! Layers of fields on a square grid.
+
+mod conv_coupling;
+mod fourier;
+mod given_zero_mode;
+mod grid;
+mod log_linear;
+mod mode_layer;
+mod reorder;
+mod zero_mode_potential;
+
+pub use conv_coupling::{ConvCoupling, ConvCouplingConfig, Mask};
+pub use given_zero_mode::{GivenZeroMode, GivenZeroModeConfig};
+pub use grid::Grid;
+pub use mode_layer::ModeLayer;
+pub(super) use reorder::{Blocks, Channels, Modes};
+pub use zero_mode_potential::{ZeroModePotential, ZeroModePotentialConfig};

@@ -1,0 +1,7 @@
+//! Layers of the unit cube, some of whose entries are periodic: internal coordinates of molecules.
+
+mod circular_shift;
+mod group_coupling;
+
+pub use circular_shift::{CircularShift, CircularShiftConfig, UnitClamp};
+pub use group_coupling::{GroupCoupling, GroupCouplingConfig, GroupMap};
