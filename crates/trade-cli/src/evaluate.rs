@@ -7,7 +7,7 @@ use std::{fmt::Write, fs, time::Instant};
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use trade_core::{
-    Condition, Target,
+    Condition, Family, Target,
     estimate::{divergence, ess::relative_ess_with_error, log_z::log_z},
     random::Stream,
     upload,
@@ -18,7 +18,7 @@ use crate::{
     config::RunConfig,
     device::Action,
     model::{self, Given, Samples},
-    run::{RunFolder, controls},
+    run::RunFolder,
 };
 
 /// Bootstrap resamples behind an error of the ESS.
@@ -124,7 +124,7 @@ impl Action for Evaluate {
         let config = self.folder.read_config()?;
         let flow = model::read::<B>(&self.folder, &device)?;
         let target = config.target.init()?;
-        let names = controls(&target);
+        let names = target.controls();
         let mut at = Vec::new();
         for (i, c) in conditions(&config, &target, &names)?
             .into_iter()
@@ -252,7 +252,7 @@ fn measure<B: FlowBackend>(
     let rounded: Vec<f32> = x.iter().map(|&x| x as f32).collect();
     let log_model = model::log_prob(flow, &rounded, c, none, stream, device);
     let log_target: Vec<f64> = x
-        .chunks(target.state_dim())
+        .chunks(target.dim())
         .map(|row| exact.log_prob(row))
         .collect();
     result.set_nll(&log_model)?;
@@ -264,7 +264,7 @@ fn measure<B: FlowBackend>(
 }
 
 fn marginal(target: &trade_targets::AnyTarget, samples: &Samples, c: &[f64]) -> Result<Marginal> {
-    let dim = target.state_dim();
+    let dim = target.dim();
     let values: Vec<f64> = samples
         .x
         .iter()

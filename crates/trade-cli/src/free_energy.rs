@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use serde::Serialize;
 use trade_core::{
-    Condition, Target,
+    Condition, Family, Target,
     correct::snis::Weights,
     estimate::{
         Estimate,
@@ -19,7 +19,7 @@ use crate::{
     device::Action,
     evaluate::{log_density, log_weights},
     model::{self, Given},
-    run::{RunFolder, controls},
+    run::RunFolder,
     sample::located,
 };
 
@@ -97,7 +97,7 @@ impl Action for FreeEnergy {
                 &samples,
             );
             by_weights.push(log_z(&log_w)?);
-            let x = upload::<B>(samples.x, target.state_dim(), &device);
+            let x = upload::<B>(samples.x, target.dim(), &device);
             let condition = Condition::uniform(c, self.samples, &x);
             let score: Vec<f64> = Target::<B>::condition_score(&target, x, &condition)
                 .into_data()
@@ -135,7 +135,7 @@ impl Action for FreeEnergy {
             })
             .collect();
         Ok(Path {
-            controls: controls(&target),
+            controls: target.controls(),
             points,
             messages,
         })

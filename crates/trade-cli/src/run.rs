@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use trade_core::{Dataset, Target, objective::Problem, random::Stream};
+use trade_core::{Dataset, Family, objective::Problem, random::Stream};
 use trade_targets::AnyTarget;
 
 use crate::{
@@ -104,31 +104,13 @@ impl RunFolder {
     }
 }
 
-/// The names of a target's control parameters, whatever the backend.
-pub fn controls(target: &AnyTarget) -> Vec<String> {
-    Target::<Host>::controls(target)
-}
-
-/// Any backend will do to ask a target for names and sizes.
-#[cfg(feature = "flex")]
-type Host = burn_flex::Flex;
-#[cfg(all(not(feature = "flex"), feature = "ndarray"))]
-type Host = burn_ndarray::NdArray<f32>;
-#[cfg(all(not(feature = "flex"), not(feature = "ndarray"), feature = "wgpu"))]
-type Host = burn_wgpu::Wgpu;
-#[cfg(all(
-    not(any(feature = "flex", feature = "ndarray", feature = "wgpu")),
-    feature = "cuda"
-))]
-type Host = burn_cuda::Cuda;
-
 /// Assembles the problem of a configuration: target, ranges, bases and data.
 ///
 /// # Errors
 /// If a part does not fit another, naming the field.
 pub fn problem(config: &RunConfig) -> Result<Problem<AnyTarget>> {
     let target = config.target.init().context("`target`")?;
-    let names = controls(&target);
+    let names = target.controls();
     let ranges = config.ranges(&names)?;
     let bases = config.bases(&names)?;
     for (i, base) in bases.iter().enumerate() {
@@ -136,7 +118,7 @@ pub fn problem(config: &RunConfig) -> Result<Problem<AnyTarget>> {
             anyhow::bail!("base condition {i}: {warning}");
         }
     }
-    let dim = target.state_dim();
+    let dim = target.dim();
     ensure!(
         config.flow.dim == dim,
         "`flow.dim` is {}, but the target has {dim} dimensions",

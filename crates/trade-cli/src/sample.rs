@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
-use trade_core::{correct::snis::Weights, random::Stream};
+use trade_core::{Family, correct::snis::Weights, random::Stream};
 use trade_flows::FlowBackend;
 use trade_targets::{
     AnyTarget,
@@ -15,7 +15,7 @@ use crate::{
     device::Action,
     evaluate::{log_density, log_weights},
     model::{self, Given},
-    run::{RunFolder, controls},
+    run::RunFolder,
     states::{is_npz, parse_given, read_states},
     trajectory::Trajectory,
 };
@@ -157,7 +157,7 @@ pub(crate) fn located(
     at: &str,
 ) -> Result<(crate::config::RunConfig, Vec<f64>, Vec<String>)> {
     let config = folder.read_config()?;
-    let names = controls(&config.target.init().context("`target`")?);
+    let names = config.target.init().context("`target`")?.controls();
     let c = condition::parse(at, &names)?;
     let warning = condition::outside(&c, &config.ranges(&names)?, &names);
     Ok((config, c, warning.into_iter().collect()))

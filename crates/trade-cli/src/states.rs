@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
+use trade_core::Family;
 use trade_targets::{
     AnyTarget, Drawn,
     dataset::{Array, read_npy, read_npz},
@@ -77,7 +78,7 @@ pub fn read_samples(path: &Path, target: &AnyTarget) -> Result<Drawn> {
             contexts,
         });
     }
-    let (x, y) = read_states(path, target.state_dim(), contexts)?;
+    let (x, y) = read_states(path, target.dim(), contexts)?;
     ensure!(
         contexts == 0 || y.is_some(),
         "{}: this target needs pairs: an npz file with `theta` and `y` of {contexts} columns",

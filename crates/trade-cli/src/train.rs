@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail, ensure};
 use burn::module::AutodiffModule;
 use burn_autodiff::Autodiff;
 use trade_core::{
-    Density, Target,
+    Density, Family,
     objective::{
         LogVariance, Nll, Problem, ReverseKl, ReweightedNll,
         trade::{TradeContinuous, TradeGrid},
@@ -140,7 +140,7 @@ where
             let (ramp, adaptive, problem) = (weight, entry.adaptive, problem.clone());
             Ok(match entry.loss.clone() {
                 LossConfig::Nll(c) => {
-                    let perturbation = Target::<B>::perturbation(&*problem.target);
+                    let perturbation = problem.target.perturbation();
                     let nll = Nll::new(c, data()?).perturbed_by(perturbation);
                     WeightedObjective::new(nll, ramp, adaptive)
                 }

@@ -5,11 +5,13 @@ mod dataset;
 mod density;
 mod dual;
 mod error;
+mod interval;
 mod target;
 
 pub mod causality;
 pub mod checkpoint_file;
 pub mod correct;
+pub mod device_data;
 pub mod estimate;
 pub mod grid;
 pub mod learning_rate;
@@ -18,7 +20,6 @@ pub mod observe;
 pub mod parameters;
 pub mod ramp;
 pub mod random;
-pub mod resident;
 pub mod schedule;
 pub mod train;
 
@@ -27,4 +28,5 @@ pub use dataset::{DataOrder, Dataset, upload, upload_as};
 pub use density::Density;
 pub use dual::{Dual, softplus};
 pub use error::{Error, Result};
-pub use target::{Perturbation, PowerFamily, Target};
+pub use interval::Interval;
+pub use target::{Family, Perturbation, PowerFamily, Target};

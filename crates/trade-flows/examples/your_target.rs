@@ -23,7 +23,7 @@ use burn::{
 };
 use burn_flex::Flex;
 use trade_core::{
-    Condition, Dataset, Density, PowerFamily, Target,
+    Condition, Dataset, Density, Family, Interval, PowerFamily, Target,
     estimate::{divergence::kl, ess::relative_ess, log_z::log_z},
     learning_rate::{LearningRate, OneCycle},
     objective::{
@@ -81,7 +81,7 @@ impl Valley {
     }
 }
 
-impl<B: Backend> Target<B> for Valley {
+impl Family for Valley {
     fn dim(&self) -> usize {
         2
     }
@@ -90,6 +90,17 @@ impl<B: Backend> Target<B> for Valley {
         vec!["temperature".to_string()]
     }
 
+    fn domain(&self) -> Vec<Interval> {
+        vec![Interval::above(0.0)]
+    }
+
+    /// Lets the energy-free variants of TRADE run on this target too; not needed otherwise.
+    fn power_family(&self) -> Option<PowerFamily> {
+        Some(PowerFamily::Temperature)
+    }
+}
+
+impl<B: Backend> Target<B> for Valley {
     fn log_density(&self, x: Tensor<B, 2>, condition: &Condition<B>) -> Tensor<B, 1> {
         let temperature = condition.control.value.clone();
         (self.energy(x) / temperature).neg().squeeze_dim(1)
@@ -98,11 +109,6 @@ impl<B: Backend> Target<B> for Valley {
     fn condition_score(&self, x: Tensor<B, 2>, condition: &Condition<B>) -> Tensor<B, 2> {
         let temperature = condition.control.value.clone();
         self.energy(x) / temperature.square()
-    }
-
-    /// Lets the energy-free variants of TRADE run on this target too; not needed otherwise.
-    fn power_family(&self) -> Option<PowerFamily> {
-        Some(PowerFamily::Temperature)
     }
 }
 // ANCHOR_END: target

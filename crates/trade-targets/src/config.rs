@@ -6,7 +6,7 @@ use burn::tensor::{Tensor, backend::Backend};
 use rand::Rng;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use trade_core::{Condition, Perturbation, PowerFamily, Target, random::Stream};
+use trade_core::{Condition, Family, Interval, Perturbation, PowerFamily, Target, random::Stream};
 
 use crate::{
     error::{Error, Result},
@@ -99,33 +99,6 @@ impl AnyTarget {
         }
     }
 
-    /// Whether `log q` itself is known. Where it is not, a flow can only be trained from data, and
-    /// with an energy that is its own.
-    pub fn is_known(&self) -> bool {
-        !matches!(self, Self::SimulatedPosterior(_))
-    }
-
-    /// The dimension of a state.
-    pub fn state_dim(&self) -> usize {
-        match self {
-            Self::Wells(target) => Exact::dim(target),
-            Self::GaussianMixture(target) => Exact::dim(target),
-            Self::TwoMoons(_) => 2,
-            Self::SimulatedPosterior(target) => target.prior().len(),
-            Self::Phi4(target) => target.torus().sites(),
-            Self::Molecule(target) => target.dimension(),
-        }
-    }
-
-    /// The width of the context; 0 where the target has none.
-    pub fn contexts(&self) -> usize {
-        match self {
-            Self::TwoMoons(_) => 2,
-            Self::SimulatedPosterior(target) => target.observation(),
-            Self::Wells(_) | Self::GaussianMixture(_) | Self::Phi4(_) | Self::Molecule(_) => 0,
-        }
-    }
-
     /// `n` independent samples at the condition `c`, with their contexts: of two moons, tempered
     /// pairs of parameters and observation; of the lattice, decorrelated fields of a simulation; of a
     /// molecule, frames of [`Molecule::simulate`].
@@ -167,6 +140,17 @@ impl AnyTarget {
         })
     }
 
+    fn family(&self) -> &dyn Family {
+        match self {
+            Self::Wells(target) => target,
+            Self::GaussianMixture(target) => target,
+            Self::TwoMoons(target) => target,
+            Self::SimulatedPosterior(target) => target,
+            Self::Phi4(target) => target,
+            Self::Molecule(target) => target,
+        }
+    }
+
     fn target<B: Backend>(&self) -> &dyn Target<B> {
         match self {
             Self::Wells(target) => target,
@@ -179,15 +163,37 @@ impl AnyTarget {
     }
 }
 
-impl<B: Backend> Target<B> for AnyTarget {
+impl Family for AnyTarget {
     fn dim(&self) -> usize {
-        self.target::<B>().dim()
+        self.family().dim()
     }
 
     fn controls(&self) -> Vec<String> {
-        self.target::<B>().controls()
+        self.family().controls()
     }
 
+    fn domain(&self) -> Vec<Interval> {
+        self.family().domain()
+    }
+
+    fn contexts(&self) -> usize {
+        self.family().contexts()
+    }
+
+    fn is_known(&self) -> bool {
+        self.family().is_known()
+    }
+
+    fn power_family(&self) -> Option<PowerFamily> {
+        self.family().power_family()
+    }
+
+    fn perturbation(&self) -> Option<Perturbation> {
+        self.family().perturbation()
+    }
+}
+
+impl<B: Backend> Target<B> for AnyTarget {
     fn log_density(&self, x: Tensor<B, 2>, condition: &Condition<B>) -> Tensor<B, 1> {
         self.target().log_density(x, condition)
     }
@@ -196,19 +202,11 @@ impl<B: Backend> Target<B> for AnyTarget {
         self.target().condition_score(x, condition)
     }
 
-    fn power_family(&self) -> Option<PowerFamily> {
-        self.target::<B>().power_family()
-    }
-
     fn log_prior(&self, x: &Tensor<B, 2>) -> Option<Tensor<B, 1>> {
         self.target().log_prior(x)
     }
 
     fn symmetrise(&self, x: Tensor<B, 2>, stream: &mut Stream) -> Tensor<B, 2> {
         self.target().symmetrise(x, stream)
-    }
-
-    fn perturbation(&self) -> Option<Perturbation> {
-        self.target::<B>().perturbation()
     }
 }

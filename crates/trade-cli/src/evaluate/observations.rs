@@ -1,7 +1,7 @@
 //! Measures of a flow that is given observations.
 
 use anyhow::Result;
-use trade_core::{estimate::ess::relative_ess, random::Stream};
+use trade_core::{Family, estimate::ess::relative_ess, random::Stream};
 use trade_flows::{Flow, FlowBackend};
 use trade_targets::{AnyTarget, Drawn};
 
@@ -9,7 +9,6 @@ use super::{AtCondition, log_density, log_weights};
 use crate::{
     config::{DataSource, RunConfig, ordered},
     model::{self, Given},
-    run::controls,
     states::read_samples,
 };
 
@@ -63,13 +62,13 @@ fn pairs(
     if !matches!(target, AnyTarget::SimulatedPosterior(_)) {
         return Ok(Some(target.draw(c, count, stream)?));
     }
-    let names = controls(target);
+    let names = target.controls();
     for data in &config.data {
         if let DataSource::File(path) = &data.from
             && ordered(&data.at, &names)? == c
         {
             let mut pairs = read_samples(path, target)?;
-            pairs.x.truncate(count * target.state_dim());
+            pairs.x.truncate(count * target.dim());
             pairs.context.truncate(count * pairs.contexts);
             return Ok(Some(pairs));
         }

@@ -79,7 +79,7 @@ where
             ranges,
             ..
         } = &self.problem;
-        let Some(family) = Target::<B>::power_family(&**target) else {
+        let Some(family) = target.power_family() else {
             return Err(Error::setting(
                 "objectives.reweighted_nll",
                 "this baseline needs a target that is a power family with one control parameter",

@@ -13,7 +13,7 @@ use burn::{
     },
 };
 use burn_flex::Flex;
-use trade_core::{Condition, Density, Dual, PowerFamily, Target};
+use trade_core::{Condition, Density, Dual, Family, PowerFamily, Target};
 
 /// The backend that trains.
 pub(crate) type Training = Autodiff<Flex>;
@@ -73,7 +73,7 @@ impl Bath {
     }
 }
 
-impl<B: Backend> Target<B> for Bath {
+impl Family for Bath {
     fn dim(&self) -> usize {
         DIM
     }
@@ -85,6 +85,17 @@ impl<B: Backend> Target<B> for Bath {
             .collect()
     }
 
+    fn power_family(&self) -> Option<PowerFamily> {
+        let family = if self.likelihood {
+            PowerFamily::Exponent
+        } else {
+            PowerFamily::Temperature
+        };
+        (!self.moving).then_some(family)
+    }
+}
+
+impl<B: Backend> Target<B> for Bath {
     fn log_density(&self, x: Tensor<B, 2>, condition: &Condition<B>) -> Tensor<B, 1> {
         let first = condition.control.value.clone().narrow(1, 0, 1);
         let square = self.square(x.clone(), condition).mul_scalar(-0.5);
@@ -112,15 +123,6 @@ impl<B: Backend> Target<B> for Bath {
         }
         let by_mean = self.offset(x, condition).sum_dim(1) / first;
         Tensor::cat(vec![by_temperature, by_mean], 1)
-    }
-
-    fn power_family(&self) -> Option<PowerFamily> {
-        let family = if self.likelihood {
-            PowerFamily::Exponent
-        } else {
-            PowerFamily::Temperature
-        };
-        (!self.moving).then_some(family)
     }
 
     fn log_prior(&self, x: &Tensor<B, 2>) -> Option<Tensor<B, 1>> {

@@ -3,7 +3,7 @@
 use burn::tensor::{Int, Tensor, TensorData, backend::Backend};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use trade_core::{Condition, Target, random::Stream};
+use trade_core::{Condition, Family, Interval, Target, random::Stream};
 
 use super::{Couplings, SimulateConfig, Symmetry, Torus};
 use crate::error::{Error, Result};
@@ -132,7 +132,7 @@ impl Phi4 {
     }
 }
 
-impl<B: Backend> Target<B> for Phi4 {
+impl Family for Phi4 {
     fn dim(&self) -> usize {
         self.torus.sites()
     }
@@ -145,6 +145,17 @@ impl<B: Backend> Target<B> for Phi4 {
         names
     }
 
+    /// Without the quartic term the action is bounded below for `|κ| < 1/4` only.
+    fn domain(&self) -> Vec<Interval> {
+        match self.config.lambda {
+            Some(0.0) => vec![Interval::open(-0.25, 0.25)],
+            Some(_) => vec![Interval::REAL],
+            None => vec![Interval::REAL, Interval::above(0.0)],
+        }
+    }
+}
+
+impl<B: Backend> Target<B> for Phi4 {
     /// `−S(φ) = −(1 − 2λ) Σ φ² − λ Σ φ⁴ + 2κ Σ_x φ_x (φ_{x+0̂} + φ_{x+1̂})`.
     fn log_density(&self, x: Tensor<B, 2>, condition: &Condition<B>) -> Tensor<B, 1> {
         let control = &condition.control.value;
@@ -288,8 +299,8 @@ mod tests {
     fn a_target_of_a_configuration_draws_fields_of_a_simulation() {
         let config: TargetConfig = serde_json::from_str(r#"{ "phi4": { "l": 4 } }"#).unwrap();
         let target = config.init().unwrap();
-        assert_eq!(Target::<Flex>::controls(&target), ["kappa"]);
-        assert_eq!((target.state_dim(), target.contexts()), (16, 0));
+        assert_eq!(target.controls(), ["kappa"]);
+        assert_eq!((target.dim(), target.contexts()), (16, 0));
         assert!(target.exact().is_none() && target.is_known());
         let drawn = target.draw(&[0.27], 4000, &mut Stream::new(5, 0)).unwrap();
         assert!(drawn.context.is_empty() && drawn.x.len() == 4000 * 16);
@@ -315,7 +326,7 @@ mod tests {
         let plane: TargetConfig =
             serde_json::from_str(r#"{ "phi4": { "lambda": null } }"#).unwrap();
         let plane = plane.init().unwrap();
-        assert_eq!(Target::<Flex>::controls(&plane), ["kappa", "lambda"]);
+        assert_eq!(plane.controls(), ["kappa", "lambda"]);
         for c in [vec![0.27], vec![0.27, -0.02]] {
             assert!(plane.draw(&c, 10, &mut Stream::new(5, 0)).is_err());
         }

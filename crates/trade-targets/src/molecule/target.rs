@@ -7,7 +7,7 @@ use burn::tensor::{Tensor, TensorData, backend::Backend};
 use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use trade_core::{Condition, Perturbation, PowerFamily, Target, random::Stream};
+use trade_core::{Condition, Family, Interval, Perturbation, PowerFamily, Target, random::Stream};
 
 use super::dynamics::{self, BOLTZMANN, SimulateConfig};
 use super::tensor::TensorEnergy;
@@ -403,7 +403,7 @@ impl Molecule {
     }
 }
 
-impl<B: Backend> Target<B> for Molecule {
+impl Family for Molecule {
     fn dim(&self) -> usize {
         self.dimension()
     }
@@ -412,14 +412,8 @@ impl<B: Backend> Target<B> for Molecule {
         vec!["temperature".into()]
     }
 
-    fn log_density(&self, x: Tensor<B, 2>, condition: &Condition<B>) -> Tensor<B, 1> {
-        let [u, log_det] = self.parts_of(&x);
-        log_det - u / condition.control.value.clone().squeeze_dim::<1>(1)
-    }
-
-    fn condition_score(&self, x: Tensor<B, 2>, condition: &Condition<B>) -> Tensor<B, 2> {
-        let [u, _] = self.on_host(&x);
-        u.unsqueeze_dim(1) / condition.control.value.clone().square()
+    fn domain(&self) -> Vec<Interval> {
+        vec![Interval::above(0.0)]
     }
 
     fn power_family(&self) -> Option<PowerFamily> {
@@ -435,6 +429,18 @@ impl<B: Backend> Target<B> for Molecule {
                 Err(_) => states.to_vec(),
             }
         }))
+    }
+}
+
+impl<B: Backend> Target<B> for Molecule {
+    fn log_density(&self, x: Tensor<B, 2>, condition: &Condition<B>) -> Tensor<B, 1> {
+        let [u, log_det] = self.parts_of(&x);
+        log_det - u / condition.control.value.clone().squeeze_dim::<1>(1)
+    }
+
+    fn condition_score(&self, x: Tensor<B, 2>, condition: &Condition<B>) -> Tensor<B, 2> {
+        let [u, _] = self.on_host(&x);
+        u.unsqueeze_dim(1) / condition.control.value.clone().square()
     }
 
     fn log_prior(&self, x: &Tensor<B, 2>) -> Option<Tensor<B, 1>> {

@@ -10,7 +10,7 @@ mod prior;
 use burn::tensor::{Tensor, backend::Backend};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use trade_core::{Condition, PowerFamily, Target};
+use trade_core::{Condition, Family, Interval, PowerFamily, Target};
 
 pub use prior::Prior;
 
@@ -86,7 +86,7 @@ impl SimulatedPosterior {
     }
 }
 
-impl<B: Backend> Target<B> for SimulatedPosterior {
+impl Family for SimulatedPosterior {
     fn dim(&self) -> usize {
         self.config.prior.len()
     }
@@ -95,7 +95,25 @@ impl<B: Backend> Target<B> for SimulatedPosterior {
         vec!["beta".to_string()]
     }
 
-    /// NaN: the likelihood is not known. Callers ask [`AnyTarget::is_known`](crate::AnyTarget::is_known) first.
+    fn domain(&self) -> Vec<Interval> {
+        vec![Interval::at_least(0.0)]
+    }
+
+    fn contexts(&self) -> usize {
+        self.observation()
+    }
+
+    fn is_known(&self) -> bool {
+        false
+    }
+
+    fn power_family(&self) -> Option<PowerFamily> {
+        Some(PowerFamily::Exponent)
+    }
+}
+
+impl<B: Backend> Target<B> for SimulatedPosterior {
+    /// NaN: the likelihood is not known. Callers ask [`Family::is_known`] first.
     fn log_density(&self, x: Tensor<B, 2>, _condition: &Condition<B>) -> Tensor<B, 1> {
         x.sum_dim(1)
             .squeeze_dim::<1>(1)
@@ -106,10 +124,6 @@ impl<B: Backend> Target<B> for SimulatedPosterior {
     /// NaN, as [`log_density`](Target::log_density).
     fn condition_score(&self, x: Tensor<B, 2>, condition: &Condition<B>) -> Tensor<B, 2> {
         Target::<B>::log_density(self, x, condition).unsqueeze_dim(1)
-    }
-
-    fn power_family(&self) -> Option<PowerFamily> {
-        Some(PowerFamily::Exponent)
     }
 
     /// `log p(θ)`, normalised.

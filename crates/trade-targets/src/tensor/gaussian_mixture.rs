@@ -1,7 +1,7 @@
 //! The tempered Gaussian mixture in tensor form.
 
 use burn::tensor::{Tensor, backend::Backend};
-use trade_core::{Condition, PowerFamily, Target};
+use trade_core::{Condition, Family, Interval, PowerFamily, Target};
 
 use super::constant;
 use crate::exact::{Exact, GaussianMixture};
@@ -29,7 +29,7 @@ impl GaussianMixture {
     }
 }
 
-impl<B: Backend> Target<B> for GaussianMixture {
+impl Family for GaussianMixture {
     fn dim(&self) -> usize {
         Exact::dim(self)
     }
@@ -38,6 +38,16 @@ impl<B: Backend> Target<B> for GaussianMixture {
         vec!["beta".to_string()]
     }
 
+    fn domain(&self) -> Vec<Interval> {
+        vec![Interval::above(0.0)]
+    }
+
+    fn power_family(&self) -> Option<PowerFamily> {
+        Some(PowerFamily::Exponent)
+    }
+}
+
+impl<B: Backend> Target<B> for GaussianMixture {
     fn log_density(&self, x: Tensor<B, 2>, condition: &Condition<B>) -> Tensor<B, 1> {
         let beta = condition.control.value.clone().squeeze_dim::<1>(1);
         self.log_mixture_of(&x) * beta
@@ -45,9 +55,5 @@ impl<B: Backend> Target<B> for GaussianMixture {
 
     fn condition_score(&self, x: Tensor<B, 2>, _: &Condition<B>) -> Tensor<B, 2> {
         self.log_mixture_of(&x).unsqueeze_dim(1)
-    }
-
-    fn power_family(&self) -> Option<PowerFamily> {
-        Some(PowerFamily::Exponent)
     }
 }

@@ -2,7 +2,7 @@
 
 use burn::tensor::{DType, Tensor, TensorData};
 use burn_flex::{Flex, FlexDevice};
-use trade_core::{Condition, Target, random::Stream};
+use trade_core::{Condition, Family, Target, random::Stream};
 
 use crate::{
     TargetConfig,
@@ -95,7 +95,7 @@ fn tensor_and_host_agree_and_scores_are_differences() {
                 );
             }
         }
-        assert_eq!(Target::<Flex>::controls(&target).len(), k);
+        assert_eq!(target.controls().len(), k);
     }
 }
 
@@ -103,7 +103,7 @@ fn tensor_and_host_agree_and_scores_are_differences() {
 fn symmetries_leave_the_density_alone() {
     for (config, c) in targets() {
         let target = config.init().unwrap();
-        let d = Target::<Flex>::dim(&target);
+        let d = target.dim();
         let points = tensor(&Stream::new(5, 0).normal64(60 * d), d);
         let condition = Condition::<Flex>::uniform(&c, 60, &points);
         let moved = target.symmetrise(points.clone(), &mut Stream::new(6, 0));

@@ -1,7 +1,7 @@
 //! Quartic wells in tensor form.
 
 use burn::tensor::{Tensor, backend::Backend};
-use trade_core::{Condition, PowerFamily, Target, random::Stream};
+use trade_core::{Condition, Family, Interval, PowerFamily, Target, random::Stream};
 
 use super::constant;
 use crate::exact::{Exact, WellControl, Wells};
@@ -64,7 +64,7 @@ impl Wells {
     }
 }
 
-impl<B: Backend> Target<B> for Wells {
+impl Family for Wells {
     fn dim(&self) -> usize {
         Exact::dim(self)
     }
@@ -76,6 +76,18 @@ impl<B: Backend> Target<B> for Wells {
             .collect()
     }
 
+    fn domain(&self) -> Vec<Interval> {
+        let controls = self.control_parameters().iter();
+        controls.map(|control| control.domain()).collect()
+    }
+
+    fn power_family(&self) -> Option<PowerFamily> {
+        (self.control_parameters() == [WellControl::Temperature])
+            .then_some(PowerFamily::Temperature)
+    }
+}
+
+impl<B: Backend> Target<B> for Wells {
     fn log_density(&self, x: Tensor<B, 2>, condition: &Condition<B>) -> Tensor<B, 1> {
         let rows = self.rows(condition);
         (self.energies(&x, &rows) / rows.temperature)
@@ -99,11 +111,6 @@ impl<B: Backend> Target<B> for Wells {
             })
             .collect();
         Tensor::cat(scores, 1)
-    }
-
-    fn power_family(&self) -> Option<PowerFamily> {
-        (self.control_parameters() == [WellControl::Temperature])
-            .then_some(PowerFamily::Temperature)
     }
 
     /// A random sign for each coordinate, where the wells are even in it.

@@ -3,7 +3,7 @@
 use std::f64::consts::{FRAC_1_SQRT_2, PI, TAU};
 
 use burn::tensor::{Bool, Tensor, TensorData, backend::Backend};
-use trade_core::{Condition, PowerFamily, Target, random::Stream};
+use trade_core::{Condition, Family, Interval, PowerFamily, Target, random::Stream};
 
 use super::{SHIFT, TwoMoons};
 
@@ -61,7 +61,7 @@ impl TwoMoons {
     }
 }
 
-impl<B: Backend> Target<B> for TwoMoons {
+impl Family for TwoMoons {
     fn dim(&self) -> usize {
         2
     }
@@ -70,6 +70,20 @@ impl<B: Backend> Target<B> for TwoMoons {
         vec!["beta".to_string()]
     }
 
+    fn domain(&self) -> Vec<Interval> {
+        vec![Interval::at_least(0.0)]
+    }
+
+    fn contexts(&self) -> usize {
+        2
+    }
+
+    fn power_family(&self) -> Option<PowerFamily> {
+        Some(PowerFamily::Exponent)
+    }
+}
+
+impl<B: Backend> Target<B> for TwoMoons {
     /// `log p(ψ) + β log p(y|ψ)`; `−∞` outside the half disc and the ring, NaN without an
     /// observation of two numbers a row.
     fn log_density(&self, x: Tensor<B, 2>, condition: &Condition<B>) -> Tensor<B, 1> {
@@ -84,10 +98,6 @@ impl<B: Backend> Target<B> for TwoMoons {
         likelihood
             .mask_fill(outside, f64::NEG_INFINITY)
             .unsqueeze_dim(1)
-    }
-
-    fn power_family(&self) -> Option<PowerFamily> {
-        Some(PowerFamily::Exponent)
     }
 
     /// `log p(ψ)`, normalised.

@@ -98,7 +98,7 @@ where
             Ok(flow(there, step.streams.get(purpose)))
         }
         SampleOrigin::Normal => {
-            let d = Target::<B>::dim(&*problem.target);
+            let d = problem.target.dim();
             let noise = step.streams.get(purpose).normal(n * d);
             let x: Tensor<B::InnerBackend, 2> = step.upload(noise, d);
             let log_proposal = x
@@ -121,8 +121,8 @@ where
                 ));
             };
             let stream = step.streams.get(purpose);
-            let wanted: Vec<f32> = base.to_data().iter::<f32>().collect();
-            let rows = data.rows_at(&wanted, stream)?;
+            let conditions: Vec<f32> = base.to_data().iter::<f32>().collect();
+            let rows = data.rows_at(&conditions, stream)?;
             let (x, _) = step.table(data).rows(&rows);
             Ok(Points {
                 x,
