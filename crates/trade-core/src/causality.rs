@@ -181,7 +181,7 @@ impl Causality {
         };
         if self.config.enabled {
             let epsilon = self.config.epsilon * self.config.final_ratio.powf(progress);
-            self.state.log_weights = self.weigh(epsilon);
+            self.state.log_weights = self.log_weights_at(epsilon);
         }
     }
 
@@ -229,7 +229,7 @@ impl Causality {
         Ok(())
     }
 
-    fn weigh(&self, epsilon: f64) -> Vec<f64> {
+    fn log_weights_at(&self, epsilon: f64) -> Vec<f64> {
         let bases = self.grid.bases();
         (0..self.grid.len())
             .map(|i| {

@@ -161,11 +161,11 @@ impl Dataset {
         )
     }
 
-    /// A random row for each of the wanted conditions (`[n, k]`, row-major).
+    /// A random row for each of the given conditions (`[n, k]`, row-major).
     ///
     /// # Errors
     /// If there are no samples at one of them.
-    pub fn rows_at(&self, wanted: &[f32], stream: &mut Stream) -> Result<Vec<usize>> {
+    pub fn rows_at(&self, conditions: &[f32], stream: &mut Stream) -> Result<Vec<usize>> {
         let pick = |c: &[f32]| {
             let found = self
                 .segments
@@ -181,7 +181,7 @@ impl Dataset {
             };
             Ok((start, self.segments[found].end - start))
         };
-        wanted
+        conditions
             .chunks(self.segments[0].control.len())
             .map(|c| pick(c).map(|(start, len)| start + stream.index(len)))
             .collect()

@@ -12,6 +12,7 @@ mod target;
 pub mod causality;
 pub mod checkpoint_file;
 pub mod correct;
+pub mod device_data;
 pub mod estimate;
 pub mod grid;
 pub mod learning_rate;
@@ -20,7 +21,6 @@ pub mod observe;
 pub mod parameters;
 pub mod ramp;
 pub mod random;
-pub mod resident;
 pub mod schedule;
 pub mod train;
 

@@ -122,7 +122,7 @@ fn ordered_ranges<'a>(
         let domain = target.domain()[place];
         if let Some(end) = [low, high].into_iter().find(|end| !domain.contains(*end)) {
             let reason = format!(
-                "{end} is no condition of this target, which has a density for {name} {domain}"
+                "{end} is no condition of this target, which has a density only where {name} is {domain}"
             );
             return Err(Error::setting(field, reason));
         }

@@ -59,7 +59,7 @@ pub trait Family {
     /// The conditions at which there is a density, an interval for each control parameter; by default
     /// every number.
     fn domain(&self) -> Vec<Interval> {
-        vec![Interval::everywhere(); self.controls().len()]
+        vec![Interval::REAL; self.controls().len()]
     }
 
     /// The width of the context, such as an observation; 0 by default.

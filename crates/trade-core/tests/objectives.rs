@@ -13,6 +13,7 @@ use gaussian::{Bath, DIM, Gaussian, Training, gradient, moved, values};
 use trade_core::{
     Dataset, Perturbation,
     causality::CausalityConfig,
+    device_data::DeviceData,
     grid::Spacing,
     objective::{
         Clip, LogVariance, LogVarianceConfig, Nll, NllConfig, Objective, Problem, ReverseKl,
@@ -23,7 +24,6 @@ use trade_core::{
         },
     },
     random::{Purpose, Stream, Streams},
-    resident::Resident,
     schedule::{DirectionMode, Schedule},
 };
 
@@ -91,14 +91,14 @@ fn step(
             frozen,
             device: &device,
             precision: DType::F32,
-            resident: &mut Resident::default(),
+            device_data: &mut DeviceData::default(),
             streams,
             step,
             total: 100,
         })
         .unwrap();
     // As the trainer does once it has read the step.
-    objective.learn(&term.read().wanted).unwrap();
+    objective.learn(&term.read().readback).unwrap();
     term
 }
 

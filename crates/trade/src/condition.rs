@@ -71,7 +71,7 @@ pub fn within_domain(c: &[f64], family: &dyn Family) -> Result<()> {
         );
         ensure!(
             domain.contains(value) && (value == 0.0 || value as f32 != 0.0),
-            "{name} = {value}: the target has a density for {name} {domain} only"
+            "{name} = {value}: the target has a density only where {name} is {domain}"
         );
     }
     Ok(())

@@ -101,7 +101,7 @@ impl<B: Backend, const D: usize> Dual<B, D> {
         self.chain(x.clone().square(), || x.mul_scalar(2.0))
     }
 
-    /// `√x`; the argument must be positive where the tangent is wanted.
+    /// `√x`; the argument must be positive where there is a tangent.
     pub fn sqrt(self) -> Self {
         let value = self.value.clone().sqrt();
         let root = value.clone();

@@ -27,9 +27,9 @@ pub use reweighted_nll::{ReweightedNll, ReweightedNllConfig};
 use crate::{
     Density, Target,
     dataset::{Dataset, upload_as},
+    device_data::{DeviceData, Table},
     error::Result,
     random::Streams,
-    resident::{Resident, Table},
 };
 
 /// What is to be learned: the target, where data exist, and the range to carry them over.
@@ -56,7 +56,7 @@ pub struct StepContext<'a, B: AutodiffBackend, M: AutodiffModule<B>> {
     /// The precision to compute in: that of the model's parameters.
     pub precision: DType,
     /// The data on the device.
-    pub resident: &'a mut Resident<B::InnerBackend>,
+    pub device_data: &'a mut DeviceData<B::InnerBackend>,
     /// Random numbers.
     pub streams: &'a mut Streams,
     /// The current step, from 0.
@@ -82,7 +82,7 @@ impl<B: AutodiffBackend, M: AutodiffModule<B>> StepContext<'_, B, M> {
 
     /// The tables of a dataset on the device, where they stay from their first use on.
     pub fn table(&mut self, data: &Arc<Dataset>) -> &Table<B::InnerBackend> {
-        self.resident.table(data, self.device, self.precision)
+        self.device_data.table(data, self.device, self.precision)
     }
 }
 
@@ -109,7 +109,7 @@ pub struct Term<B: AutodiffBackend> {
     /// How many elements were not finite and left out, `[1]`.
     pub non_finite: Tensor<B::InnerBackend, 1>,
     /// What the objective itself wants to be told, `[m]`; see [`Objective::learn`].
-    pub wanted: Option<Tensor<B::InnerBackend, 1>>,
+    pub readback: Option<Tensor<B::InnerBackend, 1>>,
 }
 
 /// What the host reads of a term.
@@ -119,8 +119,8 @@ pub struct Reading {
     pub loss: f64,
     /// What the term learned about itself.
     pub statistics: TermStatistics,
-    /// See [`Term::wanted`].
-    pub wanted: Vec<f64>,
+    /// See [`Term::readback`].
+    pub readback: Vec<f64>,
 }
 
 impl<B: AutodiffBackend> Term<B> {
@@ -132,7 +132,7 @@ impl<B: AutodiffBackend> Term<B> {
             ess: None,
             clipped: none.clone(),
             non_finite: none,
-            wanted: None,
+            readback: None,
         }
     }
 
@@ -143,7 +143,7 @@ impl<B: AutodiffBackend> Term<B> {
             self.clipped.clone(),
             self.non_finite.clone(),
         ];
-        let rest = self.ess.iter().chain(&self.wanted).cloned();
+        let rest = self.ess.iter().chain(&self.readback).cloned();
         Tensor::cat(first.into_iter().chain(rest).collect(), 0)
     }
 
@@ -152,7 +152,7 @@ impl<B: AutodiffBackend> Term<B> {
         let mut next = || numbers.next().unwrap_or(f64::NAN);
         let (loss, clipped, non_finite) = (next(), next(), next());
         let ess = self.ess.as_ref().map(|_| next()).filter(|e| !e.is_nan());
-        let wanted = self.wanted.as_ref().map_or(0, |t| t.dims()[0]);
+        let readback = self.readback.as_ref().map_or(0, |t| t.dims()[0]);
         Reading {
             loss,
             statistics: TermStatistics {
@@ -160,7 +160,7 @@ impl<B: AutodiffBackend> Term<B> {
                 clipped: clipped as usize,
                 non_finite: non_finite as usize,
             },
-            wanted: numbers.take(wanted).collect(),
+            readback: numbers.take(readback).collect(),
         }
     }
 
@@ -197,13 +197,13 @@ pub trait Objective<B: AutodiffBackend, M: AutodiffModule<B>> {
     /// If the settings do not fit the problem.
     fn evaluate(&mut self, step: &mut StepContext<'_, B, M>) -> Result<Term<B>>;
 
-    /// Is told the numbers that [`evaluate`](Self::evaluate) asked for in [`Term::wanted`], once
+    /// Is told the numbers that [`evaluate`](Self::evaluate) asked for in [`Term::readback`], once
     /// the step has been read.
     ///
     /// # Errors
     /// If they do not fit.
-    fn learn(&mut self, wanted: &[f64]) -> Result<()> {
-        let _ = wanted;
+    fn learn(&mut self, readback: &[f64]) -> Result<()> {
+        let _ = readback;
         Ok(())
     }
 

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Adam, AdamConfig, AdaptiveConfig, Checkpoint, Gradient, State};
 use crate::{
+    device_data::DeviceData,
     error::{Error, Result},
     learning_rate::LearningRate,
     objective::{Objective, Reading, StepContext, Term, Trainable},
@@ -18,7 +19,6 @@ use crate::{
     parameters::{parameters, precision, with_parameters},
     ramp::Ramp,
     random::Streams,
-    resident::Resident,
 };
 
 /// The configuration of a [`Trainer`].
@@ -109,7 +109,7 @@ pub struct Trainer<B: AutodiffBackend, M: Trainable<B>> {
     streams: Streams,
     device: B::Device,
     precision: DType,
-    resident: Resident<B::InnerBackend>,
+    device_data: DeviceData<B::InnerBackend>,
     step: usize,
     non_finite: usize,
 }
@@ -155,7 +155,7 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
         Ok(Self {
             config,
             precision: precision(&model),
-            resident: Resident::default(),
+            device_data: DeviceData::default(),
             model,
             objectives,
             optimizer,
@@ -236,11 +236,11 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
             let Reading {
                 loss: found,
                 statistics,
-                wanted,
+                readback,
             } = e.term.reading(&mut read);
             let objective = &mut self.objectives[e.place].objective;
-            if !wanted.is_empty() {
-                objective.learn(&wanted)?;
+            if !readback.is_empty() {
+                objective.learn(&readback)?;
             }
             terms.push(TermReport {
                 name: objective.name().into(),
@@ -294,7 +294,7 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
             frozen: &frozen,
             device: &self.device,
             precision: self.precision,
-            resident: &mut self.resident,
+            device_data: &mut self.device_data,
             streams: &mut self.streams,
             step: self.step,
             total: self.config.steps,

@@ -8,6 +8,7 @@ use rand::Rng;
 use rand_distr::{Distribution, StandardNormal};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use trade_core::Interval;
 
 use super::{Exact, ExactAt, Line, check_axis, check_condition};
 use crate::{Error, Result};
@@ -37,6 +38,14 @@ impl WellControl {
             Self::A => "a",
             Self::B => "b",
             Self::C => "c",
+        }
+    }
+
+    /// The values at which a density exists, whatever the other parameters are.
+    pub fn domain(self) -> Interval {
+        match self {
+            Self::Temperature | Self::C => Interval::above(0.0),
+            Self::A | Self::B => Interval::REAL,
         }
     }
 }

@@ -148,9 +148,9 @@ impl Family for Phi4 {
     fn domain(&self) -> Vec<Interval> {
         match self.config.lambda {
             // The free field is a Gaussian as long as its modes have masses.
-            Some(0.0) => vec![Interval::between(-0.25, 0.25)],
-            Some(_) => vec![Interval::everywhere()],
-            None => vec![Interval::everywhere(), Interval::above(0.0)],
+            Some(0.0) => vec![Interval::open(-0.25, 0.25)],
+            Some(_) => vec![Interval::REAL],
+            None => vec![Interval::REAL, Interval::above(0.0)],
         }
     }
 }

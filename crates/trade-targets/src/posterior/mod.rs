@@ -120,7 +120,7 @@ impl Family for SimulatedPosterior {
     }
 
     fn domain(&self) -> Vec<Interval> {
-        vec![Interval::from(0.0)]
+        vec![Interval::at_least(0.0)]
     }
 
     fn contexts(&self) -> usize {

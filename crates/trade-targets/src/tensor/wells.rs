@@ -87,7 +87,7 @@ impl Family for Wells {
                 WellControl::B if gaussian => Interval::above(0.0),
                 // Without a quartic term above zero there are no walls.
                 WellControl::Temperature | WellControl::C => Interval::above(0.0),
-                WellControl::A | WellControl::B => Interval::everywhere(),
+                WellControl::A | WellControl::B => Interval::REAL,
             });
         each.collect()
     }

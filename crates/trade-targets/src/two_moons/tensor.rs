@@ -71,7 +71,7 @@ impl Family for TwoMoons {
     }
 
     fn domain(&self) -> Vec<Interval> {
-        vec![Interval::from(0.0)]
+        vec![Interval::at_least(0.0)]
     }
 
     fn contexts(&self) -> usize {

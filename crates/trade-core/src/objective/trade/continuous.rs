@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Centre, SampleOrigin, TradeConfig,
+    importance_weights::weighted_means,
     proposal::{LogProposal, draw},
     residual::residual,
     score::score,
-    weigh::weigh,
 };
 use crate::{
     Condition,
@@ -189,10 +189,10 @@ where
                 score(energy, target, step.frozen, &samples.x, &at_base, &base)?.log_density
             }
         };
-        let weighed = weigh(found.log_density - log_proposal, found.score, n);
+        let weighted = weighted_means(found.log_density - log_proposal, found.score, n);
         let points = config.evaluation_points.unwrap_or(n);
         // A group without any usable weight has no expectation: NaN leaves its rows out.
-        let expectation = weighed
+        let expectation = weighted
             .mean
             .clone()
             .unsqueeze_dim::<3>(1)
@@ -235,7 +235,7 @@ where
             expectation,
         )?
         .term;
-        term.ess = Some(weighed.mean_ess());
+        term.ess = Some(weighted.mean_ess());
         Ok(term)
     }
 }

@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Centre, SampleOrigin, TradeConfig, host,
+    importance_weights::weighted_means,
     proposal::{LogProposal, draw},
     residual::residual,
     score::score,
-    weigh::weigh,
 };
 use crate::{
     Condition,
@@ -185,9 +185,9 @@ impl<T> TradeGrid<T> {
                 score(energy, target, step.frozen, &points.x, &at_base, &base)?.log_density
             }
         };
-        let weighed = weigh(found.log_density - log_proposal, found.score, n);
+        let weighted = weighted_means(found.log_density - log_proposal, found.score, n);
         Ok(Tensor::cat(
-            vec![weighed.mean.squeeze_dim::<1>(1), weighed.ess],
+            vec![weighted.mean.squeeze_dim::<1>(1), weighted.ess],
             0,
         ))
     }
@@ -284,14 +284,14 @@ where
             let mean = known.iter().sum::<f64>() / known.len() as f64;
             step.upload(vec![mean as f32], 1).squeeze_dim::<1>(1)
         });
-        term.wanted = Some(result.each);
+        term.readback = Some(result.each);
         self.drawn = drawn;
         Ok(term)
     }
 
     /// Of the loss of each row, for the conditions drawn next.
-    fn learn(&mut self, wanted: &[f64]) -> Result<()> {
-        self.causality.update(&self.drawn, wanted)
+    fn learn(&mut self, readback: &[f64]) -> Result<()> {
+        self.causality.update(&self.drawn, readback)
     }
 
     fn state(&self) -> serde_json::Value {

@@ -2,10 +2,10 @@
 
 mod continuous;
 mod grid;
+mod importance_weights;
 mod proposal;
 mod residual;
 mod score;
-mod weigh;
 
 pub(super) use continuous::nearest_base;
 pub(super) use proposal::{draw, move_points};

@@ -121,8 +121,8 @@ where
                 ));
             };
             let stream = step.streams.get(purpose);
-            let wanted: Vec<f32> = base.to_data().iter::<f32>().collect();
-            let rows = data.rows_at(&wanted, stream)?;
+            let conditions: Vec<f32> = base.to_data().iter::<f32>().collect();
+            let rows = data.rows_at(&conditions, stream)?;
             let (x, _) = step.table(data).rows(&rows);
             Ok(Points {
                 x,

@@ -73,24 +73,24 @@ where
         Centre::Expectation => score.score - expectation,
         Centre::Points => score.score,
     };
-    let wanted = (centred * v.clone()).sum_dim(1).squeeze_dim::<1>(1);
+    let regression_target = (centred * v.clone()).sum_dim(1).squeeze_dim::<1>(1);
 
     // Points where the target has no density or the score is not finite say nothing: they are
     // moved to the origin before the flow sees them, and their loss counts zero.
     let row_sum = x.clone().sum_dim(1).squeeze_dim::<1>(1);
-    let valid = (wanted.clone() + row_sum + score.log_density).is_finite();
+    let valid = (regression_target.clone() + row_sum + score.log_density).is_finite();
     let invalid = valid.clone().bool_not();
-    let left_out = Tensor::from_inner(count(invalid.clone(), &wanted));
+    let left_out = Tensor::from_inner(count(invalid.clone(), &regression_target));
     let rows = invalid.clone().unsqueeze_dim::<2>(1).expand([n, d]);
     let x = x.mask_fill(rows, 0.0);
-    let wanted = wanted.mask_fill(invalid.clone(), 0.0);
+    let regression_target = regression_target.mask_fill(invalid.clone(), 0.0);
 
     let condition = Condition::<B>::new(Tensor::from_inner(control))
         .along(Tensor::from_inner(v))
         .with_context(condition.context.clone().map(Tensor::from_inner));
     let x = crate::objective::nll::with_auxiliary_noise(Tensor::from_inner(x), step);
     let log_prob = step.model.log_prob(x, &condition);
-    let mut difference = log_prob.tangent_or_zeros() - Tensor::from_inner(wanted);
+    let mut difference = log_prob.tangent_or_zeros() - Tensor::from_inner(regression_target);
     if config.centre == Centre::Points {
         let counts = valid.float().cast(step.precision);
         difference = difference.clone() - centre(config.penalty, difference, counts, group);

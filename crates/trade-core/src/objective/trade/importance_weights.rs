@@ -10,7 +10,7 @@ use burn::tensor::{Tensor, backend::Backend};
 const NOTHING: f32 = -1e30;
 
 /// The expectations of a quantity with `k` components under several groups of weights.
-pub(super) struct Weighed<B: Backend> {
+pub(super) struct WeightedMeans<B: Backend> {
     /// `⟨g⟩`, `[groups, k]`; NaN for a group in which no sample weighs anything.
     pub mean: Tensor<B, 2>,
     /// The relative effective sample size, `[groups]`; NaN likewise.
@@ -23,11 +23,11 @@ pub(super) struct Weighed<B: Backend> {
 ///
 /// # Shapes
 /// `log_weights`: `[groups · group]`, `values`: `[groups · group, k]`
-pub(super) fn weigh<B: Backend>(
+pub(super) fn weighted_means<B: Backend>(
     log_weights: Tensor<B, 1>,
     values: Tensor<B, 2>,
     group: usize,
-) -> Weighed<B> {
+) -> WeightedMeans<B> {
     let [n, k] = values.dims();
     let groups = n / group;
     let weightless = log_weights.clone().is_finite().bool_not();
@@ -44,13 +44,13 @@ pub(super) fn weigh<B: Backend>(
     let values = values.reshape([groups, group, k]);
     let values = values.mask_fill(zero.expand([groups, group, k]), 0.0);
     let total = (values * weights.unsqueeze_dim::<3>(2)).sum_dim(1);
-    Weighed {
+    WeightedMeans {
         mean: total.squeeze_dim::<2>(1) / sum.clone(),
         ess: (sum.square() / squares.mul_scalar(group as f64)).squeeze_dim(1),
     }
 }
 
-impl<B: Backend> Weighed<B> {
+impl<B: Backend> WeightedMeans<B> {
     /// The mean of the effective sample sizes that are known, `[1]`; NaN if none is.
     pub(super) fn mean_ess(&self) -> Tensor<B, 1> {
         let known = self.ess.clone().is_finite();
@@ -83,11 +83,11 @@ mod tests {
         });
         let log_weights =
             Tensor::<Flex, 1>::from_data(TensorData::new(logs.concat(), [12]), &FlexDevice);
-        let found = weigh(log_weights, upload(values.to_vec(), 2, &FlexDevice), 4);
+        let weighted = weighted_means(log_weights, upload(values.to_vec(), 2, &FlexDevice), 4);
         let host = |t: Tensor<Flex, 1>| -> Vec<f64> { t.into_data().iter::<f64>().collect() };
         let (mean, ess) = (
-            host(found.mean.clone().flatten(0, 1)),
-            host(found.ess.clone()),
+            host(weighted.mean.clone().flatten(0, 1)),
+            host(weighted.ess.clone()),
         );
         for (group, logs) in logs.iter().enumerate().take(2) {
             let logs: Vec<f64> = logs
@@ -112,7 +112,7 @@ mod tests {
             assert!((ess[group] - expected.relative_ess()).abs() < 1e-6);
         }
         assert!(mean[4].is_nan() && mean[5].is_nan() && ess[2].is_nan());
-        let mean_ess = host(found.mean_ess())[0];
+        let mean_ess = host(weighted.mean_ess())[0];
         assert!((mean_ess - 0.5 * (ess[0] + ess[1])).abs() < 1e-6);
     }
 
@@ -129,9 +129,9 @@ mod tests {
         let values = drawn(groups * n * k, 1000.0, 30.0);
         let log_weights =
             Tensor::<Flex, 1>::from_data(TensorData::new(logs.clone(), [groups * n]), &FlexDevice);
-        let found = weigh(log_weights, upload(values.clone(), k, &FlexDevice), n);
-        let means: Vec<f64> = found.mean.into_data().iter::<f64>().collect();
-        let sizes: Vec<f64> = found.ess.into_data().iter::<f64>().collect();
+        let weighted = weighted_means(log_weights, upload(values.clone(), k, &FlexDevice), n);
+        let means: Vec<f64> = weighted.mean.into_data().iter::<f64>().collect();
+        let sizes: Vec<f64> = weighted.ess.into_data().iter::<f64>().collect();
         let double = |v: &[f32]| -> Vec<f64> { v.iter().map(|&v| f64::from(v)).collect() };
         for i in 0..groups {
             let (logs, values) = (&logs[i * n..][..n], &values[i * n * k..][..n * k]);

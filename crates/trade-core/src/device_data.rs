@@ -11,18 +11,18 @@ use crate::{
 
 /// Datasets that lie on the device, each since it was first asked for. A batch is then chosen there:
 /// a step sends row numbers, not rows.
-pub struct Resident<B: Backend> {
+pub struct DeviceData<B: Backend> {
     tables: Vec<(Arc<Dataset>, Table<B>)>,
 }
 
-impl<B: Backend> Default for Resident<B> {
+impl<B: Backend> Default for DeviceData<B> {
     /// Nothing yet.
     fn default() -> Self {
         Self { tables: Vec::new() }
     }
 }
 
-impl<B: Backend> Resident<B> {
+impl<B: Backend> DeviceData<B> {
     /// The tables of a dataset in a precision.
     pub fn table(
         &mut self,
@@ -102,9 +102,9 @@ mod tests {
         let data = Arc::new(at(0.0, 0.5).joined(&at(100.0, 2.0)).unwrap());
         let rows = [11, 0, 5, 6, 6];
         let (x, condition) = data.rows::<Flex>(&rows, &FlexDevice);
-        let mut resident = Resident::<Flex>::default();
+        let mut device_data = DeviceData::<Flex>::default();
         for _ in 0..2 {
-            let table = resident.table(&data, &FlexDevice, DType::F32);
+            let table = device_data.table(&data, &FlexDevice, DType::F32);
             let (found, at) = table.rows(&rows);
             assert_eq!(found.into_data(), x.to_data());
             let contexts = [&at, &condition].map(|c| c.context.clone().unwrap().into_data());
@@ -113,6 +113,6 @@ mod tests {
             let controls = [at, condition.clone()].map(|c| c.control.value.into_data());
             assert_eq!(controls[0], controls[1]);
         }
-        assert_eq!(resident.tables.len(), 1, "uploaded once");
+        assert_eq!(device_data.tables.len(), 1, "uploaded once");
     }
 }
