@@ -255,8 +255,9 @@ fn distinct_rows(x: &[f64], dim: usize) -> usize {
     let rows = x.chunks_exact(dim).map(|row| {
         let mut hasher = DefaultHasher::new();
         // Both zeros are the same number.
-        row.iter()
-            .for_each(|value| (value + 0.0).to_bits().hash(&mut hasher));
+        for value in row {
+            (value + 0.0).to_bits().hash(&mut hasher);
+        }
         hasher.finish()
     });
     rows.collect::<HashSet<u64>>().len()
@@ -364,7 +365,9 @@ mod tests {
             (1e-30, 0.0),
         ] {
             let found = said(3, |_, row| {
-                row.iter_mut().for_each(|v| *v = scale * *v + shift)
+                for v in row {
+                    *v = scale * *v + shift;
+                }
             });
             assert!(found.is_empty(), "{scale} {shift}: {found:?}");
         }
@@ -407,7 +410,7 @@ mod tests {
                         (row % 20) as f64 + 0.5,
                         0.1 * (row % 20) as f64,
                         7.5 / (1.0 + (row % 20) as f64),
-                    ])
+                    ]);
                 },
                 &["only 20 of 4000 are distinct"],
             ),

@@ -224,9 +224,7 @@ impl Header {
 fn value<'a>(text: &'a str, key: &str) -> Option<&'a str> {
     ['\'', '"'].into_iter().find_map(|quote| {
         let (_, rest) = text.split_once(&format!("{quote}{key}{quote}"))?;
-        rest.trim_start()
-            .strip_prefix(':')
-            .map(|rest| rest.trim_start())
+        rest.trim_start().strip_prefix(':').map(str::trim_start)
     })
 }
 
@@ -317,7 +315,7 @@ impl Number {
             (b'f', 8) => f64::from_bits(word),
             (b'f', 4) => f64::from(f32::from_bits(word as u32)),
             (b'f', _) => half(word),
-            (b'i', _) => ((word << unused) as i64 >> unused) as f64,
+            (b'i', _) => ((word << unused).cast_signed() >> unused) as f64,
             (b'b', _) => f64::from(u8::from(word != 0)),
             _ => word as f64,
         }

@@ -54,7 +54,7 @@ fn draw(state: &mut u64) -> usize {
 /// Some bytes changed, cut off, doubled or replaced by digits.
 fn mutated(seed: &[u8], state: &mut u64) -> Vec<u8> {
     let mut bytes = seed.to_vec();
-    for _ in 0..1 + draw(state) % 4 {
+    for _ in 0..=(draw(state) % 4) {
         let at = draw(state) % bytes.len().max(1);
         match draw(state) % 6 {
             0 => bytes.truncate(at.max(1)),

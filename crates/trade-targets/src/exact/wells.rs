@@ -152,7 +152,7 @@ impl Wells {
             (WellControl::B, fixed.b),
             (WellControl::C, fixed.c),
         ] {
-            if is_fixed(control) && !(value.abs() < f64::from(f32::MAX)) {
+            if is_fixed(control) && (value.is_nan() || value.abs() > f64::from(f32::MAX)) {
                 let reason = format!("must be a number that single precision holds, found {value}");
                 return Err(Error::setting(control.name(), reason));
             }

@@ -340,7 +340,9 @@ fn the_truth_is_the_same_in_other_units_and_far_from_the_origin() {
         let mut config = GaussianMixtureConfig::six_modes();
         let moved = |x: &f64| scale * x + shift;
         for mean in &mut config.means {
-            mean.iter_mut().for_each(|x| *x = moved(x));
+            for x in mean {
+                *x = moved(x);
+            }
         }
         for entry in config.covariances.iter_mut().flatten().flatten() {
             *entry *= scale * scale;
