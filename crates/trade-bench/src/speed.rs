@@ -59,7 +59,7 @@ impl Operation {
             _ => &["nll"],
         };
         let config = published(settings, methods)?;
-        let problem = assemble(&config)?;
+        let (problem, _) = assemble(&config)?;
         let training = Training::configured(&config, problem.clone());
         let mut trainer = training.trainer::<Autodiff<B>>(device.clone())?;
         let device = device.clone();

@@ -161,30 +161,32 @@ impl Dataset {
         )
     }
 
-    /// A random row for each of the given conditions (`[n, k]`, row-major).
+    /// A random row for each of the given conditions (`[n, k]`, row-major), from all samples that were
+    /// drawn there, whichever set they came in.
     ///
     /// # Errors
     /// If there are no samples at one of them.
     pub fn rows_at(&self, conditions: &[f32], stream: &mut Stream) -> Result<Vec<usize>> {
+        let k = self.segments[0].control.len();
         let pick = |c: &[f32]| {
-            let found = self
-                .segments
-                .iter()
-                .position(|s| s.control == c)
-                .ok_or_else(|| {
-                    Error::Estimate(format!("there are no samples at the base condition {c:?}"))
-                })?;
-            let start = if found == 0 {
-                0
-            } else {
-                self.segments[found - 1].end
-            };
-            Ok((start, self.segments[found].end - start))
+            let starts = std::iter::once(0).chain(self.segments.iter().map(|s| s.end));
+            let sets = starts.zip(&self.segments).filter(|(_, s)| s.control == c);
+            let count: usize = sets.clone().map(|(start, s)| s.end - start).sum();
+            if count == 0 {
+                let reason = format!("there are no samples at the base condition {c:?}");
+                return Err(Error::Estimate(reason));
+            }
+            let mut left = stream.index(count);
+            for (start, set) in sets {
+                let len = set.end - start;
+                if left < len {
+                    return Ok(start + left);
+                }
+                left -= len;
+            }
+            Ok(self.len() - 1)
         };
-        conditions
-            .chunks(self.segments[0].control.len())
-            .map(|c| pick(c).map(|(start, len)| start + stream.index(len)))
-            .collect()
+        conditions.chunks(k).map(pick).collect()
     }
 
     /// The contexts of the chosen rows; `None` without contexts.
@@ -282,6 +284,21 @@ mod tests {
         assert_eq!(order.next(20, 15, 7), resumed.next(20, 15, 7));
         first.sort_unstable();
         assert!(first.into_iter().eq(0..15));
+    }
+
+    #[test]
+    fn all_sets_at_a_base_condition_count() {
+        let set = |start: f32, c: f64| {
+            Dataset::at((0..4).map(|i| start + i as f32).collect(), 1, &[c]).unwrap()
+        };
+        let data = set(0.0, 1.0).joined(&set(10.0, 2.0)).unwrap();
+        let data = data.joined(&set(20.0, 1.0)).unwrap();
+        let rows = data.rows_at(&[1.0; 200], &mut Stream::new(1, 0)).unwrap();
+        for row in [0, 1, 2, 3, 8, 9, 10, 11] {
+            // 200 draws miss one of eight rows with a probability of 3e-12.
+            assert!(rows.contains(&row), "{row}");
+        }
+        assert!(rows.iter().all(|row| !(4..8).contains(row)));
     }
 
     #[test]

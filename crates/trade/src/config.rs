@@ -2,12 +2,14 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
     path::{Path, PathBuf},
 };
 
-use crate::error::{Context, Error, Result, bail, ensure};
 use crate::target::TargetConfig;
+use crate::{
+    error::{Context, Error, Result, bail, ensure},
+    json,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use trade_core::{
@@ -168,8 +170,9 @@ impl RunConfig {
     /// # Errors
     /// Names the file, the field and what was expected.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = fs::read_to_string(path)
+        let text = json::read_text(path)
             .with_context(|| format!("cannot read the run configuration {}", path.display()))?;
+        json::unique_keys(&text).with_context(|| path.display().to_string())?;
         let mut reader = serde_json::Deserializer::from_str(&text);
         let mut config: Self = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
             let field = error.path().to_string();

@@ -41,7 +41,8 @@ mod tests {
             let back: RunConfig = serde_json::from_str(&config.to_json().unwrap()).unwrap();
             assert_eq!(back, config, "{name}");
             assert!(config.flow.validate("flow").is_ok());
-            let problem = assemble(&config).unwrap();
+            let (problem, warnings) = assemble(&config).unwrap();
+            assert!(warnings.is_empty(), "{name}: {warnings:?}");
             fits(&problem, &config.flow, &config.objectives).unwrap();
         }
         assert!(text("phi5").is_none());

@@ -16,6 +16,7 @@ pub mod error;
 pub mod evaluate;
 pub mod examples;
 pub mod free_energy;
+mod json;
 pub mod model;
 pub mod molecule;
 pub mod prelude;

@@ -1,31 +1,34 @@
 //! The problem of a configuration: target, ranges, base conditions and data.
 
 use trade_core::{Family, objective::Problem, random::Stream};
-use trade_flows::FlowConfig;
-use trade_targets::Drawn;
+use trade_data::inspect;
+use trade_flows::{FlowConfig, Stage, layer::LayerConfig};
+use trade_targets::{Drawn, posterior::Support};
 
 use crate::{
+    condition::within_domain,
     config::{DataSource, ObjectiveConfig, RunConfig, ordered},
     device::AnyDevice,
     error::{Context, Result, ensure},
     states::read_samples,
-    target::AnyTarget,
+    target::{AnyTarget, TargetConfig},
 };
 
-/// Assembles the problem of a configuration.
+/// Assembles the problem of a configuration; with it come warnings about the data, a sentence each.
 ///
 /// # Errors
 /// If a part does not fit another, naming the field.
-pub fn assemble(config: &RunConfig) -> Result<Problem<AnyTarget>> {
+pub fn assemble(config: &RunConfig) -> Result<(Problem<AnyTarget>, Vec<String>)> {
     let target = config.target.init().context("`target`")?;
     let names = target.controls();
-    config.bases(&names)?;
     let ranges = config.ranges.iter().map(|(name, range)| (&**name, *range));
     let mut problem = Problem::new(target, ranges)?;
+    let mut warnings = Vec::new();
     for (i, entry) in config.data.iter().enumerate() {
         let place = format!("`data[{i}]`");
         let at = ordered(&entry.at, &names).with_context(|| format!("`data[{i}].at`"))?;
-        let drawn = draw(config, &problem.target, i, &at).context(&place)?;
+        let (drawn, said) = draw(config, &problem.target, i, &at).context(&place)?;
+        warnings.extend(said);
         problem = if drawn.contexts > 0 {
             problem.with_pairs(&at, &drawn.x, &drawn.context)
         } else {
@@ -38,19 +41,70 @@ pub fn assemble(config: &RunConfig) -> Result<Problem<AnyTarget>> {
         let at = ordered(entry, &names).context(&place)?;
         problem = problem.with_base(&at).context(&place)?;
     }
-    Ok(problem)
+    Ok((problem, warnings))
 }
 
 /// The samples of a data entry: drawn from the target, or read from a file.
-fn draw(config: &RunConfig, target: &AnyTarget, entry: usize, at: &[f64]) -> Result<Drawn> {
+fn draw(
+    config: &RunConfig,
+    target: &AnyTarget,
+    entry: usize,
+    at: &[f64],
+) -> Result<(Drawn, Vec<String>)> {
     match &config.data[entry].from {
         DataSource::Exact(n) => {
+            within_domain(at, target)?;
             // A stream of its own for each data set, apart from those of training.
             let mut stream = Stream::new(config.seed, 1000 + entry as u64);
-            Ok(target.draw(at, *n, &mut stream)?)
+            let drawn = target.draw(at, *n, &mut stream)?;
+            let what = format!("samples of the target for `data[{entry}]`");
+            let warnings = inspect(&drawn.x, target.dim(), &what)?;
+            Ok((drawn, warnings))
         }
         DataSource::File(path) => read_samples(path, target),
     }
+}
+
+/// The configuration with what follows from its target: a posterior whose prior is bounded gets the
+/// `support` layer of that prior, with a sentence that says so.
+///
+/// # Errors
+/// If the target makes no sense, or if a `support` layer contradicts the prior.
+pub fn complete(config: &RunConfig) -> Result<(RunConfig, Vec<String>)> {
+    let mut config = config.clone();
+    let mut said = Vec::new();
+    let TargetConfig::SimulatedPosterior(posterior) = &config.target else {
+        return Ok((config, said));
+    };
+    let posterior = posterior.init().context("`target`")?;
+    let own = config.flow.layers.iter().flat_map(|stage| &stage.of);
+    let own = own.into_iter().find_map(|layer| match layer {
+        LayerConfig::Support(supports) => Some(serde_json::to_value(supports)),
+        _ => None,
+    });
+    let own: Option<Vec<Support>> = match own {
+        Some(value) => Some(serde_json::from_value(value?)?),
+        None => None,
+    };
+    let supports = posterior.supports();
+    if own.is_none() && supports.iter().any(|support| *support != Support::Real) {
+        let layer = serde_json::from_value(serde_json::to_value(&supports)?)?;
+        config.flow.layers.insert(
+            0,
+            Stage {
+                repeat: 1,
+                of: vec![LayerConfig::Support(layer)],
+            },
+        );
+        said.push(
+            "the prior is bounded: the flow got a `support` layer first, so that it samples where \
+             the prior has density and only there"
+                .into(),
+        );
+    } else {
+        posterior.check_supports(own.as_deref())?;
+    }
+    Ok((config, said))
 }
 
 /// Refuses a flow and a loss that do not fit a problem, naming the field.
@@ -87,6 +141,8 @@ pub fn fits<T: AnyDevice>(
         !problem.bases.is_empty(),
         "`data` or `bases`: at least one base condition is needed"
     );
+    flow.validate("flow")?;
+    flow.validate_over(&problem.ranges, "flow")?;
     if !target.is_known() {
         for (i, objective) in objectives.iter().enumerate() {
             ensure!(

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use trade_core::Family;
-use trade_data::{Array, read_npy, read_npz};
+use trade_data::{Array, inspect, read_npy, read_npz_named};
 use trade_targets::Drawn;
 
 use crate::{
@@ -38,11 +38,10 @@ pub fn read_states(path: &Path, dim: usize, contexts: usize) -> Result<(Array, O
         expect(path, "an array", &x, dim)?;
         return Ok((x, None));
     }
-    let mut arrays = read_npz(path)?;
-    let found = arrays.keys().cloned().collect::<Vec<_>>().join(", ");
+    let mut arrays = read_npz_named(path, &["x", "theta", "y"])?;
     let Some(x) = arrays.remove("x").or_else(|| arrays.remove("theta")) else {
         bail!(
-            "{}: expected an array named `x` or `theta`, found {found}",
+            "{}: expected an array named `x` or `theta`, found none of the two",
             path.display()
         );
     };
@@ -62,22 +61,24 @@ pub fn read_states(path: &Path, dim: usize, contexts: usize) -> Result<(Array, O
 }
 
 /// Reads samples to train on, which a target with observations needs in pairs; of a molecule they
-/// may be frames, `[n, atoms, 3]` in nm.
+/// may be frames, `[n, atoms, 3]` in nm. With them come warnings, a sentence each.
 ///
 /// # Errors
 /// If the file cannot be read, holds something else, or states that the prior excludes.
-pub fn read_samples(path: &Path, target: &AnyTarget) -> Result<Drawn> {
+pub fn read_samples(path: &Path, target: &AnyTarget) -> Result<(Drawn, Vec<String>)> {
     let contexts = target.contexts();
     if let AnyTarget::Molecule(molecule) = target {
         let frames = read_npy(path)?;
-        let x = molecule
-            .states_of(&frames)
+        let (x, warnings) = molecule
+            .checked_states(&frames)
             .with_context(|| path.display().to_string())?;
-        return Ok(Drawn {
+        let warnings = molecule.warnings().iter().cloned().chain(warnings);
+        let drawn = Drawn {
             x,
             context: Vec::new(),
             contexts,
-        });
+        };
+        return Ok((drawn, warnings.collect()));
     }
     let (x, y) = read_states(path, target.dim(), contexts)?;
     ensure!(
@@ -90,11 +91,17 @@ pub fn read_samples(path: &Path, target: &AnyTarget) -> Result<Drawn> {
             .check(x.data())
             .with_context(|| path.display().to_string())?;
     }
-    Ok(Drawn {
+    let drawn = Drawn {
         x: x.into_data(),
         context: y.map(Array::into_data).unwrap_or_default(),
         contexts,
-    })
+    };
+    let file = path.display().to_string();
+    let mut warnings = inspect(&drawn.x, target.dim(), &file)?;
+    if contexts > 0 {
+        warnings.extend(inspect(&drawn.context, contexts, &format!("{file}: `y`"))?);
+    }
+    Ok((drawn, warnings))
 }
 
 /// The observation as typed, `0.1,-0.2`, that all rows are given.

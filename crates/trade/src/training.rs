@@ -274,9 +274,16 @@ pub fn train(
     folder: &RunFolder,
     resume: bool,
     device: DeviceName,
-    observers: Vec<Box<dyn Observer>>,
+    mut observers: Vec<Box<dyn Observer>>,
 ) -> Result<TrainedFlow> {
-    let problem = problem::assemble(config)?;
+    let (config, mut said) = problem::complete(config)?;
+    let (problem, warnings) = problem::assemble(&config)?;
+    said.extend(warnings);
+    for sentence in &said {
+        for observer in &mut observers {
+            observer.note(sentence)?;
+        }
+    }
     let started = Checkpoint::newest(&folder.checkpoints())?.is_some();
     if started && !resume {
         bail!(
@@ -286,7 +293,7 @@ pub fn train(
     }
     if resume && folder.config().is_file() {
         ensure!(
-            folder.read_config()? == *config,
+            folder.read_config()? == config,
             "{} was started with another configuration; resume it with its own config.json",
             folder.path().display()
         );
@@ -296,7 +303,7 @@ pub fn train(
         folder: Some(folder.clone()),
         record: Some(config.clone()),
         observers,
-        ..Training::configured(config, problem)
+        ..Training::configured(&config, problem)
     }
     .run()
 }

@@ -57,7 +57,7 @@ fn pairs(run: &Run, c: &[f64], stream: &mut Stream) -> Result<Option<Drawn>> {
         if let DataSource::File(path) = &data.from
             && ordered(&data.at, &names)? == c
         {
-            let mut pairs = read_samples(path, target)?;
+            let (mut pairs, _) = read_samples(path, target)?;
             pairs.x.truncate(count * target.dim());
             pairs.context.truncate(count * pairs.contexts);
             return Ok(Some(pairs));

@@ -137,7 +137,7 @@ pub(crate) fn trainer<B: FlowBackend>(
         "train": { "steps": 10, "adam": adam, "learning_rate": { "constant": { "lr": 0.003 } } },
     });
     let config: RunConfig = serde_json::from_value(config).expect("a configuration");
-    let problem = assemble(&config).expect("a problem");
+    let (problem, _) = assemble(&config).expect("a problem");
     let device = B::Device::default();
     let mut streams = Streams::new(config.seed);
     let flow = config

@@ -136,7 +136,11 @@ pub(super) mod tests {
         ]
         .concat();
         let shares = Shares::of(&states, DIM, &[1.0, 2.0, 3.0, 4.0]);
-        for (share, exact) in [(shares.minor, 0.1), (shares.cis, 0.2), (shares.mirrored, 0.3)] {
+        for (share, exact) in [
+            (shares.minor, 0.1),
+            (shares.cis, 0.2),
+            (shares.mirrored, 0.3),
+        ] {
             assert!((share - exact).abs() < 1e-12, "{share} {exact}");
         }
     }
@@ -155,7 +159,10 @@ pub(super) mod tests {
         assert!((estimate.value - 7.0_f64.ln()).abs() < 1e-12);
         // 1/√(n p (1 − p)) with n = 800, p = 1/8; two hundred resamples know it to 5 %, at 4 sigma.
         let exact = 1.0 / (800.0_f64 * 0.125 * 0.875).sqrt();
-        assert!((estimate.error / exact - 1.0).abs() < 0.2, "{estimate:?} {exact}");
+        assert!(
+            (estimate.error / exact - 1.0).abs() < 0.2,
+            "{estimate:?} {exact}"
+        );
         let share = Estimate {
             value: 0.125,
             error: (0.125 * 0.875 / 800.0_f64).sqrt(),

@@ -272,6 +272,9 @@ mod tests {
         assert_eq!((measured.lost, measured.ess), (2, 0.0));
         assert!(measured.raw.is_none() && measured.chain.is_none() && measured.log_z.is_none());
         let text = serde_json::to_string(&measured).unwrap();
-        assert_eq!(serde_json::from_str::<AtCouplings>(&text).unwrap(), measured);
+        assert_eq!(
+            serde_json::from_str::<AtCouplings>(&text).unwrap(),
+            measured
+        );
     }
 }
