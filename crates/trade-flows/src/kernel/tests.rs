@@ -9,6 +9,10 @@ const LEARNABLE: Tails = Tails::Learnable;
 const IDENTITY: Tails = Tails::Identity { bound: 3.0 };
 const TAILS: [Tails; 4] = [LEARNABLE, IDENTITY, Tails::Unit, Tails::Circular];
 
+/// Rows and columns of a batch.
+const N: usize = 7;
+const D: usize = 5;
+
 fn shapes() -> impl Iterator<Item = RqsShape> {
     [1, 2, 3, 8, 59]
         .into_iter()

@@ -167,8 +167,8 @@ pub(crate) const LEAST_SLOPE: f64 = 1e-3;
 /// The largest slope at a knot.
 pub(crate) const MOST_SLOPE: f64 = 100.0;
 /// The error of an inverse, relative to the height of its bin, from which on it is improved by a
-/// Newton step.
-pub(crate) const TOLERANCE: f64 = 1e-6;
+/// Newton step: above the rounding of the check itself in single precision.
+pub(crate) const TOLERANCE: f64 = 1e-5;
 /// The lower left corner of the knots with [`Tails::Learnable`] and zero parameters.
 pub(crate) const CORNER: f64 = -3.0;
 /// The least slope, and the least fraction of the domain per bin, with [`Tails::Identity`].
