@@ -24,7 +24,7 @@ fn fastest(mut action: impl FnMut()) -> f64 {
         .fold(f64::INFINITY, f64::min)
 }
 
-fn main() -> trade_targets::Result<()> {
+fn main() -> trade_molecule::Result<()> {
     let (system, pdb) = (format!("{DATA}system.xml"), format!("{DATA}topology.pdb"));
     let (molecule, _) = Molecule::read(system, pdb)?;
     let dynamics = Langevin::new(molecule.system(), 0.002, 1.0)?;
