@@ -11,7 +11,7 @@ use clap::Parser;
 
 fn main() -> ExitCode {
     match commands::run(args::Args::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             // The chain of causes in one sentence.
             let _ = writeln!(std::io::stderr(), "trade: {error:#}");

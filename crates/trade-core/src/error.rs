@@ -84,6 +84,12 @@ pub enum Error {
         /// Why it is not known, and where it would be.
         reason: String,
     },
+    /// Training was asked to stop before its end.
+    #[error("training was interrupted after {step} steps")]
+    Interrupted {
+        /// The number of steps done.
+        step: usize,
+    },
     /// An estimate is not defined for the given samples.
     #[error("{0}")]
     Estimate(String),

@@ -9,7 +9,7 @@ use std::{
 use crate::{
     config::RunConfig,
     device::{DeviceName, on_device},
-    error::{Context, Result, ensure},
+    error::{Context, Result, bail, ensure},
     model,
     target::AnyTarget,
     trained::{On, TrainedFlow},
@@ -94,6 +94,23 @@ impl RunFolder {
     pub fn make(&self) -> Result<()> {
         fs::create_dir_all(&self.path)
             .with_context(|| format!("cannot make the folder {}", self.path.display()))
+    }
+
+    /// Claims the folder for a training, as long as the returned file is open.
+    ///
+    /// # Errors
+    /// If another process trains in it.
+    pub(crate) fn lock(&self) -> Result<fs::File> {
+        let path = self.path.join("lock");
+        let file = fs::File::create(&path).with_context(|| path.display().to_string())?;
+        match file.try_lock() {
+            Err(fs::TryLockError::WouldBlock) => bail!(
+                "{} is being trained by another process; wait for it, or choose another folder with --out",
+                self.path.display()
+            ),
+            // A file system without locks cannot tell.
+            Ok(()) | Err(fs::TryLockError::Error(_)) => Ok(file),
+        }
     }
 
     /// Makes the folder, with the configuration in it.

@@ -1,6 +1,9 @@
 //! Training a flow: a builder for programs, and `train` for configurations.
 
-use std::path::PathBuf;
+use std::{
+    path::PathBuf,
+    sync::{Arc, atomic::AtomicBool},
+};
 
 use burn::{module::AutodiffModule, tensor::backend::AutodiffBackend};
 use burn_autodiff::Autodiff;
@@ -44,6 +47,21 @@ pub struct Training<T> {
     /// The configuration to keep in the folder.
     record: Option<RunConfig>,
     observers: Vec<Box<dyn Observer>>,
+    stop: Arc<AtomicBool>,
+}
+
+/// How [`train`] goes about its work; by default it starts anew on the first device that was compiled
+/// in, and nobody watches.
+#[derive(Default)]
+pub struct TrainOptions {
+    /// Continue from the newest checkpoint in the folder, if there is one.
+    pub resume: bool,
+    /// Where to compute.
+    pub device: DeviceName,
+    /// What watches beside the folder's own metrics; warnings about the data come as notes.
+    pub observers: Vec<Box<dyn Observer>>,
+    /// Training ends with a checkpoint after the step during which this is set.
+    pub stop: Arc<AtomicBool>,
 }
 
 impl<T: AnyDevice> Training<T> {
@@ -59,6 +77,7 @@ impl<T: AnyDevice> Training<T> {
             folder: None,
             record: None,
             observers: Vec::new(),
+            stop: Arc::default(),
         }
     }
 
@@ -185,6 +204,14 @@ impl<T: AnyDevice> Training<T> {
         self
     }
 
+    /// Ends the training after the step during which the flag is set, with a checkpoint if there is a
+    /// folder and an error that says so.
+    #[must_use]
+    pub fn stop_on(mut self, flag: Arc<AtomicBool>) -> Self {
+        self.stop = flag;
+        self
+    }
+
     /// Trains to the end.
     ///
     /// # Errors
@@ -202,10 +229,13 @@ impl<T: AnyDevice> Training<T> {
     {
         let mut trainer = self.trainer::<Autodiff<B>>(device.clone())?;
         let checkpoints = self.folder.as_ref().map(RunFolder::checkpoints);
+        let mut _lock = None;
         if let Some(folder) = &self.folder {
+            folder.make()?;
+            _lock = Some(folder.lock()?);
             match &self.record {
                 Some(config) => folder.create(config)?,
-                None => folder.make()?,
+                None => {}
             }
             if let Some(path) = Checkpoint::newest(&folder.checkpoints())? {
                 trainer.restore(Checkpoint::read(&path)?, &path)?;
@@ -220,6 +250,7 @@ impl<T: AnyDevice> Training<T> {
             let curves = TensorBoard::create(folder.path(), step, 1)?;
             self.observers.insert(1, Box::new(curves));
         }
+        trainer.stop_on(self.stop);
         trainer.run(checkpoints.as_deref(), &mut self.observers)?;
         let flow = trainer.model().valid();
         let config = self.flow.fixed(&flow);
@@ -263,19 +294,20 @@ impl<T: AnyDevice> Training<T> {
 
 /// Trains a run as its configuration says, in its folder, and writes the trained flow there.
 ///
-/// `resume` allows to go on from the newest checkpoint; a folder that is trained already is opened
-/// as it is. Observers watch beside the folder's own metrics.
-///
 /// # Errors
-/// If the configuration does not fit together, naming the field; if the folder holds another run; if
-/// losses stay non-finite; if a file cannot be written.
+/// If the configuration does not fit together, naming the field; if the folder holds another run or is
+/// in use; if losses stay non-finite; if a file cannot be written; if it is asked to stop.
 pub fn train(
     config: &RunConfig,
     folder: &RunFolder,
-    resume: bool,
-    device: DeviceName,
-    mut observers: Vec<Box<dyn Observer>>,
+    options: TrainOptions,
 ) -> Result<TrainedFlow> {
+    let TrainOptions {
+        resume,
+        device,
+        mut observers,
+        stop,
+    } = options;
     let (config, mut said) = problem::complete(config)?;
     let (problem, warnings) = problem::assemble(&config)?;
     said.extend(warnings);
@@ -303,6 +335,7 @@ pub fn train(
         folder: Some(folder.clone()),
         record: Some(config.clone()),
         observers,
+        stop,
         ..Training::configured(&config, problem)
     }
     .run()

@@ -9,7 +9,7 @@ mod simulate_molecule;
 mod simulate_phi4;
 mod train;
 
-use std::{fmt::Write as _, io::Write as _};
+use std::{fmt::Write as _, io::Write as _, process::ExitCode};
 
 use anyhow::{Context, Result};
 use clap::CommandFactory;
@@ -63,15 +63,15 @@ impl Session {
 }
 
 /// Does what was typed.
-pub(crate) fn run(args: Args) -> Result<()> {
+pub(crate) fn run(args: Args) -> Result<ExitCode> {
     trade::threads::join_pool(args.device);
     let session = Session {
         device: args.device,
         seed: args.seed,
         quiet: args.quiet,
     };
-    match args.command {
-        Command::Train(typed) => train::run(&session, typed),
+    let done = match args.command {
+        Command::Train(typed) => return train::run(&session, typed),
         Command::Sample(typed) => sample::run(&session, typed),
         Command::LogProb(typed) => log_prob::run(&session, typed),
         Command::Evaluate { run } => evaluate::run(&session, run),
@@ -87,7 +87,8 @@ pub(crate) fn run(args: Args) -> Result<()> {
             clap_complete::generate(shell, &mut Args::command(), "trade", &mut text);
             print(&String::from_utf8_lossy(&text))
         }
-    }
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }
 
 fn devices() -> Result<()> {

@@ -1,6 +1,13 @@
 //! The loop: losses, gradient, step, observers.
 
-use std::{path::Path, time::Instant};
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Instant,
+};
 
 use burn::{
     module::AutodiffModule,
@@ -112,6 +119,7 @@ pub struct Trainer<B: AutodiffBackend, M: Trainable<B>> {
     device_data: DeviceData<B::InnerBackend>,
     step: usize,
     non_finite: usize,
+    stop: Arc<AtomicBool>,
 }
 
 /// A term that was evaluated in a step.
@@ -163,6 +171,7 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
             device,
             step: 0,
             non_finite: 0,
+            stop: Arc::default(),
         })
     }
 
@@ -174,6 +183,12 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
     /// The model as it stands.
     pub fn model(&self) -> &M {
         &self.model
+    }
+
+    /// Ends [`run`](Self::run) after the step during which the flag is set, with a checkpoint and
+    /// [`Error::Interrupted`].
+    pub fn stop_on(&mut self, flag: Arc<AtomicBool>) {
+        self.stop = flag;
     }
 
     /// Trains to the end, with a checkpoint in `checkpoints` every so often and at the end.
@@ -202,6 +217,15 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
                 .filter(|_| last || self.step.is_multiple_of(self.config.checkpoint_every))
             {
                 self.checkpoint().write(folder)?;
+            }
+            if !last && self.stop.load(Ordering::Relaxed) {
+                if let Some(folder) = checkpoints {
+                    self.checkpoint().write(folder)?;
+                }
+                for observer in observers.iter_mut() {
+                    observer.finish()?;
+                }
+                return Err(Error::Interrupted { step: self.step });
             }
         }
         observers
