@@ -53,12 +53,6 @@ impl Widths {
     }
 }
 
-/// What networks see of other entries: those beyond ±1000 are held there, so that a layer moves an
-/// entry in the same way however far out the others are, and densities fall along rays.
-fn seen<B: Backend>(entries: Dual<B, 2>) -> Dual<B, 2> {
-    entries.clamp(-1e3, 1e3)
-}
-
 /// How a layer is checked and built: implemented by what the configuration says of a layer.
 pub(crate) trait Recipe {
     /// The layer.

@@ -10,7 +10,7 @@ use trade_core::{Dual, Result, random::Stream};
 
 use super::{
     super::{Recipe, Widths},
-    SoftClamp, networks, parameters, split_at, two_sided, validate_networks,
+    SoftClamp, networks, parameters, seen, split_at, two_sided, validate_networks,
 };
 use crate::{
     FlowBackend,
@@ -156,6 +156,7 @@ impl<B: FlowBackend> AffineCoupling<B> {
                 let log_det = moved.zeros([n]);
                 return (moved, log_det);
             };
+            let given = given.map(seen);
             let output = parameters(net, given, &moved, self.use_control, features).into_dual();
             let (log_scale, shift) = self.maps(half, output);
             let log_det = match (self.kind, &log_scale) {

@@ -11,7 +11,7 @@ pub use affine_coupling::{AffineCoupling, AffineCouplingConfig, AffineKind};
 pub use rqs_coupling::{RqsCoupling, RqsCouplingConfig};
 pub use soft_clamp::SoftClamp;
 
-use super::{Widths, seen};
+use super::Widths;
 use crate::{
     FlowBackend, Stacked,
     conditioner::{Conditioner, ConditionerConfig},
@@ -65,6 +65,13 @@ fn validate_networks(
     config.validate(inputs, first.max(second) * per_entry, field)
 }
 
+/// What networks see of entries: those beyond ±1000 are held there, so that a coupling moves an
+/// entry in the same way however far out the others are, and densities fall along rays. Splines that
+/// are the identity outside of their knots need it not.
+fn seen<B: Backend>(entries: Dual<B, 2>) -> Dual<B, 2> {
+    entries.clamp(-1e3, 1e3)
+}
+
 /// What a network makes of the entries it is given and the condition.
 fn parameters<B: FlowBackend>(
     net: &Conditioner<B>,
@@ -74,7 +81,7 @@ fn parameters<B: FlowBackend>(
     features: &Features<B>,
 ) -> Stacked<B> {
     let input = match given {
-        Some(given) => features.append(seen(given), use_control),
+        Some(given) => features.append(given, use_control),
         None => features.columns(use_control).unwrap_or_else(|| {
             // Nothing is known: the map is the same for all.
             like.zeros([like.dims()[0], 1]).add_scalar(1.0)

@@ -7,7 +7,7 @@ use trade_core::{Dual, Result, random::Stream};
 
 use super::{
     super::{Recipe, Widths},
-    networks, parameters, split_at, two_sided, validate_networks,
+    networks, parameters, seen, split_at, two_sided, validate_networks,
 };
 use crate::{
     FlowBackend, Stacked,
@@ -108,6 +108,10 @@ impl<B: FlowBackend> RqsCoupling<B> {
             let Some(net) = net else {
                 let log_det = moved.zeros([n]);
                 return (moved, log_det);
+            };
+            let given = match self.shape.tails {
+                Tails::Learnable => given.map(seen),
+                _ => given,
             };
             let parameters = parameters(net, given, &moved, self.use_control, features);
             let moved = Stacked::from_dual(moved);

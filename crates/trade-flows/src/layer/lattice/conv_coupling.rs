@@ -13,7 +13,6 @@ use super::{
         Recipe, SoftClamp, Widths,
         coupling::split_at,
         permutation::{index_tensor, inverse_of},
-        seen,
     },
     Grid,
 };
@@ -301,7 +300,7 @@ impl<B: FlowBackend> ConvCoupling<B> {
         features: &Features<B>,
     ) -> (Dual<B, 2>, Dual<B, 1>) {
         let [n, d] = moved.dims();
-        let Parameters { affine, spline } = self.parameters(net, seen(given), d, features);
+        let Parameters { affine, spline } = self.parameters(net, given, d, features);
         let through_spline = |x: Dual<B, 2>| {
             let output = B::rqs(&self.shape, direction, Stacked::from_dual(x), spline);
             let output = output.into_dual();

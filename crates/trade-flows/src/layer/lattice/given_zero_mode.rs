@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use trade_core::{Dual, Result, random::Stream};
 
 use super::{
-    super::{LayerConfig, Recipe, Widths, seen},
+    super::{LayerConfig, Recipe, Widths},
     ModeLayer,
     mode_layer::is_flat,
 };
@@ -113,11 +113,10 @@ impl<B: FlowBackend> GivenZeroMode<B> {
     ) -> (Dual<B, 2>, Dual<B, 2>, Features<B>) {
         let [_, d] = x.dims();
         let zero = x.clone().slice_dim(1, 0..1);
-        let known = seen(zero.clone());
         let known = if self.sign_symmetric {
-            size(known)
+            size(zero.clone())
         } else {
-            known
+            zero.clone()
         };
         (zero, x.slice_dim(1, 1..d), features.with_control(&known))
     }
