@@ -2,7 +2,7 @@
 
 use super::noise::uniform;
 use super::*;
-use crate::spline::Direction::{self, Forward, Inverse};
+use crate::spline::Direction::{Forward, Inverse};
 use crate::spline::{RqsShape, ShapeError, Tails};
 
 const LEARNABLE: Tails = Tails::Learnable;
