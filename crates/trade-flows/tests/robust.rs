@@ -92,7 +92,9 @@ fn far_states_are_scaled_about_their_centre() {
     // A larger log scale, as a training step may make it, narrows the samples about their mean.
     let flow = map_values(flow, F32, |place, _, values| {
         if place == 0 {
-            values.iter_mut().for_each(|s| *s += 0.1);
+            for s in values {
+                *s += 0.1;
+            }
         }
     });
     let noise = rows::<Flex>(&Stream::new(6, 0).normal64(800), 2, F32);
