@@ -121,6 +121,15 @@ pub enum LossConfig {
 }
 
 impl LossConfig {
+    /// Whether the term takes the flow's own density for the target's energy.
+    pub fn needs_own_energy(&self) -> bool {
+        match self {
+            Self::TradeGrid(config) => config.trade.energy != EnergyOrigin::GroundTruth,
+            Self::TradeContinuous(config) => config.trade.energy != EnergyOrigin::GroundTruth,
+            _ => false,
+        }
+    }
+
     /// Whether the term evaluates the target's `log q`.
     pub fn needs_density(&self) -> bool {
         let from_target = |trade: &TradeConfig| trade.energy == EnergyOrigin::GroundTruth;

@@ -1,6 +1,6 @@
 //! The problem of a configuration: target, ranges, base conditions and data.
 
-use trade_core::{Family, objective::Problem, random::Stream};
+use trade_core::{Family, PowerFamily, objective::Problem, random::Stream};
 use trade_data::inspect;
 use trade_flows::{FlowConfig, Stage, layer::LayerConfig};
 use trade_targets::{Drawn, posterior::Support};
@@ -153,4 +153,43 @@ pub fn fits<T: AnyDevice>(
         }
     }
     Ok(())
+}
+
+/// Where an energy that is the flow's own must reach further than the samples at the base conditions
+/// can tell, in sentences: a power far below that of the nearest base has tails that no sample shows.
+///
+/// # Errors
+/// If the range holds the power 0, where the family has no likelihood at all, and no base lies there.
+pub fn reach<T: AnyDevice>(
+    problem: &Problem<T>,
+    objectives: &[ObjectiveConfig],
+) -> Result<Vec<String>> {
+    let own = objectives.iter().any(|objective| objective.loss.needs_own_energy());
+    let (Some(family), true) = (problem.target.power_family(), own) else {
+        return Ok(Vec::new());
+    };
+    let power = |c: f64| match family {
+        PowerFamily::Temperature => 1.0 / c,
+        PowerFamily::Exponent => c,
+    };
+    let name = &problem.target.controls()[0];
+    let (low, high) = problem.ranges[0];
+    let least = [low, high].into_iter().min_by(|a, b| power(*a).total_cmp(&power(*b)));
+    let least = least.unwrap_or(low);
+    let bases = problem.bases.iter().map(|base| power(base[0]));
+    let base = bases.fold(f64::INFINITY, f64::min);
+    let how = "the flow's own energy is known only where the base has samples";
+    ensure!(
+        power(least) > 0.0 || base <= 0.0,
+        "`ranges.{name}`: {how}, which says nothing of the prior's tails at {name} = {least}; start the \
+         range above it, or give pairs at {name} = {least} as a second base condition"
+    );
+    if power(least) < 0.1 * base {
+        return Ok(vec![format!(
+            "`ranges.{name}`: {how}, and {name} = {least} is {:.0} times as broad in its power; check \
+             the samples there, or add a base condition nearer to it",
+            base / power(least)
+        )]);
+    }
+    Ok(Vec::new())
 }

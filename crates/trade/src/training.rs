@@ -311,6 +311,7 @@ pub fn train(
     let (config, mut said) = problem::complete(config)?;
     let (problem, warnings) = problem::assemble(&config)?;
     said.extend(warnings);
+    said.extend(problem::reach(&problem, &config.objectives)?);
     for sentence in &said {
         for observer in &mut observers {
             observer.note(sentence)?;

@@ -1,6 +1,9 @@
 //! From bounded quantities to real numbers.
 
-use burn::{module::Module, tensor::backend::Backend};
+use burn::{
+    module::Module,
+    tensor::{Bool, Tensor, backend::Backend},
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use trade_core::{Dual, Result, random::Stream};
@@ -42,17 +45,21 @@ impl Support {
                 (x, zeros)
             }
             Self::Positive => {
+                let outside = x.value.clone().lower_elem(0.0);
                 let z = x.clamp(f64::from(f32::MIN_POSITIVE), f64::MAX).log();
-                (z.clone(), -z)
+                (z.clone(), nowhere(-z, outside))
             }
             Self::Interval { low, high } => {
                 let width = high - low;
+                let below = x.value.clone().lower_elem(low);
+                let outside = below.bool_or(x.value.clone().greater_elem(high));
                 let share = x.add_scalar(-low).mul_scalar(1.0 / width);
                 let share = share.clamp(MARGIN, 1.0 - MARGIN);
                 let rest = share.clone().mul_scalar(-1.0).add_scalar(1.0);
                 let (log_share, log_rest) = (share.log(), rest.log());
                 let log_det = -(log_share.clone() + log_rest.clone());
-                (log_share - log_rest, log_det.add_scalar(-width.ln()))
+                let log_det = log_det.add_scalar(-width.ln());
+                (log_share - log_rest, nowhere(log_det, outside))
             }
         }
     }
@@ -71,13 +78,34 @@ impl Support {
                 let share = z.sigmoid().clamp(MARGIN, 1.0 - MARGIN);
                 let rest = share.clone().mul_scalar(-1.0).add_scalar(1.0);
                 let log_det = share.clone().log() + rest.log();
-                (
-                    share.mul_scalar(width).add_scalar(low),
-                    log_det.add_scalar(width.ln()),
-                )
+                // Far from the origin a number next to an end is rounded onto it.
+                let inside = (above(low), -above(-high));
+                let x = share.mul_scalar(width).add_scalar(low);
+                (x.clamp(inside.0, inside.1), log_det.add_scalar(width.ln()))
             }
         }
     }
+}
+
+/// The log determinant, with a density of zero at some rows.
+fn nowhere<B: FlowBackend>(log_det: Dual<B, 2>, outside: Tensor<B, 2, Bool>) -> Dual<B, 2> {
+    Dual {
+        value: log_det
+            .value
+            .mask_fill(outside.clone(), f64::NEG_INFINITY),
+        tangent: log_det.tangent.map(|t| t.mask_fill(outside, 0.0)),
+    }
+}
+
+/// The smallest number of single precision above a bound.
+fn above(bound: f64) -> f64 {
+    let single = bound as f32;
+    let next = if f64::from(single) > bound {
+        single
+    } else {
+        single.next_up()
+    };
+    f64::from(next)
 }
 
 impl Recipe for Vec<Support> {
@@ -209,5 +237,25 @@ mod tests {
         );
         let (x, _) = interval.inverse(Dual::constant(column(&[-1e4, 1e4])));
         assert!(host(x.value).into_iter().all(|x| x > 0.0 && x < 1.0));
+    }
+
+    #[test]
+    fn there_is_no_density_outside_and_no_sample_on_an_end() {
+        let interval = |low, high| Support::Interval { low, high };
+        for (support, x) in [
+            (interval(-1.0, 2.0), [-1.001, 2.001, 1e30]),
+            (Support::Positive, [-1e-30, -1.0, f64::MIN]),
+        ] {
+            let (_, log_det) = support.forward(Dual::constant(column(&x)));
+            let log_det = host(log_det.value);
+            assert!(log_det.iter().all(|l| *l == f64::NEG_INFINITY), "{log_det:?}");
+        }
+        // Single precision has a number every 0.001 here.
+        let far = interval(1e4, 1e4 + 1.0);
+        let z = Dual::constant(column(&[-1e4, -8.0, 8.0, 1e4]));
+        for x in host(far.inverse(z).0.value) {
+            let single = x as f32;
+            assert!(single > 1e4 && single < 1e4 + 1.0, "{x}");
+        }
     }
 }
