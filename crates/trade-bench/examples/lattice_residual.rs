@@ -18,7 +18,7 @@ use trade_cli::{
     model::{self, Given},
     run::RunFolder,
 };
-use trade_core::{Condition, Density, Target, correct::snis::Weights, random::Stream, upload};
+use trade_core::{Condition, Density, Target, estimate::snis::Weights, random::Stream, upload};
 use trade_flows::{Flow, FlowBackend};
 use trade_targets::{AnyTarget, TargetConfig};
 

@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use serde::Serialize;
 use trade_core::{
     Condition, Family, Target,
-    correct::snis::Weights,
+    estimate::snis::Weights,
     estimate::{
         Estimate,
         free_energy::{log_z_difference, log_z_path},

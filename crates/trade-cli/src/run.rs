@@ -93,7 +93,7 @@ impl RunFolder {
         fs::create_dir_all(&self.path)
             .with_context(|| format!("cannot make the folder {}", self.path.display()))?;
         let json = config.to_json()?;
-        Ok(trade_core::checkpoint_file::write_atomically(
+        Ok(trade_core::file::write_atomically(
             &self.config(),
             |writer| {
                 writer

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
-use trade_core::{Family, correct::snis::Weights, random::Stream};
+use trade_core::{Family, estimate::snis::Weights, random::Stream};
 use trade_flows::FlowBackend;
 use trade_targets::{
     AnyTarget,

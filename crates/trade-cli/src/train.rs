@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail, ensure};
 use burn::module::AutodiffModule;
 use burn_autodiff::Autodiff;
 use trade_core::{
-    Density, Family,
+    Density, Family, Validate,
     objective::{
         LogVariance, Nll, Problem, ReverseKl, ReweightedNll,
         trade::{TradeContinuous, TradeGrid},

@@ -5,17 +5,18 @@ use std::path::{Path, PathBuf};
 /// The result of every fallible call in this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// The errors of `trade-core`.
+/// The errors of this crate, and of the targets built on it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// A file could not be read or written.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {cause}", path.display())]
     Io {
         /// The file or folder.
         path: PathBuf,
-        /// What the operating system said.
-        source: std::io::Error,
+        /// What the operating system said. It is part of the message, and therefore no source of
+        /// the error as well: programs that print all sources would print it twice.
+        cause: std::io::Error,
     },
     /// A file was read, but does not hold what it should.
     #[error("{}: {reason}", path.display())]
@@ -31,6 +32,34 @@ pub enum Error {
         /// The field's path, as in the config file.
         field: String,
         /// What was found and what was expected.
+        reason: String,
+    },
+    /// The density does not exist at this condition.
+    #[error("condition {parameter} = {value}: {reason}")]
+    Condition {
+        /// The control parameter's name.
+        parameter: String,
+        /// The value that came.
+        value: f64,
+        /// Why there is no density, and which values have one.
+        reason: String,
+    },
+    /// A number lies where it cannot.
+    #[error("{what}: expected {expected}, found {found}")]
+    Value {
+        /// Which number.
+        what: String,
+        /// What it should be, in words.
+        expected: String,
+        /// What it is.
+        found: f64,
+    },
+    /// A quantity is not known exactly, or a quadrature did not reach its tolerance.
+    #[error("{quantity} is not known exactly: {reason}")]
+    Inexact {
+        /// What was asked for.
+        quantity: String,
+        /// Why it is not known, and where it would be.
         reason: String,
     },
     /// A tensor or array has the wrong shape.
@@ -63,10 +92,10 @@ pub enum Error {
 
 impl Error {
     /// An I/O error with the path it concerns.
-    pub fn io(path: impl AsRef<Path>, source: std::io::Error) -> Self {
+    pub fn io(path: impl AsRef<Path>, cause: std::io::Error) -> Self {
         Self::Io {
             path: path.as_ref().to_path_buf(),
-            source,
+            cause,
         }
     }
 
@@ -83,6 +112,35 @@ impl Error {
         Self::Setting {
             field: field.into(),
             reason: reason.into(),
+        }
+    }
+    /// A condition at which there is no density.
+    pub fn condition(parameter: impl Into<String>, value: f64, reason: impl Into<String>) -> Self {
+        Self::Condition {
+            parameter: parameter.into(),
+            value,
+            reason: reason.into(),
+        }
+    }
+
+    /// A quantity that has no exact value here.
+    pub fn inexact(quantity: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::Inexact {
+            quantity: quantity.into(),
+            reason: reason.into(),
+        }
+    }
+
+    /// An array of the wrong shape.
+    pub fn shape(
+        what: impl Into<String>,
+        expected: impl Into<String>,
+        found: impl Into<String>,
+    ) -> Self {
+        Self::Shape {
+            what: what.into(),
+            expected: expected.into(),
+            found: found.into(),
         }
     }
 }

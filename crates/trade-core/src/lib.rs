@@ -1,6 +1,7 @@
 #![doc = include_str!("lib.md")]
 
 mod condition;
+mod curve;
 mod dataset;
 mod density;
 mod dual;
@@ -9,10 +10,9 @@ mod interval;
 mod target;
 
 pub mod causality;
-pub mod checkpoint_file;
-pub mod correct;
 pub mod device_data;
 pub mod estimate;
+pub mod file;
 pub mod grid;
 pub mod learning_rate;
 pub mod objective;
@@ -22,6 +22,7 @@ pub mod ramp;
 pub mod random;
 pub mod schedule;
 pub mod train;
+pub mod validate;
 
 pub use condition::Condition;
 pub use dataset::{DataOrder, Dataset, upload, upload_as};
@@ -30,3 +31,4 @@ pub use dual::{Dual, softplus};
 pub use error::{Error, Result};
 pub use interval::Interval;
 pub use target::{Family, Perturbation, PowerFamily, Target};
+pub use validate::Validate;

@@ -200,6 +200,8 @@ impl Experiment {
 
 #[cfg(test)]
 mod tests {
+    use trade_core::Validate;
+
     use super::*;
 
     #[test]

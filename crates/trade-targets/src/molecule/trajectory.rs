@@ -4,7 +4,7 @@ use std::io::BufWriter;
 use std::path::Path;
 
 use pdbtbx::{Atom, Model, PDB, StrictnessLevel};
-use trade_core::checkpoint_file::write_atomically;
+use trade_core::file::write_atomically;
 
 use super::topology::Topology;
 use crate::{Error, Result};

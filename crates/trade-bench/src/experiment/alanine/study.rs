@@ -10,7 +10,7 @@ use trade_cli::{
     run::RunFolder,
 };
 use trade_core::{
-    correct::snis::Weights,
+    estimate::snis::Weights,
     estimate::{Estimate, ess::relative_ess_with_error},
     random::Stream,
 };

@@ -4,7 +4,7 @@ use std::{fs, path::Path, time::Instant};
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
-use trade_core::checkpoint_file::write_atomically;
+use trade_core::file::write_atomically;
 use trade_targets::lattice::{Observables, Provenance, Resampling, SimulateConfig};
 
 /// The seed of all references. The seeds of training data are drawn from the streams of a run.
