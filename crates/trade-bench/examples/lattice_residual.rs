@@ -19,7 +19,7 @@ use trade::{
     model::{self, Given},
     run::RunFolder,
 };
-use trade_core::{Condition, Density, Target, correct::snis::Weights, random::Stream, upload};
+use trade_core::{Condition, Density, Target, estimate::snis::Weights, random::Stream, upload};
 use trade_flows::{Flow, FlowBackend};
 
 /// Fields at each κ, of the flow and of the reference.

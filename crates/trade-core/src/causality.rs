@@ -1,6 +1,6 @@
 //! Causality: a grid point is trained only after the points between it and its base are good.
 //!
-//! METHOD §5. Information flows outward from the base conditions, so each grid point is drawn with
+//! Information flows outward from the base conditions, so each grid point is drawn with
 //! a weight that falls with the running losses on the way to it.
 
 use schemars::JsonSchema;

@@ -10,12 +10,13 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum Error {
     /// A file could not be read or written.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {cause}", path.display())]
     Io {
         /// The file or folder.
         path: PathBuf,
-        /// What the operating system said.
-        source: std::io::Error,
+        /// What the operating system said. It is part of the message, and therefore no source of
+        /// the error as well: programs that print all sources would print it twice.
+        cause: std::io::Error,
     },
     /// A file was read, but does not hold what it should.
     #[error("{}: {reason}", path.display())]
@@ -97,10 +98,10 @@ pub enum Error {
 
 impl Error {
     /// An I/O error with the path it concerns.
-    pub fn io(path: impl AsRef<Path>, source: std::io::Error) -> Self {
+    pub fn io(path: impl AsRef<Path>, cause: std::io::Error) -> Self {
         Self::Io {
             path: path.as_ref().to_path_buf(),
-            source,
+            cause,
         }
     }
 

@@ -16,7 +16,7 @@ pub enum Spacing {
     Log,
 }
 
-/// The settings of a [`Grid`] over one control parameter (METHOD §4).
+/// The settings of a [`Grid`] over one control parameter.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GridConfig {

@@ -45,6 +45,14 @@ impl Interval {
         }
     }
 
+    /// The numbers from `low`, which belongs to them, to `high`, which does not.
+    pub const fn half_open(low: f64, high: f64) -> Self {
+        Self {
+            low: Bound::Included(low),
+            high: Bound::Excluded(high),
+        }
+    }
+
     /// The numbers between `low` and `high`, without the ends.
     pub const fn open(low: f64, high: f64) -> Self {
         Self {

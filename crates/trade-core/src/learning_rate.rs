@@ -1,11 +1,14 @@
 //! Learning rates over training.
 
-use std::f64::consts::PI;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
+use crate::{
+    curve::{Piece, Shape},
+    error::Result,
+    interval::Interval,
+    validate::{Validate, check, within},
+};
 
 /// The one-cycle policy with cosine annealing, with the numbers of `PyTorch`'s `OneCycleLR`
 /// (two phases): from `max_lr / div_factor` up to `max_lr` at step `pct_start · total − 1`, then
@@ -48,20 +51,32 @@ impl OneCycle {
         } else {
             (self.max_lr, last, peak, end - peak)
         };
-        // A phase of no length has only its end.
-        let along = if length > 0.0 {
-            (step - begin) / length
-        } else {
-            1.0
+        let phase = Piece {
+            from,
+            to,
+            begin,
+            length,
+            shape: Shape::Annealing,
         };
-        to + (from - to) / 2.0 * ((PI * along).cos() + 1.0)
+        phase.value(step)
     }
+}
 
+impl Validate for OneCycle {
     fn validate(&self, field: &str) -> Result<()> {
-        positive(field, "max_lr", self.max_lr)?;
-        positive(field, "div_factor", self.div_factor)?;
-        positive(field, "final_div_factor", self.final_div_factor)?;
-        fraction(field, "pct_start", self.pct_start)
+        for (name, value) in [
+            ("max_lr", self.max_lr),
+            ("div_factor", self.div_factor),
+            ("final_div_factor", self.final_div_factor),
+        ] {
+            within(field, name, value, Interval::above(0.0))?;
+        }
+        within(
+            field,
+            "pct_start",
+            self.pct_start,
+            Interval::closed(0.0, 1.0),
+        )
     }
 }
 
@@ -76,7 +91,7 @@ pub struct Cycle {
     pub one_cycle: OneCycle,
 }
 
-/// The learning rate over training (METHOD §7).
+/// The learning rate over training.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum LearningRate {
@@ -130,29 +145,24 @@ impl LearningRate {
             }
         }
     }
+}
 
-    /// Refuse learning rates that are not positive, and fractions that do not add up.
-    ///
-    /// # Errors
-    /// Names the setting below `field`.
-    pub fn validate(&self, field: &str) -> Result<()> {
+impl Validate for LearningRate {
+    fn validate(&self, field: &str) -> Result<()> {
+        let positive = Interval::above(0.0);
         match self {
-            Self::Constant { lr } => positive(&format!("{field}.constant"), "lr", *lr),
+            Self::Constant { lr } => within(&format!("{field}.constant"), "lr", *lr, positive),
             Self::OneCycle(cycle) => cycle.validate(&format!("{field}.one_cycle")),
             Self::MultiCycle { cycles } => {
                 let field = format!("{field}.multi_cycle.cycles");
                 for (i, cycle) in cycles.iter().enumerate() {
-                    positive(&format!("{field}[{i}]"), "fraction", cycle.fraction)?;
-                    cycle
-                        .one_cycle
-                        .validate(&format!("{field}[{i}].one_cycle"))?;
+                    let field = format!("{field}[{i}]");
+                    within(&field, "fraction", cycle.fraction, positive)?;
+                    cycle.one_cycle.validate(&format!("{field}.one_cycle"))?;
                 }
                 let sum: f64 = cycles.iter().map(|cycle| cycle.fraction).sum();
-                if (sum - 1.0).abs() > 1e-6 {
-                    let reason = format!("the fractions must add up to 1, found {sum}");
-                    return Err(Error::setting(field, reason));
-                }
-                Ok(())
+                let expected = "have fractions that add up to 1";
+                check(&field, "", (sum - 1.0).abs() <= 1e-6, expected, sum)
             }
             Self::Scaled {
                 schedule,
@@ -160,8 +170,8 @@ impl LearningRate {
                 factor,
             } => {
                 let field = format!("{field}.scaled");
-                fraction(&field, "after", *after)?;
-                positive(&field, "factor", *factor)?;
+                within(&field, "after", *after, Interval::closed(0.0, 1.0))?;
+                within(&field, "factor", *factor, positive)?;
                 schedule.validate(&format!("{field}.schedule"))
             }
         }
@@ -193,22 +203,6 @@ fn multi_cycle(cycles: &[Cycle], step: usize, total: usize) -> f64 {
         begin = end;
     }
     rate
-}
-
-fn positive(field: &str, name: &str, value: f64) -> Result<()> {
-    if value.is_finite() && value > 0.0 {
-        return Ok(());
-    }
-    let reason = format!("must be positive and finite, found {value}");
-    Err(Error::setting(format!("{field}.{name}"), reason))
-}
-
-fn fraction(field: &str, name: &str, value: f64) -> Result<()> {
-    if (0.0..=1.0).contains(&value) {
-        return Ok(());
-    }
-    let reason = format!("expected a fraction in [0, 1], found {value}");
-    Err(Error::setting(format!("{field}.{name}"), reason))
 }
 
 #[cfg(test)]

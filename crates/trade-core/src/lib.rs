@@ -1,6 +1,7 @@
 #![doc = include_str!("lib.md")]
 
 mod condition;
+mod curve;
 mod dataset;
 mod density;
 mod dual;
@@ -10,10 +11,9 @@ mod problem;
 mod target;
 
 pub mod causality;
-pub mod checkpoint_file;
-pub mod correct;
 pub mod device_data;
 pub mod estimate;
+pub mod file;
 pub mod grid;
 pub mod learning_rate;
 pub mod objective;
@@ -23,6 +23,7 @@ pub mod ramp;
 pub mod random;
 pub mod schedule;
 pub mod train;
+pub mod validate;
 
 pub use condition::Condition;
 pub use dataset::{DataOrder, Dataset, upload, upload_as};
@@ -31,3 +32,4 @@ pub use dual::{Dual, softplus};
 pub use error::{Error, Result};
 pub use interval::Interval;
 pub use target::{Family, Perturbation, PowerFamily, Target};
+pub use validate::Validate;

@@ -1,6 +1,10 @@
 //! The trainable numbers of a model, by name.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt::Display,
+    path::Path,
+};
 
 use burn::{
     module::{Module, ModuleMapper, ModuleVisitor, Param},
@@ -9,12 +13,15 @@ use burn::{
 use safetensors::{SafeTensors, tensor::TensorView};
 
 use crate::{
-    checkpoint_file::write_atomically,
     error::{Error, Result},
+    file::write_atomic,
 };
 
+/// The shape and the values of an array.
+pub type Array = (Vec<usize>, Vec<f32>);
+
 /// Arrays by name, in single precision.
-pub type Arrays = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
+pub type Arrays = BTreeMap<String, Array>;
 
 /// The values of all parameters of a module, under the path of the field that holds each.
 pub fn parameters<B: Backend, M: Module<B>>(module: &M) -> Arrays {
@@ -44,17 +51,51 @@ pub fn parameters<B: Backend, M: Module<B>>(module: &M) -> Arrays {
     collect.arrays
 }
 
-/// The precision of a module's parameters: that of the first; single for one without any.
-pub fn precision<B: Backend, M: Module<B>>(module: &M) -> DType {
-    struct First(Option<DType>);
-    impl<B: Backend> ModuleVisitor<B> for First {
+/// What is known of a parameter without its values.
+pub(crate) struct Description {
+    /// The path of the field that holds it.
+    pub(crate) name: String,
+    /// The number of its entries.
+    pub(crate) length: usize,
+    /// Its precision.
+    pub(crate) precision: DType,
+}
+
+/// All parameters of a module in its own order, without their values.
+pub(crate) fn describe<B: Backend, M: Module<B>>(module: &M) -> Vec<Description> {
+    struct Describe {
+        path: Vec<String>,
+        parameters: Vec<Description>,
+    }
+    impl<B: Backend> ModuleVisitor<B> for Describe {
+        fn enter_module(&mut self, name: &str, _: &str) {
+            self.path.push(name.to_string());
+        }
+        fn exit_module(&mut self, _: &str, _: &str) {
+            self.path.pop();
+        }
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
-            self.0.get_or_insert_with(|| param.val().dtype());
+            let tensor = param.val();
+            self.parameters.push(Description {
+                name: self.path.join("."),
+                length: tensor.shape().num_elements(),
+                precision: tensor.dtype(),
+            });
         }
     }
-    let mut first = First(None);
-    module.visit(&mut first);
-    first.0.unwrap_or(DType::F32)
+    let mut describe = Describe {
+        path: Vec::new(),
+        parameters: Vec::new(),
+    };
+    module.visit(&mut describe);
+    describe.parameters
+}
+
+/// The precision of a module's parameters, which is that of the first one; single precision for a
+/// module without parameters.
+pub fn precision<B: Backend, M: Module<B>>(module: &M) -> DType {
+    let first = describe(module).into_iter().next();
+    first.map_or(DType::F32, |parameter| parameter.precision)
 }
 
 /// A module with its parameters set from arrays.
@@ -121,29 +162,31 @@ pub fn with_parameters<B: Backend, M: Module<B>>(
 /// # Errors
 /// If the file cannot be written.
 pub fn write_arrays(arrays: &Arrays, path: &Path) -> Result<()> {
-    let bytes: Vec<(&String, &[usize], Vec<u8>)> = arrays
-        .iter()
+    let named = arrays.iter().map(|(name, array)| (name.clone(), array));
+    write_annotated(named, None, path)
+}
+
+/// Writes arrays as safetensors with text beside them.
+pub(crate) fn write_annotated<'a>(
+    arrays: impl Iterator<Item = (String, &'a Array)>,
+    text: Option<HashMap<String, String>>,
+    path: &Path,
+) -> Result<()> {
+    let bytes: Vec<(String, &[usize], Vec<u8>)> = arrays
         .map(|(name, (shape, values))| {
-            (
-                name,
-                shape.as_slice(),
-                values.iter().flat_map(|v| v.to_le_bytes()).collect(),
-            )
+            let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+            (name, shape.as_slice(), bytes)
         })
         .collect();
-    let mut views = Vec::with_capacity(bytes.len());
-    for (name, shape, bytes) in &bytes {
-        let view = TensorView::new(safetensors::Dtype::F32, shape.to_vec(), bytes)
-            .map_err(|error| Error::file(path, error.to_string()))?;
-        views.push((name.as_str(), view));
-    }
-    let file = safetensors::serialize(views, None)
-        .map_err(|error| Error::file(path, error.to_string()))?;
-    write_atomically(path, |writer| {
-        writer
-            .write_all(&file)
-            .map_err(|error| Error::io(path, error))
-    })
+    let failed = |error: safetensors::SafeTensorError| Error::file(path, error.to_string());
+    let views = bytes
+        .iter()
+        .map(|(name, shape, bytes)| {
+            let view = TensorView::new(safetensors::Dtype::F32, shape.to_vec(), bytes);
+            Ok((name.as_str(), view.map_err(failed)?))
+        })
+        .collect::<Result<Vec<_>>>()?;
+    write_atomic(path, safetensors::serialize(views, text).map_err(failed)?)
 }
 
 /// Reads what [`write_arrays`] wrote.
@@ -151,23 +194,32 @@ pub fn write_arrays(arrays: &Arrays, path: &Path) -> Result<()> {
 /// # Errors
 /// If the file cannot be read, is cut short or corrupt, or holds other types than f32.
 pub fn read_arrays(path: &Path) -> Result<Arrays> {
-    let bytes = std::fs::read(path).map_err(|error| Error::io(path, error))?;
-    let corrupt = |error: safetensors::SafeTensorError| {
-        Error::file(path, format!("not a complete safetensors file ({error})"))
+    let corrupt = |reason: &dyn Display| {
+        Error::file(path, format!("not a complete safetensors file ({reason})"))
     };
-    let file = SafeTensors::deserialize(&bytes).map_err(corrupt)?;
-    file.iter()
-        .map(|(name, view)| {
-            if view.dtype() != safetensors::Dtype::F32 {
-                let reason = format!("`{name}` has type {:?}, expected F32", view.dtype());
-                return Err(Error::file(path, reason));
-            }
-            let values = view
-                .data()
-                .chunks_exact(4)
-                .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
-                .collect();
-            Ok((name.to_string(), (view.shape().to_vec(), values)))
-        })
-        .collect()
+    Ok(read_annotated(path, &corrupt)?.0)
+}
+
+/// Reads what [`write_annotated`] wrote; `corrupt` makes the error of a file that is something else.
+pub(crate) fn read_annotated(
+    path: &Path,
+    corrupt: &dyn Fn(&dyn Display) -> Error,
+) -> Result<(Arrays, HashMap<String, String>)> {
+    let bytes = std::fs::read(path).map_err(|error| Error::io(path, error))?;
+    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|error| corrupt(&error))?;
+    let text = header.metadata().clone().unwrap_or_default();
+    let file = SafeTensors::deserialize(&bytes).map_err(|error| corrupt(&error))?;
+    let arrays = file.iter().map(|(name, view)| {
+        if view.dtype() != safetensors::Dtype::F32 {
+            let reason = format!("`{name}` has type {:?}, expected F32", view.dtype());
+            return Err(corrupt(&reason));
+        }
+        let values = view
+            .data()
+            .chunks_exact(4)
+            .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+            .collect();
+        Ok((name.to_string(), (view.shape().to_vec(), values)))
+    });
+    Ok((arrays.collect::<Result<_>>()?, text))
 }

@@ -1,11 +1,14 @@
 //! A loss weight that changes over training.
 
-use std::f64::consts::PI;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
+use crate::{
+    curve::{Piece, Shape, progress},
+    error::Result,
+    interval::Interval,
+    validate::{Validate, within},
+};
 
 /// How a ramp goes from its start to its end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -18,7 +21,7 @@ pub enum RampShape {
     Linear,
 }
 
-/// A loss weight over training (METHOD §7): constant up to `pct_start` of the run, then a ramp
+/// A loss weight over training: constant up to `pct_start` of the run, then a ramp
 /// from `start` that reaches `end` at the end of training.
 ///
 /// With `p = step / total` and `τ = (p − pct_start) / (1 − pct_start)`, the weight for
@@ -62,51 +65,36 @@ impl Ramp {
 
     /// The weight at `step`, counted from 0, of `total` steps.
     pub fn value(&self, step: usize, total: usize) -> f64 {
-        let progress = if total == 0 {
-            1.0
-        } else {
-            (step as f64 / total as f64).min(1.0)
-        };
+        let progress = progress(step, total);
         if progress < self.pct_start {
             return self.before.unwrap_or(self.start);
         }
-        let length = 1.0 - self.pct_start;
-        let along = if length > 0.0 {
-            (progress - self.pct_start) / length
-        } else {
-            1.0
+        let ramp = Piece {
+            from: self.start,
+            to: self.end,
+            begin: self.pct_start,
+            length: 1.0 - self.pct_start,
+            shape: match self.shape {
+                RampShape::Cosine => Shape::Cosine,
+                RampShape::Linear => Shape::Linear,
+            },
         };
-        let risen = match self.shape {
-            RampShape::Cosine => f64::midpoint(1.0, -(PI * along).cos()),
-            RampShape::Linear => along,
-        };
-        self.start + (self.end - self.start) * risen
+        ramp.value(progress)
     }
+}
 
-    /// Refuse weights that are negative or not finite, and fractions outside `[0, 1]`.
-    ///
-    /// # Errors
-    /// Names the setting below `field`.
-    pub fn validate(&self, field: &str) -> Result<()> {
+impl Validate for Ramp {
+    fn validate(&self, field: &str) -> Result<()> {
         let before = self.before.unwrap_or(self.start);
         for (name, weight) in [("start", self.start), ("end", self.end), ("before", before)] {
-            if !(weight.is_finite() && weight >= 0.0) {
-                return Err(Error::setting(
-                    format!("{field}.{name}"),
-                    format!("a loss weight must be finite and not negative, found {weight}"),
-                ));
-            }
+            within(field, name, weight, Interval::at_least(0.0))?;
         }
-        if !(0.0..=1.0).contains(&self.pct_start) {
-            return Err(Error::setting(
-                format!("{field}.pct_start"),
-                format!(
-                    "expected a fraction of training in [0, 1], found {}",
-                    self.pct_start
-                ),
-            ));
-        }
-        Ok(())
+        within(
+            field,
+            "pct_start",
+            self.pct_start,
+            Interval::closed(0.0, 1.0),
+        )
     }
 }
 

@@ -1,6 +1,6 @@
 //! Condition schedules of continuous mode: which conditions are trained when.
 //!
-//! METHOD §7. A condition is reached from a base condition along a random direction; how far it
+//! A condition is reached from a base condition along a random direction; how far it
 //! goes is what the schedule decides, in coordinates scaled by the parameter ranges.
 
 use schemars::JsonSchema;
@@ -318,7 +318,7 @@ pub enum DirectionMode {
     Sphere,
 }
 
-/// A direction `v` in which `v·∂_c log p` is trained (METHOD §2), of length `k`.
+/// A direction `v` in which `v·∂_c log p` is trained, of length `k`.
 ///
 /// With several parameters each component is multiplied by the width of its range, so that all
 /// parameters count alike. With one parameter `v = 1`, so that the loss is that of the paper and

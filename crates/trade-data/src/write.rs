@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use trade_core::{Error, Result, checkpoint_file::write_atomically};
+use trade_core::{Error, Result, file::write_atomically};
 use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 
 use crate::{Array, array::check_count};

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use trade_core::checkpoint_file::write_atomically;
+use trade_core::file::write_atomically;
 
 use crate::{Error, Result};
 

@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 use std::ops::Range;
 use std::path::Path;
 
-use trade_core::checkpoint_file::write_atomically;
+use trade_core::file::write_atomically;
 
 use super::periodic_table::ChemicalElement;
 use super::topology::{Atom, Topology};

@@ -3,11 +3,11 @@
 use serde::Serialize;
 use trade_core::{
     Family,
-    correct::snis::Weights,
     estimate::{
         Estimate,
         free_energy::{log_z_difference, log_z_path},
         log_z::log_z,
+        snis::Weights,
     },
     random::Stream,
 };

@@ -14,7 +14,7 @@ use crate::{
     target::AnyTarget,
     trained::{On, TrainedFlow},
 };
-use trade_core::{Family, checkpoint_file::write_atomically};
+use trade_core::{Family, file::write_atomically};
 
 /// The folder of a run: `config.json`, `metrics.jsonl`, TensorBoard events, `checkpoints/`,
 /// `model.safetensors` and `model.json` once trained, `report/` once evaluated.

@@ -8,7 +8,7 @@ use std::{
 use burn::{module::AutodiffModule, tensor::backend::AutodiffBackend};
 use burn_autodiff::Autodiff;
 use trade_core::{
-    Target,
+    Target, Validate,
     learning_rate::{LearningRate, OneCycle},
     objective::{
         LogVariance, Nll, NllConfig, Problem, ReverseKl, ReverseKlConfig, ReweightedNll,

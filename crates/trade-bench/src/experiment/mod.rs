@@ -139,6 +139,8 @@ impl Experiment {
 
 #[cfg(test)]
 mod tests {
+    use trade_core::Validate;
+
     use super::*;
 
     #[test]

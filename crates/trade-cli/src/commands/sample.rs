@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Result, bail, ensure};
 use trade::{
     Samples,
-    core::{correct::snis::Weights, random::Stream},
+    core::{estimate::snis::Weights, random::Stream},
     data::{Array, Precision, write_npy_f32, write_npy_f64, write_npz},
     states::{is_npz, parse_given},
     target::AnyTarget,

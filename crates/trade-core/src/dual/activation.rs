@@ -6,7 +6,7 @@ use super::Dual;
 
 /// `softplus(x) = max(x, 0) + log1p(e^{−|x|})`, finite and positive over the whole range.
 ///
-/// Burn's own overflows above ~88 and rounds to 0 below ~−17 in f32 (METHOD §7).
+/// Burn's own overflows above ~88 and rounds to 0 below ~−17 in f32.
 pub fn softplus<B: Backend, const D: usize>(x: Tensor<B, D>) -> Tensor<B, D> {
     x.clone().clamp_min(0.0) + x.abs().neg().exp().log1p()
 }

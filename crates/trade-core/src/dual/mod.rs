@@ -12,7 +12,7 @@ use burn::tensor::{DType, Tensor, backend::Backend};
 ///
 /// Burn differentiates once, in reverse. TRADE needs the derivative of `log p_θ(x|c)` with respect
 /// to `c` *and* the gradient of that derivative in `θ`, so the first one is carried forward: every
-/// operation maps a value and its tangent, and one reverse pass differentiates both (METHOD §3).
+/// operation maps a value and its tangent, and one reverse pass differentiates both.
 /// All layer code is written on `Dual`, so that likelihoods, sampling and condition scores run the
 /// same lines.
 ///

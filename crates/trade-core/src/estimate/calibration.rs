@@ -1,4 +1,4 @@
-//! Calibration of posteriors: coverage of central credible intervals against nominal (METHOD §8).
+//! Calibration of posteriors: coverage of central credible intervals against nominal.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! How far a model is from samples of the truth: NLL and KL (METHOD §8).
+//! How far a model is from samples of the truth: NLL and KL.
 
 use crate::error::Result;
 use crate::estimate::{Estimate, finite, same_length};

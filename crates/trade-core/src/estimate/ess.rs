@@ -1,9 +1,9 @@
-//! The relative effective sample size of importance weights (METHOD §4).
+//! The relative effective sample size of importance weights.
 
-use crate::correct::snis::Weights;
 use crate::error::Result;
 use crate::estimate::Estimate;
 use crate::estimate::bootstrap::Bootstrap;
+use crate::estimate::snis::Weights;
 
 /// `1/(n Σ w̄_i²)` with `w̄ = softmax(log w)`: 1 for a perfect model, `1/n` if one sample carries
 /// all weight.

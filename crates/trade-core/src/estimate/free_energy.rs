@@ -1,6 +1,6 @@
 //! Free energies: `log Z` along a path of conditions.
 //!
-//! `∂_c log Z = E_p[∂_c log q]` (METHOD §2), so the expectations that training estimates anyway
+//! `∂_c log Z = E_p[∂_c log q]`, so the expectations that training estimates anyway
 //! integrate to the curve `log Z(c) − log Z(c0)`. With `q = exp(−u/T)` the free energy is
 //! `F = −T log Z`.
 

@@ -1,9 +1,9 @@
-//! The log normalisation `log Z` from importance weights (METHOD §8).
+//! The log normalisation `log Z` from importance weights.
 
-use crate::correct::snis::Weights;
 use crate::error::{Error, Result};
 use crate::estimate::Estimate;
 use crate::estimate::bootstrap::Bootstrap;
+use crate::estimate::snis::Weights;
 
 /// `log Σ exp(values)`, stable; −∞ for an empty slice.
 pub fn log_sum_exp(values: &[f64]) -> f64 {

@@ -1,6 +1,8 @@
-//! Estimators: what is measured of a model and of a target, each with its statistical error.
+//! Estimators and corrections: numbers that are measured of a model and a target, with their
+//! statistical errors, and exact statements about the target from samples of a flow.
 //!
-//! Everything here runs on the host in f64, on slices of numbers; METHOD §8 lists the quantities.
+//! Everything here runs on the host in double precision, on slices of numbers. The page `Formulas`
+//! of the book (docs/src/formulas.md) defines the quantities.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +15,8 @@ pub mod divergence;
 pub mod ess;
 pub mod free_energy;
 pub mod log_z;
+pub mod metropolis;
+pub mod snis;
 
 /// A number with its standard error.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

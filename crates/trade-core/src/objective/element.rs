@@ -54,7 +54,7 @@ fn huber<B: Backend>(a: Tensor<B, 1>, delta: f64) -> Tensor<B, 1> {
     m.clone() * (a - m.mul_scalar(0.5))
 }
 
-/// Limits on the loss of a single element (METHOD §7).
+/// Limits on the loss of a single element.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Clip {

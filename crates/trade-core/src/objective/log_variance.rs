@@ -1,6 +1,9 @@
 //! The log-variance baseline.
 
-use burn::tensor::{Tensor, backend::AutodiffBackend};
+use burn::tensor::{
+    Bool, Tensor,
+    backend::{AutodiffBackend, Backend},
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +29,19 @@ pub struct LogVarianceConfig {
     pub blur: Blur,
     /// Limits on the squared deviation of one sample.
     pub clip: Clip,
+    /// What deviations are measured from; `null` for the median where a clip is set, and for the mean
+    /// where none is.
+    pub centre: Option<LogVarianceCentre>,
+}
+
+/// What the deviations of [`LogVariance`] are measured from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LogVarianceCentre {
+    /// The mean.
+    Mean,
+    /// The median, which a few far points do not move.
+    Median,
 }
 
 impl Default for LogVarianceConfig {
@@ -38,13 +54,14 @@ impl Default for LogVarianceConfig {
             points: SampleOrigin::default(),
             blur: Blur::default(),
             clip: Clip::default(),
+            centre: None,
         }
     }
 }
 
 /// `Var[log p_θ − log q]` over flow samples or other points, one condition a step since `log Z`
-/// varies with `c` (METHOD §7). The points are constants. Deviations are from the mean, or from the
-/// median where the clip limits what a single point may do.
+/// varies with `c`. The points are constants. Deviations are from the mean or the
+/// median, see [`LogVarianceConfig::centre`].
 pub struct LogVariance<T> {
     config: LogVarianceConfig,
     problem: Problem<T>,
@@ -55,6 +72,15 @@ impl<T> LogVariance<T> {
     pub fn new(config: LogVarianceConfig, problem: Problem<T>) -> Self {
         Self { config, problem }
     }
+}
+
+/// The upper median of the rows that are not left out, `[1]`; without any such row, a number that
+/// counts for nothing.
+fn median<B: Backend>(values: Tensor<B, 1>, left_out: Tensor<B, 1, Bool>) -> Tensor<B, 1> {
+    // Finite, and behind every row that counts.
+    let sorted = values.mask_fill(left_out.clone(), 1e30).sort(0);
+    let middle = left_out.bool_not().int().sum().div_scalar(2);
+    sorted.select(0, middle)
 }
 
 impl<B, M, T> Objective<B, M> for LogVariance<T>
@@ -121,15 +147,44 @@ where
         let bad = difference.clone().is_finite().bool_not();
         let left_out = count(bad.clone(), &difference);
         let difference = difference.mask_fill(bad.clone(), 0.0);
-        let centre = if self.config.clip == Clip::default() {
-            let sum = difference.clone().sum();
-            sum / left_out.neg().add_scalar(batch as f64)
+        let by_default = if self.config.clip == Clip::default() {
+            LogVarianceCentre::Mean
         } else {
-            let sorted = difference.clone().inner().sort(0);
-            Tensor::from_inner(sorted.narrow(0, batch / 2, 1))
+            LogVarianceCentre::Median
+        };
+        let centre = match self.config.centre.unwrap_or(by_default) {
+            LogVarianceCentre::Mean => {
+                let sum = difference.clone().sum();
+                sum / left_out.neg().add_scalar(batch as f64)
+            }
+            LogVarianceCentre::Median => {
+                Tensor::from_inner(median(difference.clone().inner(), bad.clone().inner()))
+            }
         };
         let squares = (difference - centre).square().mask_fill(bad, f64::NAN);
         let clipped = self.config.clip.apply(squares);
         Ok(clipped.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn_flex::{Flex, FlexDevice};
+
+    use super::*;
+
+    #[test]
+    fn the_median_is_that_of_the_rows_that_count() {
+        let of = |values: &[f32], left_out: &[bool]| {
+            let values = Tensor::<Flex, 1>::from_floats(values, &FlexDevice);
+            let left_out = Tensor::<Flex, 1, Bool>::from_data(left_out, &FlexDevice);
+            median(values, left_out).into_scalar()
+        };
+        let values = [5.0, 0.0, 9.0, 0.0, 7.0];
+        // Rows that were left out were filled with 0, which pulled the median to 5.
+        assert_eq!(of(&values, &[false, true, false, true, false]), 7.0);
+        assert_eq!(of(&values, &[false; 5]), 5.0);
+        assert_eq!(of(&values[..4], &[false; 4]), 5.0);
+        assert_eq!(of(&[-3.0], &[false]), -3.0);
     }
 }

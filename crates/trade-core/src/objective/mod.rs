@@ -1,4 +1,4 @@
-//! The terms of the loss, one a file (METHOD §3, §7).
+//! The terms of the loss, one a file.
 
 mod element;
 mod log_variance;
@@ -19,7 +19,7 @@ use burn::{
 
 use element::Clipped;
 pub use element::{Clip, Robust};
-pub use log_variance::{LogVariance, LogVarianceConfig};
+pub use log_variance::{LogVariance, LogVarianceCentre, LogVarianceConfig};
 pub use nll::{Nll, NllConfig};
 pub use reverse_kl::{ReverseKl, ReverseKlConfig};
 pub use reweighted_nll::{ReweightedNll, ReweightedNllConfig};

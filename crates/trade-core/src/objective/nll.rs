@@ -38,7 +38,7 @@ impl Default for NllConfig {
     }
 }
 
-/// `L_nll = −mean log p_θ(x_i|c_b)` over data at the base conditions (METHOD §3).
+/// `L_nll = −mean log p_θ(x_i|c_b)` over data at the base conditions.
 pub struct Nll {
     config: NllConfig,
     data: Arc<Dataset>,

@@ -32,7 +32,7 @@ impl Default for ReverseKlConfig {
 }
 
 /// `L_kl = E_z[log p_θ(x) − log q(x|c)]`, `x = f_θ⁻¹(z; c)`, with the gradient through the samples
-/// and a condition of its own for each (METHOD §3). Terms that are not finite are left out.
+/// and a condition of its own for each. Terms that are not finite are left out.
 pub struct ReverseKl<T> {
     config: ReverseKlConfig,
     problem: Problem<T>,

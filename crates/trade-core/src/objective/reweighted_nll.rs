@@ -42,7 +42,7 @@ impl Default for ReweightedNllConfig {
 
 /// Data at the base, taken for data at `c` with weights
 /// `exp((−nll_ref + min nll_ref)(e(c)/e(c_ref) − 1))`, which for a temperature is
-/// `T_ref/T − 1` (METHOD §7). The reference likelihood is the flow's own at the base.
+/// `T_ref/T − 1`. The reference likelihood is the flow's own at the base.
 pub struct ReweightedNll<T> {
     config: ReweightedNllConfig,
     problem: Problem<T>,

@@ -1,5 +1,7 @@
 //! Adam, with the global gradient norm clipped.
 
+use std::path::Path;
+
 use burn::{
     module::{AutodiffModule, ModuleMapper, ModuleVisitor, Param},
     tensor::{Tensor, TensorData, backend::AutodiffBackend},
@@ -7,7 +9,12 @@ use burn::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::parameters::Arrays;
+use crate::{
+    error::{Error, Result},
+    interval::Interval,
+    parameters::{Arrays, describe},
+    validate::{Validate, within},
+};
 
 /// The configuration of [`Adam`] (Kingma & Ba, arXiv 1412.6980).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -33,6 +40,25 @@ impl Default for AdamConfig {
             epsilon: 1e-8,
             weight_decay: 0.0,
             clip_norm: Some(3.0),
+        }
+    }
+}
+
+impl Validate for AdamConfig {
+    fn validate(&self, field: &str) -> Result<()> {
+        let decay = Interval::half_open(0.0, 1.0);
+        within(field, "beta1", self.beta1, decay)?;
+        within(field, "beta2", self.beta2, decay)?;
+        within(field, "epsilon", self.epsilon, Interval::above(0.0))?;
+        within(
+            field,
+            "weight_decay",
+            self.weight_decay,
+            Interval::at_least(0.0),
+        )?;
+        match self.clip_norm {
+            Some(norm) => within(field, "clip_norm", norm, Interval::above(0.0)),
+            None => Ok(()),
         }
     }
 }
@@ -146,43 +172,75 @@ impl<B: AutodiffBackend> Adam<B> {
         model.map(&mut update)
     }
 
-    /// The moments as arrays, and the number of steps.
-    pub fn state(&self) -> (Arrays, i32) {
+    /// The moments as arrays, `first.<parameter>` and `second.<parameter>`, and the number of steps.
+    pub fn state<M: AutodiffModule<B>>(&self, model: &M) -> (Arrays, i32) {
         let mut arrays = Arrays::new();
-        for (i, pair) in self.moments.iter().enumerate() {
-            for (name, tensor) in ["first", "second"].iter().zip(pair.iter().flatten()) {
+        for (parameter, pair) in describe(model).iter().zip(&self.moments) {
+            for (order, tensor) in ORDERS.iter().zip(pair.iter().flatten()) {
                 let values: Vec<f32> = tensor.to_data().iter::<f32>().collect();
-                arrays.insert(format!("{name}.{i:05}"), (vec![values.len()], values));
+                let name = format!("{order}.{}", parameter.name);
+                arrays.insert(name, (vec![values.len()], values));
             }
         }
         (arrays, self.steps)
     }
 
-    /// Continues from a state.
-    pub fn restore(&mut self, arrays: Arrays, steps: i32, device: &B::Device) {
+    /// Continues from a state. Arrays of an older version, which are named by the number of the
+    /// parameter, are read too.
+    ///
+    /// # Errors
+    /// If a moment belongs to no parameter of the model, has another length, or comes without the
+    /// other one; `path` names the file in the message.
+    pub fn restore<M: AutodiffModule<B>>(
+        &mut self,
+        mut arrays: Arrays,
+        steps: i32,
+        model: &M,
+        device: &B::Device,
+        path: &Path,
+    ) -> Result<()> {
         self.steps = steps;
         self.moments.clear();
-        for (name, (_, values)) in arrays {
-            let Some((order, index)) = name.split_once('.') else {
-                continue;
-            };
-            let Ok(index) = index.parse::<usize>() else {
-                continue;
-            };
-            if self.moments.len() <= index {
-                self.moments.resize_with(index + 1, || None);
+        for (number, parameter) in describe(model).iter().enumerate() {
+            let mut pair = Vec::with_capacity(2);
+            for order in ORDERS {
+                let name = format!("{order}.{}", parameter.name);
+                let numbered = format!("{order}.{number:05}");
+                let array = arrays.remove(&name).or_else(|| arrays.remove(&numbered));
+                let Some((_, values)) = array else { continue };
+                let n = values.len();
+                if n != parameter.length {
+                    let reason = format!(
+                        "moment `{name}`: expected {} numbers, found {n}",
+                        parameter.length
+                    );
+                    return Err(Error::file(path, reason));
+                }
+                let data = TensorData::new(values, [n]);
+                pair.push(Tensor::from_data(data, (device, parameter.precision)));
             }
-            let n = values.len();
-            let tensor = Tensor::from_data(TensorData::new(values, [n]), device);
-            // "first" sorts before "second", so the pair is complete when the second comes.
-            let slot = &mut self.moments[index];
-            match (order, slot.take()) {
-                ("second", Some([first, _])) => *slot = Some([first, tensor]),
-                (_, _) => *slot = Some([tensor.clone(), tensor]),
-            }
+            self.moments.push(match <[_; 2]>::try_from(pair) {
+                Ok(pair) => Some(pair),
+                Err(pair) if pair.is_empty() => None,
+                Err(_) => {
+                    let name = &parameter.name;
+                    let reason = format!("parameter `{name}`: one of its two moments is missing");
+                    return Err(Error::file(path, reason));
+                }
+            });
+        }
+        match arrays.keys().next() {
+            Some(name) => Err(Error::file(
+                path,
+                format!("moment `{name}` belongs to no parameter of the model"),
+            )),
+            None => Ok(()),
         }
     }
 }
+
+/// The names of the two moments in a checkpoint.
+const ORDERS: [&str; 2] = ["first", "second"];
 
 struct Update<'a, B: AutodiffBackend> {
     adam: &'a mut Adam<B>,

@@ -1,9 +1,13 @@
-//! Loss weights that follow the gradient norms (METHOD §7).
+//! Loss weights that follow the gradient norms.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
+use crate::{
+    error::Result,
+    interval::Interval,
+    validate::{Validate, counted, within},
+};
 
 /// How a weight follows from the gradient norms of the terms alone.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -40,32 +44,21 @@ impl Default for AdaptiveConfig {
     }
 }
 
-impl AdaptiveConfig {
-    /// Refuses numbers that make no sense.
-    ///
-    /// # Errors
-    /// Names the setting below `field`.
-    pub fn validate(&self, field: &str) -> Result<()> {
-        for (name, ok, expected) in [
-            ("every", self.every > 0, "must be at least 1"),
-            (
-                "rate",
-                (0.0..=1.0).contains(&self.rate),
-                "must lie in [0, 1]",
-            ),
-            (
-                "initial",
-                self.initial >= 0.0 && self.initial.is_finite(),
-                "must not be negative",
-            ),
-        ] {
-            if !ok {
-                return Err(Error::setting(format!("{field}.{name}"), expected));
+impl Validate for AdaptiveConfig {
+    fn validate(&self, field: &str) -> Result<()> {
+        counted(field, "every", self.every, 1, usize::MAX)?;
+        within(field, "rate", self.rate, Interval::closed(0.0, 1.0))?;
+        within(field, "initial", self.initial, Interval::at_least(0.0))?;
+        match self.rule {
+            AdaptiveRule::Relative(factor) => {
+                within(field, "rule.relative", factor, Interval::above(0.0))
             }
+            AdaptiveRule::Balanced => Ok(()),
         }
-        Ok(())
     }
+}
 
+impl AdaptiveConfig {
     /// The weight after a measurement of all gradient norms; `term` is the place of this term.
     /// Norms that are zero or not finite leave the weight as it is.
     pub fn update(&self, weight: f64, norms: &[f64], term: usize) -> f64 {

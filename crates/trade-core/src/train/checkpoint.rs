@@ -2,17 +2,16 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    fmt::Display,
     fs,
     path::{Path, PathBuf},
 };
 
-use safetensors::{SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    checkpoint_file::write_atomically,
     error::{Error, Result},
-    parameters::Arrays,
+    parameters::{Arrays, read_annotated, write_annotated},
     random::StreamsState,
 };
 
@@ -26,9 +25,10 @@ pub struct State {
     pub streams: StreamsState,
     /// The number of steps the optimizer has taken; it leaves out steps that were not finite.
     pub optimizer_steps: i32,
-    /// Adaptive weights, by term.
+    /// The adaptive weight of each objective. A name that several objectives share is followed by
+    /// `#2`, `#3` … from the second one on.
     pub adaptive: BTreeMap<String, f64>,
-    /// The caches of the objectives, by name.
+    /// The cache of each objective, by the same names.
     pub objectives: BTreeMap<String, serde_json::Value>,
     /// Steps in a row that were not finite.
     pub non_finite: usize,
@@ -57,34 +57,17 @@ impl Checkpoint {
     pub fn write(&self, folder: &Path) -> Result<PathBuf> {
         fs::create_dir_all(folder).map_err(|error| Error::io(folder, error))?;
         let path = folder.join(format!("step-{:09}.safetensors", self.state.step));
-        let all: Vec<(String, &Vec<usize>, Vec<u8>)> =
-            [("model", &self.model), ("adam", &self.moments)]
-                .into_iter()
-                .flat_map(|(kind, arrays)| {
-                    arrays.iter().map(move |(name, (shape, values))| {
-                        let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
-                        (format!("{kind}/{name}"), shape, bytes)
-                    })
-                })
-                .collect();
-        let invalid = |error: &dyn std::fmt::Display| Error::file(&path, error.to_string());
-        let mut views = Vec::with_capacity(all.len());
-        for (name, shape, bytes) in &all {
-            let view = TensorView::new(safetensors::Dtype::F32, (*shape).clone(), bytes)
-                .map_err(|error| invalid(&error))?;
-            views.push((name.as_str(), view));
-        }
-        let state = serde_json::to_string(&self.state).map_err(|error| invalid(&error))?;
-        let metadata = HashMap::from([(STATE.to_string(), state)]);
-        let file =
-            safetensors::serialize(views, Some(metadata)).map_err(|error| invalid(&error))?;
-        write_atomically(&path, |writer| {
-            writer
-                .write_all(&file)
-                .map_err(|error| Error::io(&path, error))
-        })?;
-        let found = list(folder)?;
-        for (_, old) in found.iter().take(found.len().saturating_sub(2)) {
+        let parts = [("model", &self.model), ("adam", &self.moments)];
+        let arrays = parts.into_iter().flat_map(|(kind, arrays)| {
+            let named = arrays.iter();
+            named.map(move |(name, array)| (format!("{kind}/{name}"), array))
+        });
+        let state = serde_json::to_string(&self.state)
+            .map_err(|error| Error::file(&path, error.to_string()))?;
+        let text = HashMap::from([(STATE.to_string(), state)]);
+        write_annotated(arrays, Some(text), &path)?;
+        let written = list(folder)?;
+        for (_, old) in written.iter().take(written.len().saturating_sub(2)) {
             fs::remove_file(old).map_err(|error| Error::io(old, error))?;
         }
         Ok(path)
@@ -95,8 +78,7 @@ impl Checkpoint {
     /// # Errors
     /// If the file cannot be read, is cut short, or is something else.
     pub fn read(path: &Path) -> Result<Self> {
-        let bytes = fs::read(path).map_err(|error| Error::io(path, error))?;
-        let corrupt = |reason: &dyn std::fmt::Display| {
+        let corrupt = |reason: &dyn Display| {
             Error::file(
                 path,
                 format!(
@@ -104,21 +86,12 @@ impl Checkpoint {
                 ),
             )
         };
-        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|error| corrupt(&error))?;
-        let file = SafeTensors::deserialize(&bytes).map_err(|error| corrupt(&error))?;
-        let state = header
-            .metadata()
-            .as_ref()
-            .and_then(|m| m.get(STATE))
-            .ok_or_else(|| corrupt(&"it holds no training state"))?;
+        let (arrays, text) = read_annotated(path, &corrupt)?;
+        let state = text.get(STATE);
+        let state = state.ok_or_else(|| corrupt(&"it holds no training state"))?;
         let state = serde_json::from_str(state).map_err(|error| corrupt(&error))?;
         let (mut model, mut moments) = (Arrays::new(), Arrays::new());
-        for (name, view) in file.iter() {
-            let values = view.data().chunks_exact(4);
-            let values = values
-                .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
-                .collect();
-            let array = (view.shape().to_vec(), values);
+        for (name, array) in arrays {
             match name.split_once('/') {
                 Some(("model", name)) => model.insert(name.to_string(), array),
                 Some(("adam", name)) => moments.insert(name.to_string(), array),
@@ -146,7 +119,7 @@ impl Checkpoint {
 
 /// The checkpoints of a folder in the order of their steps.
 fn list(folder: &Path) -> Result<Vec<(usize, PathBuf)>> {
-    let mut found = Vec::new();
+    let mut checkpoints = Vec::new();
     for entry in fs::read_dir(folder).map_err(|error| Error::io(folder, error))? {
         let path = entry.map_err(|error| Error::io(folder, error))?.path();
         let name = path
@@ -157,9 +130,9 @@ fn list(folder: &Path) -> Result<Vec<(usize, PathBuf)>> {
             .strip_prefix("step-")
             .and_then(|n| n.strip_suffix(".safetensors"));
         if let Some(Ok(step)) = step.map(str::parse) {
-            found.push((step, path));
+            checkpoints.push((step, path));
         }
     }
-    found.sort();
-    Ok(found)
+    checkpoints.sort();
+    Ok(checkpoints)
 }

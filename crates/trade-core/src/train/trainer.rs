@@ -26,6 +26,7 @@ use crate::{
     parameters::{parameters, precision, with_parameters},
     ramp::Ramp,
     random::Streams,
+    validate::{Validate, counted},
 };
 
 /// The configuration of a [`Trainer`].
@@ -59,25 +60,18 @@ impl Default for TrainConfig {
     }
 }
 
-impl TrainConfig {
-    /// Refuses numbers that make no sense.
-    ///
-    /// # Errors
-    /// Names the setting below `field`.
-    pub fn validate(&self, field: &str) -> Result<()> {
+impl Validate for TrainConfig {
+    fn validate(&self, field: &str) -> Result<()> {
         for (name, value) in [
             ("steps", self.steps),
             ("checkpoint_every", self.checkpoint_every),
             ("report_every", self.report_every),
             ("max_non_finite", self.max_non_finite),
         ] {
-            if value == 0 {
-                return Err(Error::setting(
-                    format!("{field}.{name}"),
-                    "must be at least 1",
-                ));
-            }
+            // The optimizer counts its steps in 32 bits.
+            counted(field, name, value, 1, i32::MAX as usize)?;
         }
+        self.adam.validate(&format!("{field}.adam"))?;
         self.learning_rate
             .validate(&format!("{field}.learning_rate"))
     }
@@ -402,7 +396,7 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
 
     /// Everything needed to go on from here.
     pub fn checkpoint(&self) -> Checkpoint {
-        let (moments, optimizer_steps) = self.optimizer.state();
+        let (moments, optimizer_steps) = self.optimizer.state(&self.model);
         let by_name = |w: &WeightedObjective<B, M>| w.objective.name().to_string();
         Checkpoint {
             model: parameters(&self.model),
@@ -437,8 +431,9 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
             state,
         } = checkpoint;
         self.model = with_parameters(self.model.clone(), model, path)?;
+        let steps = state.optimizer_steps;
         self.optimizer
-            .restore(moments, state.optimizer_steps, &self.device);
+            .restore(moments, steps, &self.model, &self.device, path)?;
         self.streams = Streams::restore(&state.streams)?;
         let State {
             mut objectives,

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use trade_core::checkpoint_file::write_atomically;
+use trade_core::file::write_atomically;
 
 use super::super::lanes::SideBySide;
 use super::config::{SimulateConfig, VERSION};

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use trade_core::checkpoint_file::write_atomically;
+use trade_core::file::write_atomically;
 use trade_data::{read_npy, write_npy_f32};
 
 use super::config::{SimulateConfig, VERSION};

@@ -3,9 +3,9 @@
 use std::f64::consts::TAU;
 
 use serde::{Deserialize, Serialize};
-use trade_core::correct::snis::Weights;
 use trade_core::estimate::Estimate;
 use trade_core::estimate::bootstrap::resample;
+use trade_core::estimate::snis::Weights;
 use trade_core::{Error, Result};
 
 use super::{Couplings, Torus};

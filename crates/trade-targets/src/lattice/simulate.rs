@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use trade_core::checkpoint_file::write_atomically;
+use trade_core::file::write_atomically;
 
 use super::bundle::LANES;
 use super::hmc::{self, Provenance, Simulation};

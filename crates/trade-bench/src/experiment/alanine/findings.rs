@@ -4,7 +4,7 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use trade::{Run, device::DeviceName, run::RunFolder};
 use trade_core::{
-    correct::snis::Weights,
+    estimate::snis::Weights,
     estimate::{Estimate, ess::relative_ess_with_error},
     random::Stream,
 };

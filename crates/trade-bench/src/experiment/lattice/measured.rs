@@ -4,8 +4,10 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use trade::{Run, device::DeviceName, run::RunFolder};
 use trade_core::{
-    correct::{metropolis::independence_metropolis, snis::Weights},
-    estimate::{Estimate, autocorrelation::Autocorrelation, log_z::log_z},
+    estimate::{
+        Estimate, autocorrelation::Autocorrelation, log_z::log_z,
+        metropolis::independence_metropolis, snis::Weights,
+    },
     random::Stream,
 };
 use trade_targets::lattice::{Couplings, Observables, Phi4, Resampling};

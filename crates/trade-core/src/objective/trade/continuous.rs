@@ -5,11 +5,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Centre, SampleOrigin, TradeConfig,
-    importance_weights::weighted_means,
-    proposal::{LogProposal, draw},
-    residual::residual,
-    score::score,
+    Centre, SampleOrigin, TradeConfig, expectation::expectation, nearest::nearest_base,
+    proposal::draw, residual::residual,
 };
 use crate::{
     Condition,
@@ -58,7 +55,7 @@ impl Default for TradeContinuousConfig {
 }
 
 /// The TRADE loss at fresh conditions: the samples behind the expectation are the evaluation
-/// points (METHOD §4). For any number of control parameters, with or without a context; an
+/// points. For any number of control parameters, with or without a context; an
 /// expectation belongs to one condition and one context.
 pub struct TradeContinuous<T> {
     config: TradeContinuousConfig,
@@ -96,26 +93,6 @@ impl<T> TradeContinuous<T> {
         }
         Ok(Self { config, problem })
     }
-}
-
-/// The base nearest to `c`, with each parameter's distance as a share of its range.
-pub(in crate::objective) fn nearest_base<'a>(
-    c: &[f64],
-    bases: &'a [Vec<f64>],
-    ranges: &[(f64, f64)],
-) -> &'a [f64] {
-    nearest(c, bases, ranges).map_or(&[], |i| &bases[i])
-}
-
-/// Its number.
-pub(super) fn nearest(c: &[f64], bases: &[Vec<f64>], ranges: &[(f64, f64)]) -> Option<usize> {
-    let distance = |base: &[f64]| -> f64 {
-        let scaled = base.iter().zip(c).zip(ranges);
-        scaled
-            .map(|((b, c), (low, high))| ((b - c) / (high - low)).powi(2))
-            .sum()
-    };
-    (0..bases.len()).min_by(|&a, &b| distance(&bases[a]).total_cmp(&distance(&bases[b])))
 }
 
 impl<B, M, T> Objective<B, M> for TradeContinuous<T>
@@ -171,25 +148,8 @@ where
             Condition::new(step.upload(control, k)).with_context(context);
 
         let origin = config.expectation_from;
-        let samples = draw(
-            origin,
-            Purpose::Expectation,
-            problem,
-            step,
-            &condition,
-            &base,
-        )?;
-        let target = &*problem.target;
         let energy = config.trade.energy;
-        let found = score(energy, target, step.frozen, &samples.x, &condition, &base)?;
-        let log_proposal = match samples.log_proposal {
-            LogProposal::Known(log_proposal) => log_proposal,
-            LogProposal::Base => {
-                let at_base = Condition::new(base.clone()).with_context(condition.context.clone());
-                score(energy, target, step.frozen, &samples.x, &at_base, &base)?.log_density
-            }
-        };
-        let weighted = weighted_means(found.log_density - log_proposal, found.score, n);
+        let (x, weighted) = expectation(origin, energy, problem, step, &condition, &base, n)?;
         let points = config.evaluation_points.unwrap_or(n);
         // A group without any usable weight has no expectation: NaN leaves its rows out.
         let expectation = weighted
@@ -212,7 +172,7 @@ where
             .with_context(condition.context.map(first));
         let base = first(base);
         let x = if origin == config.trade.points {
-            first(samples.x)
+            first(x)
         } else {
             draw(
                 config.trade.points,

@@ -5,11 +5,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Centre, SampleOrigin, TradeConfig, host,
-    importance_weights::weighted_means,
-    proposal::{LogProposal, draw},
+    Centre, SampleOrigin, TradeConfig, expectation::expectation, host, proposal::draw,
     residual::residual,
-    score::score,
 };
 use crate::{
     Condition,
@@ -63,8 +60,7 @@ impl Default for TradeGridConfig {
     }
 }
 
-/// The TRADE loss at conditions drawn from a grid, with expectations kept per grid point (METHOD
-/// §4, §5). For one control parameter without context.
+/// The TRADE loss at conditions drawn from a grid, with expectations kept per grid point. For one control parameter without context.
 pub struct TradeGrid<T> {
     config: TradeGridConfig,
     problem: Problem<T>,
@@ -172,20 +168,8 @@ impl<T> TradeGrid<T> {
             |value: f64| -> Tensor<B::InnerBackend, 2> { step.upload(vec![value as f32; n], 1) };
         let condition = Condition::new(column(self.grid.conditions()[point]));
         let base = column(self.base_of(point));
-        let purpose = Purpose::Expectation;
-        let origin = self.config.expectation_from;
-        let points = draw(origin, purpose, &self.problem, step, &condition, &base)?;
-        let target = &*self.problem.target;
-        let energy = self.config.trade.energy;
-        let found = score(energy, target, step.frozen, &points.x, &condition, &base)?;
-        let log_proposal = match points.log_proposal {
-            LogProposal::Known(log_proposal) => log_proposal,
-            LogProposal::Base => {
-                let at_base = Condition::new(base.clone());
-                score(energy, target, step.frozen, &points.x, &at_base, &base)?.log_density
-            }
-        };
-        let weighted = weighted_means(found.log_density - log_proposal, found.score, n);
+        let (origin, energy) = (self.config.expectation_from, self.config.trade.energy);
+        let (_, weighted) = expectation(origin, energy, &self.problem, step, &condition, &base, n)?;
         Ok(Tensor::cat(
             vec![weighted.mean.squeeze_dim::<1>(1), weighted.ess],
             0,

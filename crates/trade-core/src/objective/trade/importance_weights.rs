@@ -1,7 +1,7 @@
-//! Self-normalised importance sampling on the device (METHOD §4).
+//! Self-normalised importance sampling on the device.
 //!
 //! In training an expectation is needed where the next operations run, and no estimate is reported
-//! from it. [`Weights`](crate::correct::snis::Weights) is the same in double precision on the host,
+//! from it. [`Weights`](crate::estimate::snis::Weights) is the same in double precision on the host,
 //! for estimates.
 
 use burn::tensor::{Tensor, backend::Backend};
@@ -65,7 +65,7 @@ mod tests {
     use burn_flex::{Flex, FlexDevice};
 
     use super::*;
-    use crate::{correct::snis::Weights, dataset::upload, random::Stream};
+    use crate::{dataset::upload, estimate::snis::Weights, random::Stream};
 
     #[test]
     fn groups_are_weighed_as_on_the_host() {

@@ -1,13 +1,15 @@
-//! The TRADE loss: the condition score of the flow against that of the target (METHOD §3–5).
+//! The TRADE loss: the condition score of the flow against that of the target.
 
 mod continuous;
+mod expectation;
 mod grid;
 mod importance_weights;
+mod nearest;
 mod proposal;
 mod residual;
 mod score;
 
-pub(super) use continuous::nearest_base;
+pub(super) use nearest::nearest_base;
 pub(super) use proposal::{draw, move_points};
 
 use burn::tensor::{Tensor, backend::Backend};
@@ -23,7 +25,7 @@ use crate::{
     schedule::DirectionMode,
 };
 
-/// Where `log q` and its condition score come from (METHOD §4).
+/// Where `log q` and its condition score come from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum EnergyOrigin {

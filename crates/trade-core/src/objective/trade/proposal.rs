@@ -5,7 +5,7 @@ use burn::tensor::{
     backend::{AutodiffBackend, Backend},
 };
 
-use super::{Blur, SampleOrigin, continuous::nearest};
+use super::{Blur, SampleOrigin, nearest::nearest};
 use crate::{
     Condition, Density, Target,
     dataset::upload_as,

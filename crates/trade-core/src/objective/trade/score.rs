@@ -48,7 +48,7 @@ pub(super) fn score<B: Backend, M: Density<B>, T: Target<B>>(
             "an augmented flow knows a bound of its density only; use `ground_truth`",
         ));
     }
-    // With q = h s^e: log s = (log p_θ(x|c_ref) − log h)/e(c_ref), g = e'(c) log s (METHOD §4).
+    // With q = h s^e: log s = (log p_θ(x|c_ref) − log h)/e(c_ref), g = e'(c) log s.
     let at_reference = Condition::new(reference.clone()).with_context(condition.context.clone());
     let log_prob = flow.log_prob(x.clone(), &at_reference).value;
     let prior = target.log_prior(x);

@@ -1,4 +1,4 @@
-//! Self-normalised importance sampling (METHOD §4).
+//! Self-normalised importance sampling.
 
 use crate::error::{Error, Result};
 use crate::estimate::same_length;
@@ -10,7 +10,7 @@ use crate::random::Stream;
 /// A sample of weight 0 (`log w = −∞`) contributes exactly 0, whatever the quantity is there.
 ///
 /// ```
-/// use trade_core::correct::snis::Weights;
+/// use trade_core::estimate::snis::Weights;
 /// use trade_core::random::Stream;
 ///
 /// let weights = Weights::from_log(&[0.0, 3.0_f64.ln(), f64::NEG_INFINITY])?;

@@ -1,0 +1,271 @@
+//! The one way in which a program of this workspace writes a file.
+//!
+//! A regular file is either the old one or the new one, whenever the process is killed. A pipe or a
+//! device is written through.
+
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufWriter, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+
+/// Writes bytes to a file; see [`write_atomically`].
+///
+/// # Errors
+/// If the file cannot be written; a regular file is then as before.
+pub fn write_atomic(path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
+    write_atomically(path, |writer| {
+        let written = writer.write_all(bytes.as_ref());
+        written.map_err(|error| Error::io(path, error))
+    })
+}
+
+/// Writes `path` through `write`, so that at any instant it holds either what it held before or all
+/// that is written here.
+///
+/// The bytes go to `.<name>.partial` in the same folder. That file is synced, takes the permissions
+/// of the file it replaces, and is renamed onto it; then the folder is synced, so that the new name
+/// survives a power cut. A partial file that a kill left behind is overwritten by the next write of
+/// the same name. The function does not support two writers of one path at the same time.
+///
+/// A symbolic link stays a link: the file it points to is replaced. A named pipe, a terminal or
+/// another device, and every path below `/dev` and `/proc`, is opened and written directly.
+///
+/// # Errors
+/// If the folder does not exist, the path names a folder, a system call fails, or `write` does. A
+/// regular file is then as before, and no partial file is left.
+pub fn write_atomically<T>(
+    path: &Path,
+    write: impl FnOnce(&mut dyn Write) -> Result<T>,
+) -> Result<T> {
+    let failed = |error| Error::io(path, error);
+    let existing = match fs::metadata(path) {
+        Ok(metadata) if metadata.is_dir() => {
+            return Err(Error::file(
+                path,
+                "this is a folder; give the name of a file",
+            ));
+        }
+        Ok(metadata) => Some(metadata),
+        Err(error) if error.kind() == ErrorKind::NotFound => None,
+        Err(error) => return Err(failed(error)),
+    };
+    let Some(path) = regular(path, existing.as_ref()).map_err(failed)? else {
+        let mut file = OpenOptions::new().append(true).open(path).map_err(failed)?;
+        return write_through(path, &mut file, write);
+    };
+    let partial = Partial::beside(&path)?;
+    let mut file = File::create(&partial.0).map_err(|error| Error::io(&path, error))?;
+    let value = write_through(&path, &mut file, write)?;
+    let replace = || {
+        file.sync_all()?;
+        if let Some(metadata) = existing {
+            file.set_permissions(metadata.permissions())?;
+        }
+        fs::rename(&partial.0, &path)?;
+        sync_folder(&path)
+    };
+    replace().map_err(|error| Error::io(&path, error))?;
+    Ok(value)
+}
+
+/// The regular file behind a path, with all links followed, which need not exist yet; `None` where
+/// the path leads to a pipe or a device.
+fn regular(path: &Path, existing: Option<&fs::Metadata>) -> io::Result<Option<PathBuf>> {
+    let mut path = path.to_path_buf();
+    // Linux follows 40 links before it refuses.
+    for _ in 0..=40 {
+        let of_the_system = path.starts_with("/dev") || path.starts_with("/proc");
+        if of_the_system || existing.is_some_and(|metadata| !metadata.is_file()) {
+            return Ok(None);
+        }
+        match fs::symlink_metadata(&path) {
+            Ok(metadata) if metadata.is_symlink() => {
+                let link = fs::read_link(&path)?;
+                path = path.parent().unwrap_or(Path::new("")).join(link);
+            }
+            _ => return Ok(Some(path)),
+        }
+    }
+    Err(io::Error::other("too many symbolic links"))
+}
+
+fn write_through<T>(
+    path: &Path,
+    file: &mut File,
+    write: impl FnOnce(&mut dyn Write) -> Result<T>,
+) -> Result<T> {
+    let mut writer = BufWriter::new(file);
+    let value = write(&mut writer)?;
+    writer.flush().map_err(|error| Error::io(path, error))?;
+    Ok(value)
+}
+
+/// A file under its temporary name, removed when it goes out of scope. After the rename the name is
+/// gone, and nothing is removed.
+struct Partial(PathBuf);
+
+impl Partial {
+    fn beside(path: &Path) -> Result<Self> {
+        let Some(name) = path.file_name() else {
+            return Err(Error::file(path, "expected the name of a file"));
+        };
+        let mut partial = OsString::from(".");
+        partial.push(name);
+        partial.push(".partial");
+        Ok(Self(path.with_file_name(partial)))
+    }
+}
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        fs::remove_file(&self.0).ok();
+    }
+}
+
+/// Syncs the folder of a file. Only Unix lets a folder be opened and synced; elsewhere the rename
+/// has to be enough.
+fn sync_folder(path: &Path) -> io::Result<()> {
+    if cfg!(unix) {
+        let folder = match path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            _ => Path::new("."),
+        };
+        File::open(folder)?.sync_all()?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<OsString> {
+        let entries = fs::read_dir(folder).unwrap();
+        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn the_file_is_replaced_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.json");
+        write_atomic(&path, "a longer first text").unwrap();
+        // What a kill in the middle of an earlier write leaves.
+        fs::write(
+            folder.path().join(".state.json.partial"),
+            "torn and rather long",
+        )
+        .unwrap();
+        let read = || fs::read_to_string(&path).unwrap();
+        let written = write_atomically(&path, |writer| {
+            writer.write_all(b"second").unwrap();
+            writer.flush().unwrap();
+            assert_eq!(read(), "a longer first text");
+            Ok(6)
+        });
+        assert_eq!((written.unwrap(), read().as_str()), (6, "second"));
+        assert_eq!(names(folder.path()), ["state.json"]);
+    }
+
+    #[test]
+    fn a_failed_write_leaves_the_old_file_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.json");
+        write_atomic(&path, "good").unwrap();
+        let failed = write_atomically(&path, |writer| {
+            writer.write_all(b"half of it").unwrap();
+            Err::<(), _>(Error::Estimate("out of luck".into()))
+        });
+        assert_eq!(failed.unwrap_err().to_string(), "out of luck");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "good");
+        assert_eq!(names(folder.path()), ["state.json"]);
+    }
+
+    #[test]
+    fn errors_name_the_path_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let missing = folder.path().join("no/such/folder/x.json");
+        for path in [&missing, Path::new("/"), folder.path()] {
+            let error = write_atomic(path, "x").unwrap_err();
+            let mut text = error.to_string();
+            // The way in which a program prints the causes of an error.
+            let mut cause = std::error::Error::source(&error);
+            while let Some(error) = cause {
+                text += &format!(": {error}");
+                cause = error.source();
+            }
+            let whole = path.display().to_string();
+            assert!(text.starts_with(&whole), "{text}");
+            let parts: Vec<&str> = text.split(": ").collect();
+            let distinct: std::collections::BTreeSet<_> = parts.iter().collect();
+            assert_eq!(parts.len(), distinct.len(), "{text}");
+        }
+        assert!(names(folder.path()).is_empty());
+    }
+
+    #[cfg(unix)]
+    mod unix {
+        use std::io::Read;
+        use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};
+
+        use super::*;
+
+        #[test]
+        fn links_stay_links_and_permissions_stay() {
+            let folder = tempfile::tempdir().unwrap();
+            let at = |name: &str| folder.path().join(name);
+            fs::create_dir(at("real")).unwrap();
+            fs::write(at("real/data"), "old").unwrap();
+            fs::set_permissions(at("real/data"), fs::Permissions::from_mode(0o640)).unwrap();
+            symlink("real/data", at("first")).unwrap();
+            symlink("first", at("second")).unwrap();
+            write_atomic(&at("second"), "new").unwrap();
+            assert_eq!(fs::read_to_string(at("real/data")).unwrap(), "new");
+            let mode = fs::metadata(at("real/data")).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o640);
+            assert!(at("second").is_symlink() && at("first").is_symlink());
+            // A link to a file that does not exist yet.
+            symlink("real/later", at("third")).unwrap();
+            write_atomic(&at("third"), "made").unwrap();
+            assert_eq!(fs::read_to_string(at("real/later")).unwrap(), "made");
+            assert_eq!(names(&at("real")), ["data", "later"]);
+            symlink("loop", at("loop")).unwrap();
+            assert!(write_atomic(&at("loop"), "x").is_err());
+        }
+
+        #[test]
+        fn pipes_and_devices_are_written_through() {
+            let folder = tempfile::tempdir().unwrap();
+            let pipe = folder.path().join("pipe");
+            let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+            if made.is_ok_and(|status| status.success()) {
+                let reader = pipe.clone();
+                let reader = std::thread::spawn(move || {
+                    let mut text = String::new();
+                    File::open(reader)
+                        .unwrap()
+                        .read_to_string(&mut text)
+                        .unwrap();
+                    text
+                });
+                write_atomic(&pipe, "through").unwrap();
+                assert_eq!(reader.join().unwrap(), "through");
+                let kind = fs::metadata(&pipe).unwrap().file_type();
+                assert!(kind.is_fifo());
+                assert_eq!(names(folder.path()), ["pipe"]);
+            }
+            write_atomic(Path::new("/dev/null"), "gone").unwrap();
+            let kind = fs::metadata("/dev/null").unwrap().file_type();
+            assert!(kind.is_char_device());
+            if Path::new("/dev/full").exists() {
+                let error = write_atomic(Path::new("/dev/full"), "x").unwrap_err();
+                let text = error.to_string();
+                assert_eq!(text.matches("No space left").count(), 1, "{text}");
+                assert!(std::error::Error::source(&error).is_none());
+            }
+        }
+    }
+}
