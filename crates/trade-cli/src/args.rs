@@ -242,7 +242,8 @@ pub(crate) struct Phi4Args {
     #[arg(long, default_value_t = 64)]
     pub(crate) chains: usize,
     /// The npy file to write, of shape (n, L²); the provenance goes beside it as json. A file of
-    /// the same settings is kept.
+    /// the same settings is kept. One of other settings is refused; with --quiet, as in a script, it
+    /// is renamed to NAME.1.npy first.
     #[arg(short, long)]
     pub(crate) output: PathBuf,
 }

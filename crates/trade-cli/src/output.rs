@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 
 /// Refuses a path that is a folder, that lies in none, or whose ending is not among those an option
 /// takes. A pipe or a device needs no ending.
@@ -47,4 +47,20 @@ pub(crate) fn same_file(a: &Path, b: &Path) -> bool {
         })
     };
     a == b || place(a).is_some_and(|place_a| place(b) == Some(place_a))
+}
+
+/// Renames a file and the record beside it to the first free `NAME.1.npy`, `NAME.2.npy`, …, so that a
+/// script that uses the name again loses nothing.
+pub(crate) fn keep_aside(path: &Path) -> Result<()> {
+    let named = |n: usize, ending: &str| path.with_extension(format!("{n}.{ending}"));
+    let free = (1..).find(|&n| !named(n, "npy").exists() && !named(n, "json").exists());
+    let n = free.unwrap_or(1);
+    for ending in ["npy", "json"] {
+        let from = path.with_extension(ending);
+        if from.exists() {
+            fs::rename(&from, named(n, ending))
+                .with_context(|| format!("cannot rename {}", from.display()))?;
+        }
+    }
+    Ok(())
 }

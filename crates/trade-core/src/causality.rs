@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::grid::Grid;
 use crate::random::Stream;
+use crate::validate::Validate;
 
 /// The settings of [`Causality`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -47,12 +48,8 @@ impl Default for CausalityConfig {
     }
 }
 
-impl CausalityConfig {
-    /// Refuse settings outside their bounds.
-    ///
-    /// # Errors
-    /// Names the setting below `field`.
-    pub fn validate(&self, field: &str) -> Result<()> {
+impl Validate for CausalityConfig {
+    fn validate(&self, field: &str) -> Result<()> {
         let refuse = |name: &str, expected: &str, found: f64| {
             Err(Error::setting(
                 format!("{field}.{name}"),
@@ -78,7 +75,9 @@ impl CausalityConfig {
         }
         Ok(())
     }
+}
 
+impl CausalityConfig {
     /// Causality over `grid`, with all running losses 0.
     ///
     /// # Errors

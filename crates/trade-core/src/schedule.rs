@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::grid::Spacing;
 use crate::random::Stream;
+use crate::validate::Validate;
 
 /// A distribution over conditions that widens with training progress `p ∈ [0, 1]`.
 ///
@@ -53,12 +54,8 @@ impl Default for Schedule {
     }
 }
 
-impl Schedule {
-    /// Refuse skews that are not positive.
-    ///
-    /// # Errors
-    /// Names the setting below `field`.
-    pub fn validate(&self, field: &str) -> Result<()> {
+impl Validate for Schedule {
+    fn validate(&self, field: &str) -> Result<()> {
         if let Self::SkewedLogUniform { s_min, s_max } = *self {
             for (name, s) in [("s_min", s_min), ("s_max", s_max)] {
                 if !(s.is_finite() && s > 0.0) {
@@ -71,7 +68,9 @@ impl Schedule {
         }
         Ok(())
     }
+}
 
+impl Schedule {
     /// Draw a condition at training progress `progress`, clamped to `[0, 1]`.
     ///
     /// `ranges` holds `(min, max)` of each of the `k` control parameters, each base has length

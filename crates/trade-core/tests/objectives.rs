@@ -268,7 +268,9 @@ fn residuals_along_the_logarithm_and_widths_by_the_root_scale_with_the_condition
         },
         ..squared()
     };
-    let error = both.validate("trade").unwrap_err().to_string();
+    let error = trade_core::objective::ValidateOver::validate_over(&both, &[(0.5, 1.0)], "trade")
+        .unwrap_err()
+        .to_string();
     assert!(
         error.contains("trade.blur.scale_by_inverse_root"),
         "{error}"

@@ -14,7 +14,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use trade_core::{
     objective::{
-        LogVarianceConfig, NllConfig, ReverseKlConfig, ReweightedNllConfig,
+        LogVarianceConfig, NllConfig, ReverseKlConfig, ReweightedNllConfig, ValidateOver,
         trade::{EnergyOrigin, TradeConfig, TradeContinuousConfig, TradeGridConfig},
     },
     ramp::Ramp,
@@ -121,6 +121,22 @@ pub enum LossConfig {
 }
 
 impl LossConfig {
+    /// Checks every setting of the term, alone and against the ranges of the control parameters.
+    ///
+    /// # Errors
+    /// Names the first field that is wrong, with its path below `field`.
+    pub fn validate_over(&self, ranges: &[(f64, f64)], field: &str) -> Result<()> {
+        let (name, config): (_, &dyn ValidateOver) = match self {
+            Self::Nll(config) => ("nll", config),
+            Self::ReverseKl(config) => ("reverse_kl", config),
+            Self::TradeGrid(config) => ("trade_grid", config),
+            Self::TradeContinuous(config) => ("trade_continuous", config),
+            Self::ReweightedNll(config) => ("reweighted_nll", config),
+            Self::LogVariance(config) => ("log_variance", config),
+        };
+        Ok(config.validate_over(ranges, &format!("{field}.{name}"))?)
+    }
+
     /// Whether the term takes the flow's own density for the target's energy.
     pub fn needs_own_energy(&self) -> bool {
         match self {

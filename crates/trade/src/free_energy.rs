@@ -4,10 +4,7 @@ use serde::Serialize;
 use trade_core::{
     Family,
     estimate::{
-        Estimate,
-        free_energy::{log_z_difference, log_z_path},
-        log_z::log_z,
-        snis::Weights,
+        Estimate, free_energy::log_z_difference, integral::log_z_along, log_z::log_z, snis::Weights,
     },
     random::Stream,
 };
@@ -49,7 +46,7 @@ pub struct PathPoint {
     pub weights_error: f64,
     /// By integrating `E[∂_c log q]` along the path.
     pub integral: f64,
-    /// Its statistical error; the trapezoid rule's own error comes on top.
+    /// Its error: the noise of the means and the error of the quadrature.
     pub integral_error: f64,
     /// The exact difference, where it is known.
     pub exact: Option<f64>,
@@ -90,7 +87,7 @@ pub fn free_energy(
         means.push(mean.mean);
         variances.push(mean.variance);
     }
-    let integral: Vec<Estimate> = log_z_path(&path, &means, &variances, 0)?;
+    let integral: Vec<Estimate> = log_z_along(&path, &means, &variances)?;
     let exact = |c: &[f64]| target.exact()?.log_z(c).ok();
     let start = exact(from);
     let points = path.into_iter().zip(by_weights.iter().zip(integral));

@@ -141,8 +141,11 @@ pub fn fits<T: AnyDevice>(
         !problem.bases.is_empty(),
         "`data` or `bases`: at least one base condition is needed"
     );
-    flow.validate("flow")?;
     flow.validate_over(&problem.ranges, "flow")?;
+    for (i, objective) in objectives.iter().enumerate() {
+        let field = format!("objectives[{i}].loss");
+        objective.loss.validate_over(&problem.ranges, &field)?;
+    }
     if !target.is_known() {
         for (i, objective) in objectives.iter().enumerate() {
             ensure!(
@@ -164,7 +167,9 @@ pub fn reach<T: AnyDevice>(
     problem: &Problem<T>,
     objectives: &[ObjectiveConfig],
 ) -> Result<Vec<String>> {
-    let own = objectives.iter().any(|objective| objective.loss.needs_own_energy());
+    let own = objectives
+        .iter()
+        .any(|objective| objective.loss.needs_own_energy());
     let (Some(family), true) = (problem.target.power_family(), own) else {
         return Ok(Vec::new());
     };
@@ -174,7 +179,9 @@ pub fn reach<T: AnyDevice>(
     };
     let name = &problem.target.controls()[0];
     let (low, high) = problem.ranges[0];
-    let least = [low, high].into_iter().min_by(|a, b| power(*a).total_cmp(&power(*b)));
+    let least = [low, high]
+        .into_iter()
+        .min_by(|a, b| power(*a).total_cmp(&power(*b)));
     let least = least.unwrap_or(low);
     let bases = problem.bases.iter().map(|base| power(base[0]));
     let base = bases.fold(f64::INFINITY, f64::min);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use trade_core::{
-    Condition, Family, Target,
+    Condition, Density, Family, Target,
     estimate::{Estimate, ess::relative_ess_with_error, log_z::log_z},
     random::Stream,
     upload,
@@ -91,7 +91,12 @@ impl<B: FlowBackend, T: Target<B>> Backed for On<B, T> {
         stream: &mut Stream,
     ) -> (Vec<f32>, Vec<f64>) {
         let samples = model::sample(&self.flow, c, given, n, stream, &self.device);
-        (samples.x, samples.log_prob)
+        if self.flow.augmentation() > 0 {
+            return (samples.x, samples.log_prob);
+        }
+        // A state is rounded when it is handed out; where the flow is steep, that moves its density.
+        let log_prob = model::log_prob(&self.flow, &samples.x, c, given, stream, &self.device);
+        (samples.x, log_prob)
     }
 
     fn log_prob(&self, x: &[f32], c: &[f64], given: &Given, stream: &mut Stream) -> Vec<f64> {

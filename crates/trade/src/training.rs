@@ -297,11 +297,7 @@ impl<T: AnyDevice> Training<T> {
 /// # Errors
 /// If the configuration does not fit together, naming the field; if the folder holds another run or is
 /// in use; if losses stay non-finite; if a file cannot be written; if it is asked to stop.
-pub fn train(
-    config: &RunConfig,
-    folder: &RunFolder,
-    options: TrainOptions,
-) -> Result<TrainedFlow> {
+pub fn train(config: &RunConfig, folder: &RunFolder, options: TrainOptions) -> Result<TrainedFlow> {
     let TrainOptions {
         resume,
         device,

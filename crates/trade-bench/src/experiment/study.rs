@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, Result};
 use serde::{Serialize, de::DeserializeOwned};
 use trade::{config::RunConfig, device::DeviceName, run::RunFolder};
-use trade_core::{file::write_atomically, estimate::Estimate};
+use trade_core::{estimate::Estimate, file::write_atomically};
 
 use trade_plot::{Panel, Style, styles};
 

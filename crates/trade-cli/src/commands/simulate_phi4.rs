@@ -9,7 +9,10 @@ use trade::{
 };
 
 use super::Session;
-use crate::{args::Phi4Args, output::expect};
+use crate::{
+    args::Phi4Args,
+    output::{expect, keep_aside},
+};
 
 /// Simulates on all cores, unless the file holds fields of the same settings already.
 pub(super) fn run(session: &Session, typed: Phi4Args) -> Result<()> {
@@ -22,6 +25,9 @@ pub(super) fn run(session: &Session, typed: Phi4Args) -> Result<()> {
         seed: session.seed(),
         chains: typed.chains,
     };
+    if session.quiet && config.may_write(&typed.output).is_err() {
+        keep_aside(&typed.output)?;
+    }
     let simulated = Simulated::of(config, typed.output)?;
     session.say(simulated.message());
     session.show(&simulated.table())

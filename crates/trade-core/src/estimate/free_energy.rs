@@ -84,7 +84,11 @@ pub fn log_z_path(
     Ok((0..n).map(curve).collect())
 }
 
-fn check_path(path: &[Vec<f64>], means: &[Vec<f64>], variances: &[Vec<f64>]) -> Result<()> {
+pub(super) fn check_path(
+    path: &[Vec<f64>],
+    means: &[Vec<f64>],
+    variances: &[Vec<f64>],
+) -> Result<()> {
     same_length("means along the path", path.len(), means.len())?;
     same_length("variances along the path", path.len(), variances.len())?;
     let k = path.first().map_or(0, Vec::len);

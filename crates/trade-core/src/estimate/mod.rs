@@ -14,6 +14,7 @@ pub mod calibration;
 pub mod divergence;
 pub mod ess;
 pub mod free_energy;
+pub mod integral;
 pub mod log_z;
 pub mod metropolis;
 pub mod snis;

@@ -4,8 +4,6 @@ use burn::tensor::{Tensor, backend::Backend};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
-
 /// The penalty `ℓ(r)` on a residual.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -28,22 +26,6 @@ impl Robust {
             Self::Absolute => residual.abs(),
             Self::Huber(delta) => huber(residual.abs(), delta),
             Self::SmoothL1(delta) => huber(residual.abs(), delta).div_scalar(delta),
-        }
-    }
-
-    /// Refuses widths that are not positive.
-    ///
-    /// # Errors
-    /// Names the setting.
-    pub fn validate(self, field: &str) -> Result<()> {
-        match self {
-            Self::Huber(delta) | Self::SmoothL1(delta) if !(delta > 0.0 && delta.is_finite()) => {
-                Err(Error::setting(
-                    field,
-                    format!("the width must be positive, found {delta}"),
-                ))
-            }
-            _ => Ok(()),
         }
     }
 }

@@ -5,6 +5,7 @@ mod log_variance;
 mod nll;
 mod reverse_kl;
 mod reweighted_nll;
+mod settings;
 pub mod trade;
 
 use std::sync::Arc;
@@ -23,6 +24,7 @@ pub use log_variance::{LogVariance, LogVarianceCentre, LogVarianceConfig};
 pub use nll::{Nll, NllConfig};
 pub use reverse_kl::{ReverseKl, ReverseKlConfig};
 pub use reweighted_nll::{ReweightedNll, ReweightedNllConfig};
+pub use settings::ValidateOver;
 
 use crate::{
     Density, Target,

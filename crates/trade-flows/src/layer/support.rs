@@ -90,9 +90,7 @@ impl Support {
 /// The log determinant, with a density of zero at some rows.
 fn nowhere<B: FlowBackend>(log_det: Dual<B, 2>, outside: Tensor<B, 2, Bool>) -> Dual<B, 2> {
     Dual {
-        value: log_det
-            .value
-            .mask_fill(outside.clone(), f64::NEG_INFINITY),
+        value: log_det.value.mask_fill(outside.clone(), f64::NEG_INFINITY),
         tangent: log_det.tangent.map(|t| t.mask_fill(outside, 0.0)),
     }
 }
@@ -248,7 +246,10 @@ mod tests {
         ] {
             let (_, log_det) = support.forward(Dual::constant(column(&x)));
             let log_det = host(log_det.value);
-            assert!(log_det.iter().all(|l| *l == f64::NEG_INFINITY), "{log_det:?}");
+            assert!(
+                log_det.iter().all(|l| *l == f64::NEG_INFINITY),
+                "{log_det:?}"
+            );
         }
         // Single precision has a number every 0.001 here.
         let far = interval(1e4, 1e4 + 1.0);

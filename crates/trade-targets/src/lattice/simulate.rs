@@ -120,7 +120,7 @@ impl SimulateConfig {
         if let Some(kept) = self.kept(path) {
             return Ok(kept);
         }
-        self.check_free(path)?;
+        self.may_write(path)?;
         let simulation = self.run()?;
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))?;
@@ -137,7 +137,10 @@ impl SimulateConfig {
     }
 
     /// Refuses a path whose files hold something else than a simulation of these settings.
-    fn check_free(&self, path: &Path) -> Result<()> {
+    ///
+    /// # Errors
+    /// [`Error::File`] that names the settings of both.
+    pub fn may_write(&self, path: &Path) -> Result<()> {
         let beside = path.with_extension("json");
         let Ok(text) = fs::read(&beside) else {
             return Ok(());

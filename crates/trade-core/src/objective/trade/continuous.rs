@@ -5,13 +5,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Centre, SampleOrigin, TradeConfig, expectation::expectation, nearest::nearest_base,
-    proposal::draw, residual::residual,
+    SampleOrigin, TradeConfig, expectation::expectation, nearest::nearest_base, proposal::draw,
+    residual::residual,
 };
 use crate::{
     Condition,
-    error::{Error, Result},
-    objective::{Objective, Problem, StepContext, Term, Trainable, TrainableTarget},
+    error::Result,
+    objective::{Objective, Problem, StepContext, Term, Trainable, TrainableTarget, ValidateOver},
     random::Purpose,
     schedule::Schedule,
 };
@@ -68,29 +68,7 @@ impl<T> TradeContinuous<T> {
     /// # Errors
     /// If a setting makes no sense.
     pub fn new(config: TradeContinuousConfig, problem: Problem<T>) -> Result<Self> {
-        let field = "objectives.trade_continuous";
-        config.trade.validate(&format!("{field}.trade"))?;
-        config.schedule.validate(&format!("{field}.schedule"))?;
-        let points = config.evaluation_points.unwrap_or(config.samples);
-        for (name, ok, reason) in [
-            ("conditions", config.conditions > 0, "must be at least 1"),
-            ("contexts", config.contexts > 0, "must be at least 1"),
-            (
-                "samples",
-                config.samples > 1,
-                "an expectation needs at least 2",
-            ),
-            (
-                "evaluation_points",
-                points > usize::from(config.trade.centre == Centre::Points)
-                    && points <= config.samples,
-                "must lie in 1..=samples, and be at least 2 where the residual is centred over them",
-            ),
-        ] {
-            if !ok {
-                return Err(Error::setting(format!("{field}.{name}"), reason));
-            }
-        }
+        config.validate_over(&problem.ranges, "objectives.trade_continuous")?;
         Ok(Self { config, problem })
     }
 }

@@ -13,7 +13,9 @@ use crate::{
     causality::{Causality, CausalityConfig, CausalityState},
     error::{Error, Result},
     grid::{Grid, GridConfig, Spacing},
-    objective::{Objective, Problem, StepContext, Term, Trainable, TrainableTarget, parse},
+    objective::{
+        Objective, Problem, StepContext, Term, Trainable, TrainableTarget, ValidateOver, parse,
+    },
     random::Purpose,
 };
 
@@ -91,34 +93,13 @@ impl<T> TradeGrid<T> {
     /// # Errors
     /// If the problem has several control parameters or a context, or a setting makes no sense.
     pub fn new(config: TradeGridConfig, problem: Problem<T>) -> Result<Self> {
-        config.trade.validate("objectives.trade_grid.trade")?;
         if problem.ranges.len() != 1 || problem.data.as_ref().is_some_and(|d| d.contexts() > 0) {
             return Err(Error::setting(
                 "objectives.trade_grid",
                 "a grid is for one control parameter and no context; use `trade_continuous`",
             ));
         }
-        for (name, ok) in [
-            ("batch", config.batch > 0),
-            (
-                "points_per_condition",
-                config.points_per_condition > usize::from(config.trade.centre == Centre::Points)
-                    && config.batch.is_multiple_of(config.points_per_condition),
-            ),
-            ("expectation_samples", config.expectation_samples > 1),
-            ("expectation_every", config.expectation_every > 0),
-            (
-                "expectation_retain",
-                (0.0..1.0).contains(&config.expectation_retain),
-            ),
-        ] {
-            if !ok {
-                return Err(Error::setting(
-                    format!("objectives.trade_grid.{name}"),
-                    "out of bounds",
-                ));
-            }
-        }
+        config.validate_over(&problem.ranges, "objectives.trade_grid")?;
         let bases: Vec<f64> = problem.bases.iter().map(|b| b[0]).collect();
         let (min, max) = problem.ranges[0];
         let grid = GridConfig {
@@ -127,7 +108,6 @@ impl<T> TradeGrid<T> {
             points: config.points,
             spacing: config.spacing,
         };
-        grid.validate("objectives.trade_grid")?;
         let grid = grid.init(&bases)?;
         let causality = config.causality.init(&grid)?;
         let expectations = vec![None; grid.len()];

@@ -20,10 +20,7 @@ pub use continuous::{TradeContinuous, TradeContinuousConfig};
 pub use grid::{TradeGrid, TradeGridConfig};
 
 use super::{Clip, Robust};
-use crate::{
-    error::{Error, Result},
-    schedule::DirectionMode,
-};
+use crate::schedule::DirectionMode;
 
 /// Where `log q` and its condition score come from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -126,34 +123,6 @@ impl Default for TradeConfig {
             clip: Clip::default(),
             direction: DirectionMode::default(),
         }
-    }
-}
-
-impl TradeConfig {
-    /// Refuses numbers that make no sense.
-    ///
-    /// # Errors
-    /// Names the setting below `field`.
-    pub fn validate(&self, field: &str) -> Result<()> {
-        self.penalty.validate(&format!("{field}.penalty"))?;
-        if !(self.blur.width >= 0.0 && self.blur.width.is_finite()) {
-            let reason = format!("must not be negative, found {}", self.blur.width);
-            return Err(Error::setting(format!("{field}.blur.width"), reason));
-        }
-        if let Some(widest) = self.blur.widest
-            && !(widest >= self.blur.width && widest.is_finite())
-        {
-            let reason = format!("must not be below `width`, found {widest}");
-            return Err(Error::setting(format!("{field}.blur.widest"), reason));
-        }
-        if self.blur.scale_by_root && self.blur.scale_by_inverse_root {
-            let reason = "the width goes with the root or with its inverse, not with both";
-            return Err(Error::setting(
-                format!("{field}.blur.scale_by_inverse_root"),
-                reason,
-            ));
-        }
-        Ok(())
     }
 }
 
