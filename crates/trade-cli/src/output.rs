@@ -53,8 +53,9 @@ pub(crate) fn same_file(a: &Path, b: &Path) -> bool {
 /// script that uses the name again loses nothing.
 pub(crate) fn keep_aside(path: &Path) -> Result<()> {
     let named = |n: usize, ending: &str| path.with_extension(format!("{n}.{ending}"));
-    let free = (1..).find(|&n| !named(n, "npy").exists() && !named(n, "json").exists());
-    let n = free.unwrap_or(1);
+    let taken = |n: usize| named(n, "npy").exists() || named(n, "json").exists();
+    let n = (1..10_000).find(|&n| !taken(n));
+    let n = n.with_context(|| format!("{} was kept aside 9999 times", path.display()))?;
     for ending in ["npy", "json"] {
         let from = path.with_extension(ending);
         if from.exists() {

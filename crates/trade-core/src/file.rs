@@ -194,7 +194,7 @@ mod tests {
             // The way in which a program prints the causes of an error.
             let mut cause = std::error::Error::source(&error);
             while let Some(error) = cause {
-                text += &format!(": {error}");
+                text.extend([": ".to_string(), error.to_string()]);
                 cause = error.source();
             }
             let whole = path.display().to_string();

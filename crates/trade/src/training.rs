@@ -233,9 +233,8 @@ impl<T: AnyDevice> Training<T> {
         if let Some(folder) = &self.folder {
             folder.make()?;
             _lock = Some(folder.lock()?);
-            match &self.record {
-                Some(config) => folder.create(config)?,
-                None => {}
+            if let Some(config) = &self.record {
+                folder.create(config)?;
             }
             if let Some(path) = Checkpoint::newest(&folder.checkpoints())? {
                 trainer.restore(Checkpoint::read(&path)?, &path)?;

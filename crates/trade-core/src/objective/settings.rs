@@ -161,7 +161,7 @@ impl ValidateOver for TradeGridConfig {
         let every = self.expectation_every;
         counted(field, "expectation_every", every, 1, usize::MAX)?;
         let retain = self.expectation_retain;
-        let share = retain >= 0.0 && retain < 1.0;
+        let share = (0.0..1.0).contains(&retain);
         check(field, "expectation_retain", share, "lie in [0, 1)", retain)?;
         self.causality.validate(&below(field, "causality"))?;
         ranges(field, "spacing", over, self.spacing == Spacing::Log)

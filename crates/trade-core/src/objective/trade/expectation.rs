@@ -15,6 +15,9 @@ use crate::{
     random::Purpose,
 };
 
+/// Samples behind an expectation, `[groups · group, d]`, and the expectation of each group.
+pub(super) type Expectation<B> = (Tensor<B, 2>, WeightedMeans<B>);
+
 /// Draws samples at a condition and weighs the score at them: the samples, and the expectation of
 /// each group of `group` rows that share a condition and a context.
 ///
@@ -29,7 +32,7 @@ pub(super) fn expectation<B, M, T>(
     condition: &Condition<B::InnerBackend>,
     base: &Tensor<B::InnerBackend, 2>,
     group: usize,
-) -> Result<(Tensor<B::InnerBackend, 2>, WeightedMeans<B::InnerBackend>)>
+) -> Result<Expectation<B::InnerBackend>>
 where
     B: AutodiffBackend,
     M: Trainable<B>,
