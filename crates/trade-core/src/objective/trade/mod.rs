@@ -97,7 +97,7 @@ pub struct TradeConfig {
     pub blur: Blur,
     /// Whether evaluation points are moved by random symmetries of the target.
     pub symmetrise: bool,
-    /// Whether the residual is that of `c ∂_c = ∂_{log c}` in the place of `∂_c`, for positive
+    /// Whether the residual is that of `c ∂_c = ∂_{log c}` instead of `∂_c`, for positive
     /// parameters: errors then count alike over a range of several octaves.
     pub logarithmic: bool,
     /// What stands for the expectation.
