@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use anyhow::{Context, Result, ensure};
 
-/// Refuses a path that is a folder, that lies in none, or whose ending is not among those an option
+/// Refuses a path that is a folder, or whose ending is not among those an option
 /// takes. A pipe or a device needs no ending.
 pub(crate) fn expect(path: &Path, option: &str, endings: &[&str]) -> Result<()> {
     let shown = path.display();
@@ -27,6 +27,27 @@ pub(crate) fn expect(path: &Path, option: &str, endings: &[&str]) -> Result<()> 
         );
     }
     let ending = path.extension().and_then(|ending| ending.to_str());
+    let fits = ending.is_some_and(|ending| endings.contains(&ending));
+    let special = fs::metadata(path).is_ok_and(|file| !file.is_file());
+    ensure!(
+        fits || special,
+        "{option}: {shown} should end with .{}",
+        endings.join(", .")
+    );
+    Ok(())
+}
+
+/// Refuses a path whose folder does not exist, before work is done for it.
+pub(crate) fn expect_folder(path: &Path, option: &str) -> Result<()> {
+
+    Ok(())
+}
+
+/// Whether two paths lead to one file, be it there already or not.
+pub(crate) fn same_file(a: &Path, b: &Path) -> bool {
+    let place = |path: &Path| {
+        fs::canonicalize(path).ok().or_else(|| {
+            let ending = path.extension().and_then(|ending| ending.to_str());
     let fits = ending.is_some_and(|ending| endings.contains(&ending));
     let special = fs::metadata(path).is_ok_and(|file| !file.is_file());
     ensure!(

@@ -5,8 +5,8 @@ use crate::error::Result;
 
 /// `log Z(c_i) − log Z(c_0) = ∫ E[∂_c log q] · dc` along a straight path of evenly spaced conditions.
 ///
-/// Pairs of steps are integrated by Simpson's rule; a single step takes the parabola through its two
-/// ends and the next point. Both are exact for parabolas, where trapezoids are not. The error adds two
+/// Pairs of steps are integrated by Simpson's rule, a single step by the cubic through the four points
+/// around it. Both are exact for cubics, where trapezoids are not even for parabolas. The error adds two
 /// parts in squares: the noise of the means, which are taken as independent, and the error of the
 /// quadrature. The latter is estimated at every fourth point by the difference to Simpson's rule with
 /// twice the step, divided by 15, and the largest estimate so far holds for the points between. Paths
@@ -90,17 +90,22 @@ fn weights(i: usize, stride: usize, n: usize) -> Vec<f64> {
         add(j + 2, 1.0 / 3.0);
     }
     if !i.is_multiple_of(2) {
-        if (i + 1) * stride < n {
-            add(i - 1, 5.0 / 12.0);
-            add(i, 8.0 / 12.0);
-            add(i + 1, -1.0 / 12.0);
-        } else if i >= 2 {
-            add(i, 5.0 / 12.0);
-            add(i - 1, 8.0 / 12.0);
-            add(i - 2, -1.0 / 12.0);
+        // One step more, by the cubic through four points around it where there are so many, else by
+        // the parabola or the line.
+        let last = (n - 1) / stride;
+        let rule: &[(usize, f64)] = if i >= 2 && i < last {
+            &[(i - 2, -1.0), (i - 1, 13.0), (i, 13.0), (i + 1, -1.0)]
+        } else if i == 1 && last >= 3 {
+            &[(0, 9.0), (1, 19.0), (2, -5.0), (3, 1.0)]
+        } else if i >= 3 {
+            &[(i, 9.0), (i - 1, 19.0), (i - 2, -5.0), (i - 3, 1.0)]
+        } else if last >= 2 {
+            &[(0, 10.0), (1, 16.0), (2, -2.0)]
         } else {
-            add(i - 1, 0.5);
-            add(i, 0.5);
+            &[(0, 12.0), (1, 12.0)]
+        };
+        for &(j, w) in rule {
+            add(j, w / 24.0);
         }
     }
     weights

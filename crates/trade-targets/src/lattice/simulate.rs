@@ -70,6 +70,11 @@ impl SimulateConfig {
     /// [`Error::Setting`] and [`Error::Condition`] for settings that make no sense;
     /// [`Error::Inexact`] if the chains do not thermalise or decorrelate in reasonable time.
     pub fn run(&self) -> Result<Simulation> {
+        hmc::run(self, &self.check()?)
+    }
+
+    /// The lattice, if the settings make sense.
+    fn check(&self) -> Result<Torus> {
         let torus = self.torus()?;
         self.couplings().check()?;
         if self.samples == 0 {
@@ -97,7 +102,7 @@ impl SimulateConfig {
                 ),
             ));
         }
-        hmc::run(self, &torus)
+        Ok(torus)
     }
 
     /// The simulation kept in `folder`, or a new one that is then kept there; the folder is made if
@@ -120,6 +125,7 @@ impl SimulateConfig {
         if let Some(kept) = self.kept(path) {
             return Ok(kept);
         }
+        self.check()?;
         self.may_write(path)?;
         let simulation = self.run()?;
         if let Some(folder) = path.parent() {
