@@ -4,8 +4,8 @@ use std::{fs, path::Path};
 
 use anyhow::{Context, Result, ensure};
 
-/// Refuses a path that is a folder, or whose ending is not among those an option
-/// takes. A pipe or a device needs no ending.
+/// Refuses a path that is a folder, or whose ending is not among those an option takes. A pipe or a
+/// device needs no ending.
 pub(crate) fn expect(path: &Path, option: &str, endings: &[&str]) -> Result<()> {
     let shown = path.display();
     ensure!(
@@ -16,16 +16,6 @@ pub(crate) fn expect(path: &Path, option: &str, endings: &[&str]) -> Result<()> 
         !path.is_dir(),
         "{option}: {shown} is a folder; name a file in it"
     );
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty());
-    if let Some(folder) = folder {
-        ensure!(
-            folder.is_dir(),
-            "{option}: the folder {} does not exist; make it first",
-            folder.display()
-        );
-    }
     let ending = path.extension().and_then(|ending| ending.to_str());
     let fits = ending.is_some_and(|ending| endings.contains(&ending));
     let special = fs::metadata(path).is_ok_and(|file| !file.is_file());
@@ -39,22 +29,16 @@ pub(crate) fn expect(path: &Path, option: &str, endings: &[&str]) -> Result<()> 
 
 /// Refuses a path whose folder does not exist, before work is done for it.
 pub(crate) fn expect_folder(path: &Path, option: &str) -> Result<()> {
-
-    Ok(())
-}
-
-/// Whether two paths lead to one file, be it there already or not.
-pub(crate) fn same_file(a: &Path, b: &Path) -> bool {
-    let place = |path: &Path| {
-        fs::canonicalize(path).ok().or_else(|| {
-            let ending = path.extension().and_then(|ending| ending.to_str());
-    let fits = ending.is_some_and(|ending| endings.contains(&ending));
-    let special = fs::metadata(path).is_ok_and(|file| !file.is_file());
-    ensure!(
-        fits || special,
-        "{option}: {shown} should end with .{}",
-        endings.join(", .")
-    );
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    if let Some(folder) = folder {
+        ensure!(
+            folder.is_dir(),
+            "{option}: the folder {} does not exist; make it first",
+            folder.display()
+        );
+    }
     Ok(())
 }
 
