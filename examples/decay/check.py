@@ -1,9 +1,9 @@
-"""Samples of the trained flow against the exact posterior, which this simulator has.
+"""Compare samples of the trained flow with the exact posterior of this simulator.
 
     python check.py COUNTS samples-0.5.npy 0.5 samples-1.npy 1 ...
 
-COUNTS are the six counts, with commas. Prints mean and standard deviation of each parameter, from the
-samples and by quadrature over a grid.
+COUNTS are the six counts, separated by commas. The program prints mean and standard deviation of each
+parameter, from the samples and by quadrature over a grid.
 """
 
 import sys

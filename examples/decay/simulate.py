@@ -1,4 +1,4 @@
-"""Pairs of parameters and observations of a decaying source in front of a counter.
+"""Simulate pairs of parameters and observations of a decaying source in front of a counter.
 
 A source of activity A (counts a minute at t = 0) and half-life h (minutes) is counted for one minute
 from t = 0, 1, 2, 4, 8, 16 minutes, over a background of b counts a minute. The observation is
