@@ -70,19 +70,27 @@ fn a_free_field_is_simulated_once_and_says_where_it_comes_from() {
     );
     assert!((from["acceptance"].as_f64().expect("a number") - acceptance).abs() < 1e-3);
 
-    // Asked for again it is only measured; another seed replaces it.
+    // Asked for again it is only measured; one of another seed does not replace it.
     let written = || std::fs::metadata(folder.join("new/x.npy")).and_then(|m| m.modified());
     let before = written().expect("a file");
     assert_eq!(phi4(folder, &free), table);
-    assert_eq!(written().expect("a file"), before);
-    let mut other = free.to_vec();
+    let mut other = vec!["simulate", "phi4", "--L", "4", "--chains", "16"];
+    other.extend(free);
     other.extend(["--seed", "1"]);
-    assert_ne!(phi4(folder, &other), table);
+    let refused = run(folder, &other);
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success(), "{said}");
+    assert!(said.contains("other settings"), "{said}");
+    assert_eq!(written().expect("a file"), before);
+    // A script that uses the name again loses nothing.
+    let earlier = trade::data::read_npy(folder.join("new/x.npy")).expect("fields");
+    other.push("--quiet");
+    let quiet = run(folder, &other);
+    assert!(quiet.status.success() && quiet.stdout.is_empty());
+    let aside = trade::data::read_npy(folder.join("new/x.1.npy")).expect("fields");
+    assert_eq!(aside.data(), earlier.data());
     let text = std::fs::read_to_string(folder.join("new/x.json")).expect("provenance");
     assert!(text.contains("\"seed\": 1"), "{text}");
-    let mut quiet = other;
-    quiet.push("--quiet");
-    assert_eq!(phi4(folder, &quiet), "");
 }
 
 #[test]
