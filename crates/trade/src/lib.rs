@@ -39,4 +39,4 @@ pub use trade_flows as flows;
 pub use trade_molecule as molecules;
 pub use trade_targets as targets;
 pub use trained::{FlowAt, Samples, TrainedFlow};
-pub use training::{TrainOptions, Training, train};
+pub use training::{TrainOptions, Training, train, train_unsaved};

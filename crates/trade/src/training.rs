@@ -337,6 +337,17 @@ pub fn train(config: &RunConfig, folder: &RunFolder, options: TrainOptions) -> R
     .run()
 }
 
+/// Trains as a configuration says, without a folder: nothing is written, and warnings are dropped.
+///
+/// # Errors
+/// As [`train`], but for files.
+pub fn train_unsaved(config: &RunConfig, device: DeviceName) -> Result<TrainedFlow> {
+    let (config, _) = problem::complete(config)?;
+    let (problem, _) = problem::assemble(&config)?;
+    problem::reach(&problem, &config.objectives)?;
+    Training::configured(&config, problem).device(device).run()
+}
+
 /// The terms of a loss.
 ///
 /// # Errors

@@ -4,11 +4,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use serde_json::{Value, json};
-use trade::{
-    config::RunConfig,
-    problem::{assemble, complete, reach},
-    training::Training,
-};
+use trade::{config::RunConfig, device::DeviceName};
 
 /// A small run with every loss and the layers of a plane.
 fn config() -> Value {
@@ -67,13 +63,9 @@ fn places(value: &Value, path: &str, into: &mut Vec<String>) {
 
 /// Trains as `trade train` does, without files.
 fn train(value: Value) -> Result<(), String> {
-    let said = |error: &dyn std::fmt::Display| error.to_string();
-    let config: RunConfig = serde_json::from_value(value).map_err(|e| said(&e))?;
-    let (config, _) = complete(&config).map_err(|e| said(&e))?;
-    let (problem, _) = assemble(&config).map_err(|e| said(&e))?;
-    reach(&problem, &config.objectives).map_err(|e| said(&e))?;
-    let training = Training::configured(&config, problem);
-    training.run().map(drop).map_err(|e| said(&e))
+    let config: RunConfig = serde_json::from_value(value).map_err(|error| error.to_string())?;
+    let trained = trade::train_unsaved(&config, DeviceName::default());
+    trained.map(drop).map_err(|error| error.to_string())
 }
 
 #[test]
