@@ -123,7 +123,7 @@ impl InternalScaling {
     /// dropped.
     ///
     /// # Errors
-    /// [`Error::Shape`] where the numbers of coordinates differ from the reference structure's.
+    /// [`Error::Shape`](crate::Error::Shape) where the numbers of coordinates differ from the reference structure's.
     pub fn to_latent(&self, internal: &InternalCoordinates) -> Result<Vec<f64>> {
         let [_, angles, torsions] = self.free();
         for (what, found, expected) in [
@@ -149,7 +149,7 @@ impl InternalScaling {
     /// origin and in the orientation `(0, 0.5, 0)` of the paper.
     ///
     /// # Errors
-    /// [`Error::Shape`] where there are not [`dimension`](Self::dimension) numbers.
+    /// [`Error::Shape`](crate::Error::Shape) where there are not [`dimension`](Self::dimension) numbers.
     pub fn to_internal(&self, latent: &[f64]) -> Result<InternalCoordinates> {
         expect_length("latent coordinates", latent.len(), self.dimension())?;
         let [free, angles, _] = self.free();

@@ -57,7 +57,7 @@ impl Nll {
         }
     }
 
-    /// With noise as the target has it, see [`Target::perturbation`](crate::Target::perturbation).
+    /// With noise as the target has it, see [`Family::perturbation`](crate::Family::perturbation).
     #[must_use]
     pub fn perturbed_by(mut self, perturbation: Option<Perturbation>) -> Self {
         self.perturbation = perturbation;

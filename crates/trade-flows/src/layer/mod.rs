@@ -1,6 +1,6 @@
 //! The layers of a flow, one kind a file.
 //!
-//! A new kind of layer is a file with a configuration that is a [`Recipe`] and a module that is a
+//! A new kind of layer is a file with a configuration that is a `Recipe` and a module that is a
 //! [`Transform`], and one entry in the list of [`LayerConfig`] below.
 
 mod act_norm;

@@ -200,7 +200,7 @@ impl Recipe for ConvCouplingConfig {
 }
 
 /// A coupling of two halves of a grid's entries, two-sided like
-/// [`RqsCoupling`](super::RqsCoupling), whose networks are convolutional: each
+/// [`RqsCoupling`](crate::layer::RqsCoupling), whose networks are convolutional: each
 /// moved entry goes through a scale and shift, if asked for, and a rational-quadratic spline.
 ///
 /// # Sign symmetry
