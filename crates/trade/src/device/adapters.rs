@@ -53,7 +53,7 @@ pub(super) fn all() -> Vec<Found> {
 pub(super) fn numbered(number: usize) -> Result<WgpuDevice> {
     let mut found = all();
     if found.is_empty() {
-        bail!(NONE);
+        bail!("{NONE}");
     }
     let count = found.len();
     if number >= count {
