@@ -19,7 +19,7 @@ pub struct CausalityConfig {
     pub enabled: bool,
     /// `ε`: how strictly a point waits, per unit of summed loss.
     pub epsilon: f64,
-    /// What is left of `ε` at the end of training: at progress `p` it is `ε · ratio^p`.
+    /// The ratio of the final `ε` to the initial one: at progress `p` of training it is `ε · ratio^p`.
     pub final_ratio: f64,
     /// The factor on `ε` for points between two bases.
     pub between_factor: f64,

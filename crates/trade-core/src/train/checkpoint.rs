@@ -25,8 +25,7 @@ pub struct State {
     pub streams: StreamsState,
     /// The number of steps the optimizer has taken; it leaves out steps that were not finite.
     pub optimizer_steps: i32,
-    /// The adaptive weight of each objective. A name that several objectives share is followed by
-    /// `#2`, `#3` … from the second one on.
+    /// The adaptive weight of each objective, by its name; no two objectives share one.
     pub adaptive: BTreeMap<String, f64>,
     /// The cache of each objective, by the same names.
     pub objectives: BTreeMap<String, serde_json::Value>,
