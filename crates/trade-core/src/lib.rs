@@ -8,6 +8,7 @@ mod dual;
 pub mod error;
 mod interval;
 mod problem;
+mod support;
 mod target;
 
 pub mod causality;
@@ -31,5 +32,6 @@ pub use density::Density;
 pub use dual::{Dual, softplus};
 pub use error::{Error, Result};
 pub use interval::Interval;
+pub use support::Support;
 pub use target::{Family, Perturbation, PowerFamily, Target};
 pub use validate::Validate;

@@ -1,9 +1,9 @@
 //! The problem of a configuration: target, ranges, base conditions and data.
 
-use trade_core::{Family, PowerFamily, objective::Problem, random::Stream};
+use trade_core::{Family, PowerFamily, Support, objective::Problem, random::Stream};
 use trade_data::inspect;
 use trade_flows::{FlowConfig, Stage, layer::LayerConfig};
-use trade_targets::{Drawn, posterior::Support};
+use trade_targets::Drawn;
 
 use crate::{
     condition::within_domain,
@@ -77,32 +77,25 @@ pub fn complete(config: &RunConfig) -> Result<(RunConfig, Vec<String>)> {
         return Ok((config, said));
     };
     let posterior = posterior.init().context("`target`")?;
-    let own = config.flow.layers.iter().flat_map(|stage| &stage.of);
-    let own = own.into_iter().find_map(|layer| match layer {
-        LayerConfig::Support(supports) => Some(serde_json::to_value(supports)),
+    let mut layers = config.flow.layers.iter().flat_map(|stage| &stage.of);
+    let own = layers.find_map(|layer| match layer {
+        LayerConfig::Support(supports) => Some(&supports[..]),
         _ => None,
     });
-    let own: Option<Vec<Support>> = match own {
-        Some(value) => Some(serde_json::from_value(value?)?),
-        None => None,
-    };
     let supports = posterior.supports();
     if own.is_none() && supports.iter().any(|support| *support != Support::Real) {
-        let layer = serde_json::from_value(serde_json::to_value(&supports)?)?;
-        config.flow.layers.insert(
-            0,
-            Stage {
-                repeat: 1,
-                of: vec![LayerConfig::Support(layer)],
-            },
-        );
+        let first = Stage {
+            repeat: 1,
+            of: vec![LayerConfig::Support(supports)],
+        };
+        config.flow.layers.insert(0, first);
         said.push(
             "the prior is bounded: the flow got a `support` layer first, so that it samples where \
              the prior has density and only there"
                 .into(),
         );
     } else {
-        posterior.check_supports(own.as_deref())?;
+        posterior.check_supports(own)?;
     }
     Ok((config, said))
 }

@@ -58,6 +58,20 @@ impl TargetConfig {
     }
 }
 
+/// The target itself, whichever it is.
+macro_rules! inner {
+    ($any:expr) => {
+        match $any {
+            AnyTarget::Wells(target) => target,
+            AnyTarget::GaussianMixture(target) => target,
+            AnyTarget::TwoMoons(target) => target,
+            AnyTarget::SimulatedPosterior(target) => target,
+            AnyTarget::Phi4(target) => target,
+            AnyTarget::Molecule(target) => target,
+        }
+    };
+}
+
 /// A target chosen at run time.
 #[derive(Clone, Debug)]
 pub enum AnyTarget {
@@ -131,25 +145,11 @@ impl AnyTarget {
     }
 
     fn family(&self) -> &dyn Family {
-        match self {
-            Self::Wells(target) => target,
-            Self::GaussianMixture(target) => target,
-            Self::TwoMoons(target) => target,
-            Self::SimulatedPosterior(target) => target,
-            Self::Phi4(target) => target,
-            Self::Molecule(target) => target,
-        }
+        inner!(self)
     }
 
     fn target<B: Backend>(&self) -> &dyn Target<B> {
-        match self {
-            Self::Wells(target) => target,
-            Self::GaussianMixture(target) => target,
-            Self::TwoMoons(target) => target,
-            Self::SimulatedPosterior(target) => target,
-            Self::Phi4(target) => target,
-            Self::Molecule(target) => target,
-        }
+        inner!(self)
     }
 }
 

@@ -41,41 +41,43 @@ pub fn log_z_along(
         rows.iter().map(dot).collect()
     };
     let (score, noise) = (along(means, 1), along(variances, 2));
-    let value = |weights: &[f64]| -> f64 { weights.iter().zip(&score).map(|(w, g)| w * g).sum() };
-    let mut quadrature = 0.0_f64;
+    let sum =
+        |weights: &[f64], of: &[f64]| -> f64 { weights.iter().zip(of).map(|(w, v)| w * v).sum() };
+    let integral = |i: usize, stride: usize| sum(&weights(i / stride, stride, n), &score);
+    // Where the error of the quadrature can be estimated, and the largest estimate up to there.
+    let estimated: Vec<usize> = if n < 5 {
+        (1..n).collect()
+    } else {
+        (4..n).step_by(4).collect()
+    };
+    let quadrature = |i: usize| {
+        let error = if n < 5 {
+            let trapezoids: f64 = (1..=i).map(|j| 0.5 * (score[j - 1] + score[j])).sum();
+            integral(i, 1) - trapezoids
+        } else {
+            (integral(i, 1) - integral(i, 2)) / 15.0
+        };
+        error.abs()
+    };
+    let up_to = |i: usize| {
+        // The first points are no better known than the first that has an estimate.
+        let last = i.max(estimated.first().copied().unwrap_or(0));
+        let errors = estimated.iter().filter(|j| **j <= last);
+        errors.map(|j| quadrature(*j)).fold(0.0, f64::max)
+    };
     let point = |i: usize| {
         let weights = weights(i, 1, n);
-        let variance: f64 = weights.iter().zip(&noise).map(|(w, v)| w * w * v).sum();
-        let integral = value(&weights);
-        if n < 5 {
-            let trapezoids: f64 = (1..=i).map(|j| 0.5 * (score[j - 1] + score[j])).sum();
-            quadrature = quadrature.max((integral - trapezoids).abs());
-        } else if i > 0 && i.is_multiple_of(4) {
-            let coarse = value(&self::weights(i / 2, 2, n));
-            quadrature = quadrature.max((integral - coarse).abs() / 15.0);
-        }
+        let squares: Vec<f64> = weights.iter().map(|w| w * w).collect();
         Estimate {
-            value: integral,
-            error: variance.sqrt().hypot(quadrature),
+            value: sum(&weights, &score),
+            error: if i == 0 {
+                0.0
+            } else {
+                sum(&squares, &noise).sqrt().hypot(up_to(i))
+            },
         }
     };
-    let mut estimates: Vec<Estimate> = (0..n).map(point).collect();
-    // The first points are no better known than the first that has an estimate.
-    if let Some(first) = estimates.get(4).copied().filter(|_| n >= 5) {
-        let noise_of = |e: &Estimate, i: usize| {
-            let own: f64 = weights(i, 1, n)
-                .iter()
-                .zip(&noise)
-                .map(|(w, v)| w * w * v)
-                .sum();
-            (e.error * e.error - own).max(0.0).sqrt()
-        };
-        let known = noise_of(&first, 4);
-        for estimate in &mut estimates[1..4] {
-            estimate.error = estimate.error.hypot(known);
-        }
-    }
-    Ok(estimates)
+    Ok((0..n).map(point).collect())
 }
 
 /// The weights of the integral from point 0 to point `i` of those that lie `stride` apart.

@@ -15,7 +15,8 @@ use crate::{
 pub enum AdaptiveRule {
     /// `λ_i ∝ (Σ_j G_j)/G_i`, normalised to sum to one over the terms.
     Balanced,
-    /// `f · G_first/G_i`, with the first term (the boundary) as the measure.
+    /// `f · G_first/G_i`, with the first objective of the configuration, the boundary term, as the
+    /// measure. At a step at which that objective has no weight, nothing is measured.
     Relative(f64),
 }
 
@@ -59,15 +60,19 @@ impl Validate for AdaptiveConfig {
 }
 
 impl AdaptiveConfig {
-    /// The weight after a measurement of all gradient norms; `term` is the place of this term.
+    /// The weight after a measurement of the gradient norms of all terms of a step; `term` is the
+    /// place of this term among them, and `first` that of the first objective, if it is one of them.
     /// Norms that are zero or not finite leave the weight as it is.
-    pub fn update(&self, weight: f64, norms: &[f64], term: usize) -> f64 {
+    pub fn update(&self, weight: f64, norms: &[f64], term: usize, first: Option<usize>) -> f64 {
         let measured = match self.rule {
             AdaptiveRule::Balanced => {
                 let inverse: f64 = norms.iter().map(|g| 1.0 / g).sum();
                 1.0 / norms[term] / inverse
             }
-            AdaptiveRule::Relative(factor) => factor * norms[0] / norms[term],
+            AdaptiveRule::Relative(factor) => match first {
+                Some(first) => factor * norms[first] / norms[term],
+                None => return weight,
+            },
         };
         let usable = norms.iter().all(|g| g.is_finite() && *g > 0.0) && measured.is_finite();
         if usable {
@@ -89,15 +94,18 @@ mod tests {
             ..AdaptiveConfig::default()
         };
         // G = (1, 3): λ ∝ (4, 4/3), normalised (3/4, 1/4).
-        assert!((config.update(0.0, &[1.0, 3.0], 1) - 0.125).abs() < 1e-15);
-        assert_eq!(config.update(0.2, &[1.0, f64::NAN], 1), 0.2);
-        assert_eq!(config.update(0.2, &[0.0, 1.0], 1), 0.2);
+        assert!((config.update(0.0, &[1.0, 3.0], 1, Some(0)) - 0.125).abs() < 1e-15);
+        assert_eq!(config.update(0.2, &[1.0, f64::NAN], 1, Some(0)), 0.2);
+        assert_eq!(config.update(0.2, &[0.0, 1.0], 1, Some(0)), 0.2);
         let relative = AdaptiveConfig {
             rule: AdaptiveRule::Relative(0.355),
             rate: 1.0,
             ..config
         };
-        assert!((relative.update(1.0, &[2.0, 4.0], 1) - 0.1775).abs() < 1e-15);
+        assert!((relative.update(1.0, &[2.0, 4.0], 1, Some(0)) - 0.1775).abs() < 1e-15);
+        assert!((relative.update(1.0, &[2.0, 4.0], 0, Some(1)) - 0.71).abs() < 1e-15);
+        // The first objective has no weight at this step.
+        assert_eq!(relative.update(0.3, &[2.0, 4.0], 1, None), 0.3);
         assert!(relative.validate("a").is_ok());
         let never = AdaptiveConfig { every: 0, ..config };
         assert!(

@@ -365,10 +365,11 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
         if norms.is_empty() {
             return;
         }
+        let first = evaluated.iter().position(|e| e.place == 0);
         for (i, e) in evaluated.iter().enumerate() {
             if let Some(adaptive) = self.is_due(e.place) {
                 let factor = &mut self.objectives[e.place].factor;
-                *factor = adaptive.update(*factor, norms, i);
+                *factor = adaptive.update(*factor, norms, i, first);
             }
         }
     }

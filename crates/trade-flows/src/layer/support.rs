@@ -4,8 +4,7 @@ use burn::{
     module::Module,
     tensor::{Bool, Tensor, backend::Backend},
 };
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+pub use trade_core::Support;
 use trade_core::{Dual, Result, random::Stream};
 
 use super::{Recipe, Widths};
@@ -18,71 +17,52 @@ use crate::{
 /// more there.
 const MARGIN: f64 = 1e-6;
 
-/// Where an entry of the state may lie.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum Support {
-    /// Anywhere.
-    Real,
-    /// Above zero.
-    Positive,
-    /// Between two numbers.
-    Interval {
-        /// The lower end.
-        low: f64,
-        /// The upper end.
-        high: f64,
-    },
-}
-
-impl Support {
-    /// To the reals, and the log determinant; both `[n, 1]`.
-    fn forward<B: FlowBackend>(self, x: Dual<B, 2>) -> (Dual<B, 2>, Dual<B, 2>) {
-        match self {
-            Self::Real => {
-                let [n, _] = x.dims();
-                let zeros = x.zeros([n, 1]);
-                (x, zeros)
-            }
-            Self::Positive => {
-                let outside = x.value.clone().lower_elem(0.0);
-                let z = x.clamp(f64::from(f32::MIN_POSITIVE), f64::MAX).log();
-                (z.clone(), nowhere(-z, outside))
-            }
-            Self::Interval { low, high } => {
-                let width = high - low;
-                let below = x.value.clone().lower_elem(low);
-                let outside = below.bool_or(x.value.clone().greater_elem(high));
-                let share = x.add_scalar(-low).mul_scalar(1.0 / width);
-                let share = share.clamp(MARGIN, 1.0 - MARGIN);
-                let rest = share.clone().mul_scalar(-1.0).add_scalar(1.0);
-                let (log_share, log_rest) = (share.log(), rest.log());
-                let log_det = -(log_share.clone() + log_rest.clone());
-                let log_det = log_det.add_scalar(-width.ln());
-                (log_share - log_rest, nowhere(log_det, outside))
-            }
+/// To the reals, and the log determinant; both `[n, 1]`.
+fn forward<B: FlowBackend>(support: Support, x: Dual<B, 2>) -> (Dual<B, 2>, Dual<B, 2>) {
+    match support {
+        Support::Real => {
+            let [n, _] = x.dims();
+            let zeros = x.zeros([n, 1]);
+            (x, zeros)
+        }
+        Support::Positive => {
+            let outside = x.value.clone().lower_elem(0.0);
+            let z = x.clamp(f64::from(f32::MIN_POSITIVE), f64::MAX).log();
+            (z.clone(), nowhere(-z, outside))
+        }
+        Support::Interval { low, high } => {
+            let width = high - low;
+            let below = x.value.clone().lower_elem(low);
+            let outside = below.bool_or(x.value.clone().greater_elem(high));
+            let share = x.add_scalar(-low).mul_scalar(1.0 / width);
+            let share = share.clamp(MARGIN, 1.0 - MARGIN);
+            let rest = share.clone().mul_scalar(-1.0).add_scalar(1.0);
+            let (log_share, log_rest) = (share.log(), rest.log());
+            let log_det = -(log_share.clone() + log_rest.clone());
+            let log_det = log_det.add_scalar(-width.ln());
+            (log_share - log_rest, nowhere(log_det, outside))
         }
     }
+}
 
-    /// From the reals.
-    fn inverse<B: FlowBackend>(self, z: Dual<B, 2>) -> (Dual<B, 2>, Dual<B, 2>) {
-        match self {
-            Self::Real => {
-                let [n, _] = z.dims();
-                let zeros = z.zeros([n, 1]);
-                (z, zeros)
-            }
-            Self::Positive => (z.clone().exp(), z),
-            Self::Interval { low, high } => {
-                let width = high - low;
-                let share = z.sigmoid().clamp(MARGIN, 1.0 - MARGIN);
-                let rest = share.clone().mul_scalar(-1.0).add_scalar(1.0);
-                let log_det = share.clone().log() + rest.log();
-                // Far from the origin a number next to an end is rounded onto it.
-                let inside = (above(low), -above(-high));
-                let x = share.mul_scalar(width).add_scalar(low);
-                (x.clamp(inside.0, inside.1), log_det.add_scalar(width.ln()))
-            }
+/// From the reals.
+fn inverse<B: FlowBackend>(support: Support, z: Dual<B, 2>) -> (Dual<B, 2>, Dual<B, 2>) {
+    match support {
+        Support::Real => {
+            let [n, _] = z.dims();
+            let zeros = z.zeros([n, 1]);
+            (z, zeros)
+        }
+        Support::Positive => (z.clone().exp(), z),
+        Support::Interval { low, high } => {
+            let width = high - low;
+            let share = z.sigmoid().clamp(MARGIN, 1.0 - MARGIN);
+            let rest = share.clone().mul_scalar(-1.0).add_scalar(1.0);
+            let log_det = share.clone().log() + rest.log();
+            // Far from the origin a number next to an end is rounded onto it.
+            let inside = (above(low), -above(-high));
+            let x = share.mul_scalar(width).add_scalar(low);
+            (x.clamp(inside.0, inside.1), log_det.add_scalar(width.ln()))
         }
     }
 }
@@ -161,11 +141,11 @@ impl Supports {
 
 impl<B: FlowBackend> Transform<B> for Supports {
     fn forward(&self, x: Dual<B, 2>, _: &Features<B>) -> (Dual<B, 2>, Dual<B, 1>) {
-        self.each(x, Support::forward)
+        self.each(x, forward)
     }
 
     fn inverse(&self, z: Dual<B, 2>, _: &Features<B>) -> (Dual<B, 2>, Dual<B, 1>) {
-        self.each(z, Support::inverse)
+        self.each(z, inverse)
     }
 }
 
@@ -199,10 +179,10 @@ mod tests {
             let h = 1e-6;
             let ones = column(&[1.0; 3]);
             let dual = Dual::new(column(&x), ones);
-            let (z, log_det) = support.forward(dual);
+            let (z, log_det) = forward(support, dual);
             let at = |step: f64| {
                 let moved = x.map(|x| x + step * x.abs().min(0.01));
-                host(support.forward(Dual::constant(column(&moved))).0.value)
+                host(forward(support, Dual::constant(column(&moved))).0.value)
             };
             let (up, down) = (at(h), at(-h));
             let tangent = host(z.tangent_or_zeros());
@@ -211,7 +191,7 @@ mod tests {
                 assert!((slope / tangent[i] - 1.0).abs() < 1e-6, "{support:?} {x}");
                 assert!((slope.ln() - log_det).abs() < 1e-6, "{support:?} {x}");
             }
-            let (back, inverse) = support.inverse(Dual::constant(z.value));
+            let (back, inverse) = inverse(support, Dual::constant(z.value));
             let total = host(log_det.value + inverse.value);
             assert!(total.iter().all(|t| t.abs() < 1e-9), "{support:?}");
             for (x, back) in x.iter().zip(host(back.value)) {
@@ -226,14 +206,14 @@ mod tests {
             low: 0.0,
             high: 1.0,
         };
-        let (z, log_det) = interval.forward(Dual::constant(column(&[0.0, 1.0])));
+        let (z, log_det) = forward(interval, Dual::constant(column(&[0.0, 1.0])));
         assert!(
             host(z.value)
                 .into_iter()
                 .chain(host(log_det.value))
                 .all(f64::is_finite)
         );
-        let (x, _) = interval.inverse(Dual::constant(column(&[-1e4, 1e4])));
+        let (x, _) = inverse(interval, Dual::constant(column(&[-1e4, 1e4])));
         assert!(host(x.value).into_iter().all(|x| x > 0.0 && x < 1.0));
     }
 
@@ -244,7 +224,7 @@ mod tests {
             (interval(-1.0, 2.0), [-1.001, 2.001, 1e30]),
             (Support::Positive, [-1e-30, -1.0, f64::MIN]),
         ] {
-            let (_, log_det) = support.forward(Dual::constant(column(&x)));
+            let (_, log_det) = forward(support, Dual::constant(column(&x)));
             let log_det = host(log_det.value);
             assert!(
                 log_det.iter().all(|l| *l == f64::NEG_INFINITY),
@@ -254,7 +234,7 @@ mod tests {
         // Single precision has a number every 0.001 here.
         let far = interval(1e4, 1e4 + 1.0);
         let z = Dual::constant(column(&[-1e4, -8.0, 8.0, 1e4]));
-        for x in host(far.inverse(z).0.value) {
+        for x in host(inverse(far, z).0.value) {
             let single = x as f32;
             assert!(single > 1e4 && single < 1e4 + 1.0, "{x}");
         }

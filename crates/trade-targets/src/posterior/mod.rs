@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use trade_core::{Condition, Family, Interval, PowerFamily, Target};
 
 pub use prior::Prior;
-pub use support::Support;
+pub use trade_core::Support;
 
 use crate::{Error, Result};
 

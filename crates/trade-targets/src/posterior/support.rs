@@ -1,46 +1,6 @@
 //! Where parameters may lie, according to the prior and according to a flow.
 
-use std::fmt;
-
-use serde::{Deserialize, Serialize};
-
-/// The numbers that an entry of the state may take. Its JSON is that of a flow's `support` layer.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum Support {
-    /// Every number.
-    Real,
-    /// Every number above zero.
-    Positive,
-    /// Every number between two.
-    Interval {
-        /// The lower end.
-        low: f64,
-        /// The upper end.
-        high: f64,
-    },
-}
-
-impl Support {
-    /// The lower and the upper end.
-    pub fn ends(self) -> (f64, f64) {
-        match self {
-            Self::Real => (f64::NEG_INFINITY, f64::INFINITY),
-            Self::Positive => (0.0, f64::INFINITY),
-            Self::Interval { low, high } => (low, high),
-        }
-    }
-}
-
-impl fmt::Display for Support {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Real => write!(f, "every finite number"),
-            Self::Positive => write!(f, "every number above 0"),
-            Self::Interval { low, high } => write!(f, "every number in ({low}, {high})"),
-        }
-    }
-}
+use trade_core::Support;
 
 /// What contradicts between the supports of a flow and those of the prior, in a sentence; `None` where
 /// they agree. `flow` is `None` for a flow that has no `support` layer, which reaches every number.
