@@ -21,13 +21,15 @@ pub enum Support {
         /// The upper end.
         high: f64,
     },
+    /// An angle in radians: any number, with a density of period 2π. Samples lie in [−π, π).
+    Angle,
 }
 
 impl Support {
     /// The lower and the upper end.
     pub fn ends(self) -> (f64, f64) {
         match self {
-            Self::Real => (f64::NEG_INFINITY, f64::INFINITY),
+            Self::Real | Self::Angle => (f64::NEG_INFINITY, f64::INFINITY),
             Self::Positive => (0.0, f64::INFINITY),
             Self::Interval { low, high } => (low, high),
         }
@@ -40,6 +42,7 @@ impl fmt::Display for Support {
             Self::Real => write!(f, "every finite number"),
             Self::Positive => write!(f, "every number above 0"),
             Self::Interval { low, high } => write!(f, "every number in ({low}, {high})"),
+            Self::Angle => write!(f, "every angle in radians"),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use burn::tensor::{Tensor, backend::Backend};
 use serde::{Deserialize, Serialize};
 
-use crate::{Condition, Interval, random::Stream};
+use crate::{Condition, Interval, Support, random::Stream};
 
 /// Gaussian noise on states in coordinates of the target's own: from states, row-major `[n, dim]`,
 /// and the width for each of them to the moved states.
@@ -65,6 +65,11 @@ pub trait Family {
     /// The width of the context, such as an observation; 0 by default.
     fn contexts(&self) -> usize {
         0
+    }
+
+    /// The numbers that each entry of the state may take, `dim` of them; by default every number.
+    fn support(&self) -> Vec<Support> {
+        vec![Support::Real; self.dim()]
     }
 
     /// Whether `log q` can be evaluated. Where it cannot, a flow is trained from data, with an energy of

@@ -82,7 +82,7 @@ pub fn complete(config: &RunConfig) -> Result<(RunConfig, Vec<String>)> {
         LayerConfig::Support(supports) => Some(&supports[..]),
         _ => None,
     });
-    let supports = posterior.supports();
+    let supports = posterior.support();
     if own.is_none() && supports.iter().any(|support| *support != Support::Real) {
         let first = Stage {
             repeat: 1,

@@ -7,7 +7,8 @@ use rand::Rng;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use trade_core::{
-    Condition, Error, Family, Interval, Perturbation, PowerFamily, Result, Target, random::Stream,
+    Condition, Error, Family, Interval, Perturbation, PowerFamily, Result, Support, Target,
+    random::Stream,
 };
 use trade_molecule::{Molecule, MoleculeConfig};
 use trade_targets::{
@@ -164,6 +165,10 @@ impl Family for AnyTarget {
 
     fn domain(&self) -> Vec<Interval> {
         self.family().domain()
+    }
+
+    fn support(&self) -> Vec<Support> {
+        self.family().support()
     }
 
     fn contexts(&self) -> usize {

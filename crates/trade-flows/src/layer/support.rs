@@ -20,7 +20,7 @@ const MARGIN: f64 = 1e-6;
 /// To the reals, and the log determinant; both `[n, 1]`.
 fn forward<B: FlowBackend>(support: Support, x: Dual<B, 2>) -> (Dual<B, 2>, Dual<B, 2>) {
     match support {
-        Support::Real => {
+        Support::Real | Support::Angle => {
             let [n, _] = x.dims();
             let zeros = x.zeros([n, 1]);
             (x, zeros)
@@ -48,7 +48,7 @@ fn forward<B: FlowBackend>(support: Support, x: Dual<B, 2>) -> (Dual<B, 2>, Dual
 /// From the reals.
 fn inverse<B: FlowBackend>(support: Support, z: Dual<B, 2>) -> (Dual<B, 2>, Dual<B, 2>) {
     match support {
-        Support::Real => {
+        Support::Real | Support::Angle => {
             let [n, _] = z.dims();
             let zeros = z.zeros([n, 1]);
             (z, zeros)

@@ -72,18 +72,13 @@ impl SimulatedPosterior {
         self.config.observation
     }
 
-    /// Where each parameter may lie: the support of its prior.
-    pub fn supports(&self) -> Vec<Support> {
-        self.prior().iter().map(Prior::support).collect()
-    }
-
     /// Refuses a flow that does not sample where the prior has density, and only there. `flow` holds
     /// the entries of its `support` layer, `None` where it has no such layer.
     ///
     /// # Errors
     /// [`Error::Setting`] naming the parameter, both supports, and what to write.
     pub fn check_supports(&self, flow: Option<&[Support]>) -> Result<()> {
-        match support::contradiction(flow, &self.supports()) {
+        match support::contradiction(flow, &self.support()) {
             Some(reason) => Err(Error::setting("flow.layers", reason)),
             None => Ok(()),
         }
@@ -121,6 +116,11 @@ impl Family for SimulatedPosterior {
 
     fn domain(&self) -> Vec<Interval> {
         vec![Interval::at_least(0.0)]
+    }
+
+    /// Where the prior of each parameter has density.
+    fn support(&self) -> Vec<Support> {
+        self.prior().iter().map(Prior::support).collect()
     }
 
     fn contexts(&self) -> usize {
