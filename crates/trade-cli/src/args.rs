@@ -158,6 +158,12 @@ pub(crate) struct TrainArgs {
     /// The run's folder; `runs/<name of the config>` by default.
     #[arg(long)]
     pub(crate) out: Option<PathBuf>,
+    /// The time that training may take, where the configuration leaves out `train`; 5 by default.
+    #[arg(long, value_name = "MINUTES", conflicts_with = "steps")]
+    pub(crate) minutes: Option<f64>,
+    /// The number of steps, in place of the configuration's.
+    #[arg(long)]
+    pub(crate) steps: Option<usize>,
 }
 
 #[derive(clap::Args)]

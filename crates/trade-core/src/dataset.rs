@@ -104,6 +104,44 @@ impl Dataset {
         Ok(self)
     }
 
+    /// Every `every`-th sample on its own: the others, and those. `None` where a condition would keep no
+    /// sample on one of the sides.
+    pub fn held_out(&self, every: usize) -> Option<(Self, Self)> {
+        let part = |held: bool| {
+            let wanted = |row: &usize| (row % every.max(2) == every.max(2) - 1) == held;
+            let rows: Vec<usize> = (0..self.len()).filter(wanted).collect();
+            let before = |end: usize| rows.partition_point(|row| *row < end);
+            let ends = self.segments.iter().map(|s| (s, before(s.end)));
+            let segments: Vec<Segment> = ends
+                .map(|(s, end)| Segment {
+                    control: s.control.clone(),
+                    end,
+                })
+                .collect();
+            let starts = std::iter::once(0).chain(segments.iter().map(|s| s.end));
+            let filled = starts.zip(&segments).all(|(start, s)| s.end > start);
+            filled.then(|| Self {
+                x: pick(&self.x, self.dim, &rows),
+                dim: self.dim,
+                context: pick(&self.context, self.contexts, &rows),
+                contexts: self.contexts,
+                segments,
+            })
+        };
+        Some((part(false)?, part(true)?))
+    }
+
+    /// The numbers of all rows at a condition.
+    pub fn rows_of(&self, condition: &[f64]) -> Vec<usize> {
+        let same = |s: &Segment| {
+            let mut pairs = s.control.iter().zip(condition);
+            s.control.len() == condition.len() && pairs.all(|(a, b)| *a == *b as f32)
+        };
+        let starts = std::iter::once(0).chain(self.segments.iter().map(|s| s.end));
+        let sets = starts.zip(&self.segments).filter(|(_, s)| same(s));
+        sets.flat_map(|(start, s)| start..s.end).collect()
+    }
+
     /// The number of samples.
     pub fn len(&self) -> usize {
         self.x.len() / self.dim
@@ -299,6 +337,25 @@ mod tests {
             assert!(rows.contains(&row), "{row}");
         }
         assert!(rows.iter().all(|row| !(4..8).contains(row)));
+    }
+
+    #[test]
+    fn held_out_samples_are_in_neither_both_nor_none() {
+        let set = |from: u16, c: f64| {
+            let x: Vec<f32> = (from..from + 10).map(f32::from).collect();
+            Dataset::at(x.clone(), 1, &[c])
+                .unwrap()
+                .with_context(x, 1)
+                .unwrap()
+        };
+        let data = set(0, 1.0).joined(&set(10, 2.0)).unwrap();
+        let (rest, held) = data.held_out(4).unwrap();
+        assert_eq!(held.x, [3.0, 7.0, 11.0, 15.0, 19.0]);
+        assert_eq!((rest.len(), held.context.clone()), (15, held.x.clone()));
+        assert_eq!(held.rows_of(&[2.0]), [2, 3, 4]);
+        assert_eq!(rest.rows_of(&[1.0]).len(), 8);
+        assert!(rest.rows_of(&[3.0]).is_empty());
+        assert!(data.held_out(15).is_none());
     }
 
     #[test]

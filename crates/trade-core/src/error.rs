@@ -57,6 +57,24 @@ pub enum Error {
         /// How many steps in a row.
         count: usize,
     },
+    /// Training diverged, and did so again at every lower learning rate that was tried.
+    #[error(
+        "step {step}: the {term} loss rose to {loss:.1} from {lowest:.1}, also at a learning rate \
+         {retries} times halved; check that the log density falls off on all sides, that its \
+         scale is that of the data, and whether its coordinates are bounded (`support`)"
+    )]
+    Diverged {
+        /// The step at which training gave up.
+        step: usize,
+        /// The name of the loss term.
+        term: String,
+        /// Its running mean.
+        loss: f64,
+        /// Its lowest running mean.
+        lowest: f64,
+        /// How often training was taken up again.
+        retries: usize,
+    },
     /// The density does not exist at this condition.
     #[error("condition {parameter} = {value}: {reason}")]
     Condition {

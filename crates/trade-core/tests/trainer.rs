@@ -418,6 +418,7 @@ fn a_few_broken_steps_are_left_out() {
     let config = TrainConfig {
         steps: 20,
         max_non_finite: 3,
+        retries: 0,
         ..TrainConfig::default()
     };
     let run = |broken: Vec<usize>| {

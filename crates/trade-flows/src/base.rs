@@ -28,6 +28,11 @@ pub enum Base {
         /// How many entries are normal.
         normal: usize,
     },
+    /// The last entries are uniform in `[0, 1]`, shares of a turn; the others are standard normal.
+    Torus {
+        /// How many entries are angles.
+        angles: usize,
+    },
 }
 
 /// Deviation of the normal entries of [`Base::UnitCube`] at `T = 1`.
@@ -38,14 +43,14 @@ const KEPT: f64 = 0.999_999_426_696_856;
 impl Base {
     /// Whether the logarithm of the first control parameter is taken.
     pub(crate) const fn takes_logarithm(self) -> bool {
-        !matches!(self, Self::One)
+        !matches!(self, Self::One | Self::Torus { .. })
     }
 
     /// `log σ²` with its tangent, `[n, 1]`; `None` where it is zero.
     fn log_variance<B: FlowBackend>(self, control: &Dual<B, 2>) -> Option<Dual<B, 2>> {
         let first = || control.clone().slice_dim(1, 0..1).log();
         match self {
-            Self::One => None,
+            Self::One | Self::Torus { .. } => None,
             Self::Control => Some(first()),
             Self::InverseControl => Some(-first()),
             Self::UnitCube { .. } => Some(first().add_scalar(2.0 * DEVIATION.ln())),
@@ -60,6 +65,16 @@ impl Base {
         if let Self::UnitCube { normal } = self {
             return self.cube_log_prob(normal, z, control);
         }
+        let z = match self {
+            Self::Torus { angles } => {
+                let real = z.dims()[1] - angles;
+                if real == 0 {
+                    return z.zeros([z.dims()[0]]);
+                }
+                z.slice_dim(1, 0..real)
+            }
+            _ => z,
+        };
         let d = z.dims()[1] as f64;
         let square = z.square().sum_dim(1);
         let log_2pi = (2.0 * std::f64::consts::PI).ln();
@@ -80,6 +95,17 @@ impl Base {
     pub fn scale<B: FlowBackend>(self, noise: Tensor<B, 2>, control: &Dual<B, 2>) -> Tensor<B, 2> {
         if let Self::UnitCube { normal } = self {
             return self.cube_scale(normal, noise, control);
+        }
+        if let Self::Torus { angles } = self {
+            let [_, dim] = noise.dims();
+            let mut columns = Vec::new();
+            if angles < dim {
+                columns.push(noise.clone().narrow(1, 0, dim - angles));
+            }
+            if angles > 0 {
+                columns.push(uniform(noise.narrow(1, dim - angles, angles)));
+            }
+            return Tensor::cat(columns, 1);
         }
         match self.log_variance(control) {
             None => noise,
@@ -118,10 +144,14 @@ impl Base {
             columns.push(mirrored);
         }
         if normal < dim {
-            let noise = noise.narrow(1, normal, dim - normal);
-            let share = noise.mul_scalar(std::f64::consts::FRAC_1_SQRT_2).erf();
-            columns.push(share.mul_scalar(0.5).add_scalar(0.5));
+            columns.push(uniform(noise.narrow(1, normal, dim - normal)));
         }
         Tensor::cat(columns, 1)
     }
+}
+
+/// Standard normal noise as noise that is uniform in `[0, 1]`.
+fn uniform<B: FlowBackend>(noise: Tensor<B, 2>) -> Tensor<B, 2> {
+    let share = noise.mul_scalar(std::f64::consts::FRAC_1_SQRT_2).erf();
+    share.mul_scalar(0.5).add_scalar(0.5)
 }

@@ -97,6 +97,12 @@ impl FlowConfig {
                 layer.validate(widths, &format!("{field}.of[{j}]"))?;
             }
         }
+        if let Base::Torus { angles } = self.base {
+            let reason =
+                "needs at most as many angles as the state has entries, and no augmentation";
+            let fits = angles <= self.dim && self.augmentation == 0;
+            check::require(fits, field, "base.torus", reason)?;
+        }
         if let Base::UnitCube { normal } = self.base {
             let reason =
                 "needs at most as many normal entries as the state has, and no augmentation";
@@ -125,7 +131,7 @@ impl FlowConfig {
                 )
             };
             let positive = *low > 0.0 && *high > 0.0;
-            let preprocess = positive || !self.preprocess.takes_logarithms();
+            let preprocess = positive || !self.preprocess.takes_logarithm_of(i);
             check::require(
                 preprocess,
                 field,

@@ -122,6 +122,7 @@ impl MoleculeFlow {
                 moved,
                 given,
                 circular: torsions,
+                real: false,
                 map: map(block),
                 conditioner: self.conditioner.clone(),
                 use_control,

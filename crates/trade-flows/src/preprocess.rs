@@ -19,12 +19,16 @@ pub enum PreprocessConfig {
     Identity,
     /// `log c`, for positive parameters.
     Log,
-    /// `(c − centre)/scale`, for parameters of any sign.
+    /// `(c − centre)/scale`, for parameters of any sign, or `(log c − centre)/scale` of those that are
+    /// positive and range over octaves.
     Standardise {
         /// One per control parameter.
         centre: Vec<f64>,
         /// One per control parameter.
         scale: Vec<f64>,
+        /// Whether the logarithm is taken first, one per control parameter; by default of none.
+        #[serde(default)]
+        logarithmic: Vec<bool>,
     },
     /// `log c + MLP(log c)`, learned.
     Embedding(ConditionerConfig),
@@ -41,7 +45,11 @@ impl PreprocessConfig {
             Self::Embedding(config) => {
                 config.validate(controls, controls, &format!("{field}.embedding"))
             }
-            Self::Standardise { centre, scale } => {
+            Self::Standardise {
+                centre,
+                scale,
+                logarithmic,
+            } => {
                 let field = format!("{field}.standardise");
                 for (name, values) in [("centre", centre), ("scale", scale)] {
                     let found = values.len();
@@ -49,6 +57,10 @@ impl PreprocessConfig {
                         format!("needs one number for each of {controls} controls, found {found}");
                     check::require(found == controls, &field, name, reason)?;
                 }
+                let found = logarithmic.len();
+                let reason = format!("needs one for each of {controls} controls, found {found}");
+                let fits = found == controls || found == 0;
+                check::require(fits, &field, "logarithmic", reason)?;
                 for (i, (centre, scale)) in centre.iter().zip(scale).enumerate() {
                     check::finite(*centre, &field, &format!("centre[{i}]"))?;
                     check::positive(*scale, 1e30, &field, &format!("scale[{i}]"))?;
@@ -58,9 +70,15 @@ impl PreprocessConfig {
         }
     }
 
-    /// Whether the logarithm of the parameters is taken.
-    pub(crate) const fn takes_logarithms(&self) -> bool {
-        matches!(self, Self::Log | Self::Embedding(_))
+    /// Whether the logarithm of a parameter is taken.
+    pub(crate) fn takes_logarithm_of(&self, control: usize) -> bool {
+        match self {
+            Self::Identity => false,
+            Self::Log | Self::Embedding(_) => true,
+            Self::Standardise { logarithmic, .. } => {
+                logarithmic.get(control).copied().unwrap_or(false)
+            }
+        }
     }
 
     /// Builds the map for `controls` parameters.
@@ -94,7 +112,23 @@ impl<B: FlowBackend> Preprocess<B> {
     pub fn forward(&self, control: Dual<B, 2>) -> Dual<B, 2> {
         match (&self.config, &self.net) {
             (PreprocessConfig::Log, _) => control.log(),
-            (PreprocessConfig::Standardise { centre, scale }, _) => {
+            (
+                PreprocessConfig::Standardise {
+                    centre,
+                    scale,
+                    logarithmic,
+                },
+                _,
+            ) => {
+                let columns = logarithmic.iter().enumerate().map(|(i, log)| {
+                    let column = control.clone().slice_dim(1, i..i + 1);
+                    if *log { column.log() } else { column }
+                });
+                let control = if logarithmic.contains(&true) {
+                    Dual::cat(columns.collect(), 1)
+                } else {
+                    control
+                };
                 let row = |values: &[f64]| {
                     trade_core::Condition::uniform(values, 1, &control.value)
                         .control

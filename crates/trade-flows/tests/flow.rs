@@ -66,6 +66,12 @@ fn configs() -> Vec<FlowConfig> {
             PreprocessConfig::Standardise {
                 centre: vec![0.7, 1.1][..controls].to_vec(),
                 scale: vec![0.4, 2.0][..controls].to_vec(),
+                logarithmic: Vec::new(),
+            },
+            PreprocessConfig::Standardise {
+                centre: vec![0.2, 1.1][..controls].to_vec(),
+                scale: vec![0.4, 2.0][..controls].to_vec(),
+                logarithmic: vec![true, false][..controls].to_vec(),
             },
             PreprocessConfig::Embedding(ConditionerConfig {
                 hidden: vec![6],

@@ -247,6 +247,7 @@ fn a_coupling_that_starts_blind_sees_the_context_but_not_the_control() {
             moved: [0, 3],
             given: [3, 5],
             circular: [2, 5],
+            real: false,
             map: GroupMap::Spline { bins: 4 },
             conditioner: ConditionerConfig {
                 hidden: vec![6, 6],

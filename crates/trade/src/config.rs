@@ -5,10 +5,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::target::TargetConfig;
 use crate::{
     error::{Context, Error, Result, bail, ensure},
     json,
+};
+use crate::{
+    recipe::{Draft, SelectionConfig},
+    target::TargetConfig,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -46,6 +49,9 @@ pub struct RunConfig {
     /// The training loop.
     #[serde(default)]
     pub train: TrainConfig,
+    /// How the best weights are chosen during training; `null` to keep the last ones.
+    #[serde(default)]
+    pub selection: Option<SelectionConfig>,
     /// What `trade evaluate` measures.
     #[serde(default)]
     pub evaluate: EvaluateConfig,
@@ -188,6 +194,58 @@ impl Default for EvaluateConfig {
     }
 }
 
+/// A configuration that names files.
+pub(crate) trait NamesFiles {
+    /// The target and the data.
+    fn parts(&mut self) -> (&mut TargetConfig, &mut Vec<DataConfig>);
+}
+
+impl NamesFiles for RunConfig {
+    fn parts(&mut self) -> (&mut TargetConfig, &mut Vec<DataConfig>) {
+        (&mut self.target, &mut self.data)
+    }
+}
+
+impl NamesFiles for Draft {
+    fn parts(&mut self) -> (&mut TargetConfig, &mut Vec<DataConfig>) {
+        (&mut self.target, &mut self.data)
+    }
+}
+
+/// Reads a configuration; relative files of data and of the target are resolved against its folder.
+pub(crate) fn read_json<C: serde::de::DeserializeOwned + NamesFiles>(path: &Path) -> Result<C> {
+    let text = json::read_text(path)
+        .with_context(|| format!("cannot read the run configuration {}", path.display()))?;
+    json::unique_keys(&text).with_context(|| path.display().to_string())?;
+    let mut reader = serde_json::Deserializer::from_str(&text);
+    let mut config: C = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        let field = error.path().to_string();
+        let reason = error.into_inner();
+        Error::refused(format!("{}: field `{field}`: {reason}", path.display()))
+    })?;
+    reader
+        .end()
+        .with_context(|| format!("{}: text after the configuration", path.display()))?;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let (target, data) = config.parts();
+    let data = data.iter_mut().filter_map(|data| match &mut data.from {
+        DataSource::File(file) => Some(file),
+        DataSource::Exact(_) => None,
+    });
+    let molecule = match target {
+        TargetConfig::Molecule(molecule) => Some(molecule.files()),
+        _ => None,
+    };
+    for file in data.chain(molecule.into_iter().flatten()) {
+        if file.is_relative() {
+            let joined = folder.join(&*file);
+            *file = std::path::absolute(&joined)
+                .with_context(|| format!("file {}", joined.display()))?;
+        }
+    }
+    Ok(config)
+}
+
 impl RunConfig {
     /// Reads a configuration; relative files of data and of a molecule are resolved against the
     /// config's folder.
@@ -195,38 +253,7 @@ impl RunConfig {
     /// # Errors
     /// Names the file, the field and what was expected.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = json::read_text(path)
-            .with_context(|| format!("cannot read the run configuration {}", path.display()))?;
-        json::unique_keys(&text).with_context(|| path.display().to_string())?;
-        let mut reader = serde_json::Deserializer::from_str(&text);
-        let mut config: Self = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-            let field = error.path().to_string();
-            let reason = error.into_inner();
-            Error::refused(format!("{}: field `{field}`: {reason}", path.display()))
-        })?;
-        reader
-            .end()
-            .with_context(|| format!("{}: text after the configuration", path.display()))?;
-        let folder = path.parent().unwrap_or(Path::new(""));
-        let data = config
-            .data
-            .iter_mut()
-            .filter_map(|data| match &mut data.from {
-                DataSource::File(file) => Some(file),
-                DataSource::Exact(_) => None,
-            });
-        let molecule = match &mut config.target {
-            TargetConfig::Molecule(molecule) => Some(molecule.files()),
-            _ => None,
-        };
-        for file in data.chain(molecule.into_iter().flatten()) {
-            if file.is_relative() {
-                let joined = folder.join(&*file);
-                *file = std::path::absolute(&joined)
-                    .with_context(|| format!("file {}", joined.display()))?;
-            }
-        }
-        Ok(config)
+        read_json(path)
     }
 
     /// The configuration as JSON.

@@ -1,5 +1,7 @@
 //! The problem of a configuration: target, ranges, base conditions and data.
 
+use std::collections::BTreeMap;
+
 use trade_core::{Family, PowerFamily, Support, objective::Problem, random::Stream};
 use trade_data::inspect;
 use trade_flows::{FlowConfig, Stage, layer::LayerConfig};
@@ -7,18 +9,48 @@ use trade_targets::Drawn;
 
 use crate::{
     condition::within_domain,
-    config::{DataSource, ObjectiveConfig, RunConfig, ordered},
+    config::{DataConfig, DataSource, ObjectiveConfig, RunConfig, ordered},
     device::AnyDevice,
     error::{Context, Result, ensure},
+    recipe::Draft,
     states::read_samples,
     target::{AnyTarget, TargetConfig},
 };
+
+/// What a configuration says of its problem.
+#[derive(Clone, Copy)]
+pub struct Parts<'a> {
+    seed: u64,
+    target: &'a TargetConfig,
+    ranges: &'a BTreeMap<String, [f64; 2]>,
+    data: &'a [DataConfig],
+    bases: &'a [BTreeMap<String, f64>],
+}
+
+macro_rules! parts_of {
+    ($config:ty) => {
+        impl<'a> From<&'a $config> for Parts<'a> {
+            fn from(config: &'a $config) -> Self {
+                Self {
+                    seed: config.seed,
+                    target: &config.target,
+                    ranges: &config.ranges,
+                    data: &config.data,
+                    bases: &config.bases,
+                }
+            }
+        }
+    };
+}
+parts_of!(RunConfig);
+parts_of!(Draft);
 
 /// Assembles the problem of a configuration; with it come warnings about the data, a sentence each.
 ///
 /// # Errors
 /// If a part does not fit another, naming the field.
-pub fn assemble(config: &RunConfig) -> Result<(Problem<AnyTarget>, Vec<String>)> {
+pub fn assemble<'a>(config: impl Into<Parts<'a>>) -> Result<(Problem<AnyTarget>, Vec<String>)> {
+    let config = config.into();
     let target = config.target.init().context("`target`")?;
     let names = target.controls();
     let ranges = config.ranges.iter().map(|(name, range)| (&**name, *range));
@@ -27,7 +59,7 @@ pub fn assemble(config: &RunConfig) -> Result<(Problem<AnyTarget>, Vec<String>)>
     for (i, entry) in config.data.iter().enumerate() {
         let place = format!("`data[{i}]`");
         let at = ordered(&entry.at, &names).with_context(|| format!("`data[{i}].at`"))?;
-        let (drawn, said) = draw(config, &problem.target, i, &at).context(&place)?;
+        let (drawn, said) = draw(&config, &problem.target, i, &at).context(&place)?;
         warnings.extend(said);
         problem = if drawn.contexts > 0 {
             problem.with_pairs(&at, &drawn.x, &drawn.context)
@@ -46,7 +78,7 @@ pub fn assemble(config: &RunConfig) -> Result<(Problem<AnyTarget>, Vec<String>)>
 
 /// The samples of a data entry: drawn from the target, or read from a file.
 fn draw(
-    config: &RunConfig,
+    config: &Parts<'_>,
     target: &AnyTarget,
     entry: usize,
     at: &[f64],

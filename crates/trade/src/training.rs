@@ -28,6 +28,7 @@ use crate::{
     device::{AnyDevice, DeviceName, on_device},
     error::{Context, Result, bail, ensure},
     model, problem,
+    recipe::{self, Budget, FlowJudge, SelectionConfig},
     run::RunFolder,
     trained::{On, TrainedFlow},
 };
@@ -41,6 +42,8 @@ pub struct Training<T> {
     flow: FlowConfig,
     objectives: Vec<ObjectiveConfig>,
     train: TrainConfig,
+    selection: Option<SelectionConfig>,
+    budget: Option<Budget>,
     seed: u64,
     device: DeviceName,
     folder: Option<RunFolder>,
@@ -72,6 +75,8 @@ impl<T: AnyDevice> Training<T> {
             flow,
             objectives: Vec::new(),
             train: TrainConfig::default(),
+            selection: None,
+            budget: None,
             seed: 0,
             device: DeviceName::default(),
             folder: None,
@@ -81,11 +86,40 @@ impl<T: AnyDevice> Training<T> {
         }
     }
 
+    /// A training whose flow, loss and length are chosen from the problem, as for a configuration
+    /// that leaves them out. It takes five minutes at most; [`within`](Self::within) sets another time.
+    pub fn auto(problem: Problem<T>) -> Self {
+        let flow = recipe::flow(&problem, 0);
+        Self {
+            objectives: recipe::objectives(&problem),
+            train: recipe::train(problem.target.dim()),
+            selection: Some(SelectionConfig::default()),
+            budget: Some(Budget::default()),
+            ..Self::new(problem, flow)
+        }
+    }
+
+    /// Sets the minutes that the training may take. As many rounds of steps follow each other as fit,
+    /// while the flow gets better.
+    #[must_use]
+    pub fn within(mut self, minutes: f64) -> Self {
+        self.budget = Some(Budget { minutes });
+        self
+    }
+
+    /// Keeps the best weights by a measure, not the last ones.
+    #[must_use]
+    pub fn selection(mut self, selection: SelectionConfig) -> Self {
+        self.selection = Some(selection);
+        self
+    }
+
     /// The training that a configuration asks for, of a problem that was assembled from it.
     pub fn configured(config: &RunConfig, problem: Problem<T>) -> Self {
         Self {
             objectives: config.objectives.clone(),
             train: config.train.clone(),
+            selection: config.selection,
             seed: config.seed,
             ..Self::new(problem, config.flow.clone())
         }
@@ -156,6 +190,7 @@ impl<T: AnyDevice> Training<T> {
     #[must_use]
     pub fn steps(mut self, steps: usize) -> Self {
         self.train.steps = steps;
+        (self.train.rounds, self.budget) = (1, None);
         self
     }
 
@@ -173,6 +208,7 @@ impl<T: AnyDevice> Training<T> {
     #[must_use]
     pub fn with(mut self, train: TrainConfig) -> Self {
         self.train = train;
+        self.budget = None;
         self
     }
 
@@ -223,10 +259,27 @@ impl<T: AnyDevice> Training<T> {
         on_device!(name, B, device => self.run_on::<B>(device))
     }
 
+    /// Measures the time of a step with all terms of the loss.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn seconds_a_step(&self) -> Result<f64> {
+        let name = self.device;
+        on_device!(name, B, device => {
+            Ok(self.trainer::<Autodiff<B>>(device)?.seconds_a_step()?)
+        })
+    }
+
     fn run_on<B: FlowBackend>(mut self, device: B::Device) -> Result<TrainedFlow>
     where
         T: TrainableTarget<Autodiff<B>> + Target<B>,
     {
+        if let Some(budget) = self.budget {
+            let seconds = self
+                .trainer::<Autodiff<B>>(device.clone())?
+                .seconds_a_step()?;
+            self.train = budget.fit(self.train, seconds)?;
+        }
         let mut trainer = self.trainer::<Autodiff<B>>(device.clone())?;
         let checkpoints = self.folder.as_ref().map(RunFolder::checkpoints);
         let mut _lock = None;
@@ -236,9 +289,7 @@ impl<T: AnyDevice> Training<T> {
             if let Some(config) = &self.record {
                 folder.create(config)?;
             }
-            if let Some(path) = Checkpoint::newest(&folder.checkpoints())? {
-                trainer.restore(Checkpoint::read(&path)?, &path)?;
-            }
+            trainer.resume(&folder.checkpoints())?;
             let step = trainer.step();
             let metrics = if step == 0 {
                 JsonLines::create(&folder.metrics(), 1)?
@@ -280,14 +331,24 @@ impl<T: AnyDevice> Training<T> {
         let mut streams = Streams::new(self.seed);
         let flow = self.flow.init::<B>(&device, streams.get(Purpose::Init))?;
         let flow = initialise(flow, &self.problem, &device, &mut streams);
-        let terms = objectives(&self.objectives, &self.problem)?;
-        Ok(Trainer::new(
-            self.train.clone(),
-            flow,
-            terms,
-            streams,
-            device,
-        )?)
+        let mut problem = self.problem.clone();
+        let mut judge = None;
+        if let Some(selection) = self.selection {
+            selection.validate("selection")?;
+            let mut held_out = None;
+            if let Some(data) = &problem.data {
+                let (rest, held) = selection.split(data);
+                (problem.data, held_out) = (Some(rest), held);
+            }
+            judge = Some(FlowJudge::new(selection, &problem, held_out));
+        }
+        let terms = objectives(&self.objectives, &problem)?;
+        let train = self.train.clone();
+        let mut trainer = Trainer::new(train, flow, terms, streams, device)?;
+        if let Some(judge) = judge {
+            trainer.judged_by(judge);
+        }
+        Ok(trainer)
     }
 }
 
@@ -412,7 +473,8 @@ fn initialise<B: FlowBackend, T>(
     let Some(data) = &problem.data else {
         return flow;
     };
-    let rows: Vec<usize> = (0..data.len().min(4096)).collect();
+    // From all over the data, whose order may be that of a chain.
+    let rows: Vec<usize> = (0..data.len()).step_by(data.len().div_ceil(4096)).collect();
     let (x, condition) = data.rows::<B>(&rows, device);
     let extra = flow.augmentation();
     let x = if extra == 0 {

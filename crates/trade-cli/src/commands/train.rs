@@ -15,19 +15,25 @@ use signal_hook::{
     flag,
 };
 use trade::{
-    RunFolder, TrainOptions,
+    Budget, Draft, RunFolder, TrainOptions,
     config::RunConfig,
     core::{self, observe::progress::Progress},
+    recipe::Length,
 };
 
 use super::Session;
 use crate::args::TrainArgs;
 
 pub(super) fn run(session: &Session, typed: TrainArgs) -> Result<ExitCode> {
-    let mut config = RunConfig::read(&typed.config)?;
+    let mut draft = Draft::read(&typed.config)?;
     if let Some(seed) = session.seed {
-        config.seed = seed;
+        draft.seed = seed;
     }
+    ensure!(
+        typed.minutes.is_none() || draft.train.is_none(),
+        "{}: the length of training is given by `train`; leave out one of `train` and --minutes",
+        typed.config.display()
+    );
     let usual = || {
         let name = typed.config.file_stem().unwrap_or_default();
         Path::new("runs").join(name)
@@ -42,6 +48,7 @@ pub(super) fn run(session: &Session, typed: TrainArgs) -> Result<ExitCode> {
         session.say(format!("{place} is already trained"));
         return Ok(ExitCode::SUCCESS);
     }
+    let config = complete(session, &draft, &folder, &typed)?;
     let signals = Signals::watch().context("cannot watch for signals")?;
     let options = TrainOptions {
         resume: typed.resume,
@@ -63,6 +70,52 @@ pub(super) fn run(session: &Session, typed: TrainArgs) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+/// The complete configuration: that of the folder, where an unfinished training of this one goes on, or
+/// one whose missing parts are chosen now.
+fn complete(
+    session: &Session,
+    draft: &Draft,
+    folder: &RunFolder,
+    typed: &TrainArgs,
+) -> Result<RunConfig> {
+    if typed.resume && folder.config().is_file() {
+        let earlier = folder.read_config()?;
+        if draft.is_of(&earlier) {
+            return Ok(earlier);
+        }
+    }
+    let mut draft = draft.clone();
+    if let (Some(steps), Some(train)) = (typed.steps, &mut draft.train) {
+        (train.steps, train.rounds) = (steps, 1);
+    }
+    let budget = typed
+        .minutes
+        .map_or(Budget::default(), |minutes| Budget { minutes });
+    let length = match typed.steps {
+        Some(steps) => Length::Steps(steps),
+        None => Length::Within(budget),
+    };
+    let config = draft.complete(session.device, length)?;
+    if draft.train.is_none() {
+        session.say(chosen(&config));
+    }
+    Ok(config)
+}
+
+/// What was chosen, in a sentence.
+fn chosen(config: &RunConfig) -> String {
+    let (steps, rounds) = (config.train.steps, config.train.rounds);
+    let most = steps * ((1 << rounds) - 1);
+    let length = if rounds > 1 {
+        format!("{steps} to {most} steps")
+    } else {
+        format!("{steps} steps")
+    };
+    format!(
+        "flow, loss and training were chosen from the problem: {length}; they are in the run's config.json"
+    )
 }
 
 /// Requests to stop, from the terminal or from a batch system. The first one ends the training after its

@@ -63,14 +63,14 @@ pub struct StepContext<'a, B: AutodiffBackend, M: AutodiffModule<B>> {
     pub streams: &'a mut Streams,
     /// The current step, from 0.
     pub step: usize,
-    /// The number of steps of the whole training.
+    /// The number of steps of the first round of training.
     pub total: usize,
 }
 
 impl<B: AutodiffBackend, M: AutodiffModule<B>> StepContext<'_, B, M> {
-    /// Training progress in `[0, 1)`.
+    /// Training progress in `[0, 1]`; further rounds count as the end of the first.
     pub fn progress(&self) -> f64 {
-        self.step as f64 / self.total.max(1) as f64
+        (self.step as f64 / self.total.max(1) as f64).min(1.0)
     }
 
     /// Rows of numbers on the device, `[len/width, width]`, in the step's precision.
@@ -192,6 +192,12 @@ impl<B: AutodiffBackend> From<Clipped<B>> for Term<B> {
 pub trait Objective<B: AutodiffBackend, M: AutodiffModule<B>> {
     /// The name in logs and errors.
     fn name(&self) -> &'static str;
+
+    /// Whether the loss is a likelihood or a divergence, in nats, so that a rise by many is a model
+    /// that was torn.
+    fn is_in_nats(&self) -> bool {
+        false
+    }
 
     /// Computes the term at the current model.
     ///

@@ -70,6 +70,10 @@ impl<B: AutodiffBackend, M: Trainable<B>> Objective<B, M> for Nll {
         "nll"
     }
 
+    fn is_in_nats(&self) -> bool {
+        true
+    }
+
     fn evaluate(&mut self, step: &mut StepContext<'_, B, M>) -> Result<Term<B>> {
         let rows = self
             .order

@@ -55,6 +55,10 @@ where
         "reverse_kl"
     }
 
+    fn is_in_nats(&self) -> bool {
+        true
+    }
+
     fn evaluate(&mut self, step: &mut StepContext<'_, B, M>) -> Result<Term<B>> {
         let Problem {
             target,

@@ -141,6 +141,13 @@ impl ValidateOver for TradeConfig {
         self.blur.validate(&below(field, "blur"))?;
         self.blur.validate_over(over, &below(field, "blur"))?;
         self.clip.validate(&below(field, "clip"))?;
+        check(
+            field,
+            "relative",
+            !self.relative || self.centre == Centre::Expectation,
+            "be false where `centre` is `points`: the deviation comes with the expectation",
+            self.relative,
+        )?;
         ranges(field, "logarithmic", over, self.logarithmic)
     }
 }

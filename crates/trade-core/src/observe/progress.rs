@@ -51,6 +51,9 @@ impl Observer for Progress {
             self.bar.reset_eta();
             self.bar.reset_elapsed();
         }
+        if self.bar.length() != Some(report.total as u64) {
+            self.bar.set_length(report.total as u64);
+        }
         // The bar draws at its own pace; the text is for those times only.
         if !self.bar.is_hidden() {
             self.bar.set_message(losses(report));

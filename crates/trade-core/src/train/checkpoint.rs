@@ -9,6 +9,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+use super::{GuardState, judge::BestState};
 use crate::{
     error::{Error, Result},
     parameters::{Arrays, read_annotated, write_annotated},
@@ -31,14 +32,29 @@ pub struct State {
     pub objectives: BTreeMap<String, serde_json::Value>,
     /// Steps in a row that were not finite.
     pub non_finite: usize,
+    /// The round of training, from 0.
+    #[serde(default)]
+    pub round: usize,
+    /// The step at which the round began.
+    #[serde(default)]
+    pub begun: usize,
+    /// What the guard against divergence knows.
+    #[serde(default)]
+    pub guard: GuardState,
+    /// What is known of the best weights, if a model is judged.
+    #[serde(default)]
+    pub best: Option<BestState>,
 }
 
 /// Weights, optimizer moments and state at one step.
+#[derive(Clone, Debug)]
 pub struct Checkpoint {
     /// The model's parameters.
     pub model: Arrays,
     /// The optimizer's moments.
     pub moments: Arrays,
+    /// The best weights so far; none if there are no better ones than the model's.
+    pub best: Arrays,
     /// Everything else.
     pub state: State,
 }
@@ -56,7 +72,11 @@ impl Checkpoint {
     pub fn write(&self, folder: &Path) -> Result<PathBuf> {
         fs::create_dir_all(folder).map_err(|error| Error::io(folder, error))?;
         let path = folder.join(format!("step-{:09}.safetensors", self.state.step));
-        let parts = [("model", &self.model), ("adam", &self.moments)];
+        let parts = [
+            ("model", &self.model),
+            ("adam", &self.moments),
+            ("best", &self.best),
+        ];
         let arrays = parts.into_iter().flat_map(|(kind, arrays)| {
             let named = arrays.iter();
             named.map(move |(name, array)| (format!("{kind}/{name}"), array))
@@ -89,17 +109,19 @@ impl Checkpoint {
         let state = text.get(STATE);
         let state = state.ok_or_else(|| corrupt(&"it holds no training state"))?;
         let state = serde_json::from_str(state).map_err(|error| corrupt(&error))?;
-        let (mut model, mut moments) = (Arrays::new(), Arrays::new());
+        let (mut model, mut moments, mut best) = (Arrays::new(), Arrays::new(), Arrays::new());
         for (name, array) in arrays {
             match name.split_once('/') {
                 Some(("model", name)) => model.insert(name.to_string(), array),
                 Some(("adam", name)) => moments.insert(name.to_string(), array),
+                Some(("best", name)) => best.insert(name.to_string(), array),
                 _ => return Err(corrupt(&format!("unknown array `{name}`"))),
             };
         }
         Ok(Self {
             model,
             moments,
+            best,
             state,
         })
     }
@@ -113,6 +135,18 @@ impl Checkpoint {
             return Ok(None);
         }
         Ok(list(folder)?.pop().map(|(_, path)| path))
+    }
+}
+
+impl Checkpoint {
+    /// The newest checkpoint of a folder whose step is a multiple of `every`, if there is one.
+    ///
+    /// # Errors
+    /// If the folder cannot be read.
+    pub(super) fn newest_of(folder: &Path, every: usize) -> Result<Option<PathBuf>> {
+        let regular = |(step, _): &(usize, PathBuf)| step.is_multiple_of(every);
+        let mut newest = list(folder)?.into_iter().rev();
+        Ok(newest.find(regular).map(|(_, path)| path))
     }
 }
 

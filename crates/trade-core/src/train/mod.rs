@@ -3,9 +3,13 @@
 mod adam;
 mod adaptive;
 mod checkpoint;
+mod guard;
+mod judge;
 mod trainer;
 
 pub use adam::{Adam, AdamConfig, Gradient};
 pub use adaptive::{AdaptiveConfig, AdaptiveRule};
 pub use checkpoint::{Checkpoint, State};
+pub use guard::GuardState;
+pub use judge::{BestState, Judge, Judgement};
 pub use trainer::{TrainConfig, Trainer, WeightedObjective};

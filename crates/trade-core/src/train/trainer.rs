@@ -16,14 +16,19 @@ use burn::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Adam, AdamConfig, AdaptiveConfig, Checkpoint, Gradient, State};
+use super::{
+    Adam, AdamConfig, AdaptiveConfig, BestState, Checkpoint, Gradient, Judge, Judgement, State,
+    guard::Guard,
+    judge::{Best, JUDGED, LEAST_GAIN},
+};
 use crate::{
+    Density,
     device_data::DeviceData,
     error::{Error, Result},
     learning_rate::LearningRate,
     objective::{Objective, Reading, StepContext, Term, Trainable},
     observe::{Observer, StepReport, TermReport},
-    parameters::{parameters, precision, with_parameters},
+    parameters::{Arrays, parameters, precision, with_parameters},
     ramp::Ramp,
     random::Streams,
     validate::{Validate, counted},
@@ -33,8 +38,12 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrainConfig {
-    /// The number of steps.
+    /// The number of steps; where there are several rounds, of the first.
     pub steps: usize,
+    /// The most rounds of training. A further round follows where the model is judged, is not good
+    /// yet, and got better by the last one. It has twice the steps of the one before and half its
+    /// learning rate, and all terms at their final weights.
+    pub rounds: usize,
     /// The learning rate over training.
     pub learning_rate: LearningRate,
     /// The optimizer.
@@ -43,19 +52,24 @@ pub struct TrainConfig {
     pub checkpoint_every: usize,
     /// Steps between reports to the observers.
     pub report_every: usize,
-    /// After this many steps in a row that are not finite, training stops with an error.
+    /// After this many steps in a row that are not finite, training goes back to the last good state.
     pub max_non_finite: usize,
+    /// How often training that diverges is taken up from the last good state, each time at half the
+    /// learning rate, before it stops with an error. States are kept as often as checkpoints.
+    pub retries: usize,
 }
 
 impl Default for TrainConfig {
     fn default() -> Self {
         Self {
             steps: 1000,
+            rounds: 1,
             learning_rate: LearningRate::default(),
             adam: AdamConfig::default(),
             checkpoint_every: 500,
             report_every: 10,
             max_non_finite: 50,
+            retries: 6,
         }
     }
 }
@@ -71,6 +85,8 @@ impl Validate for TrainConfig {
             // The optimizer counts its steps in 32 bits.
             counted(field, name, value, 1, i32::MAX as usize)?;
         }
+        counted(field, "rounds", self.rounds, 1, 20)?;
+        counted(field, "retries", self.retries, 0, 50)?;
         self.adam.validate(&format!("{field}.adam"))?;
         self.learning_rate
             .validate(&format!("{field}.learning_rate"))
@@ -113,6 +129,12 @@ pub struct Trainer<B: AutodiffBackend, M: Trainable<B>> {
     device_data: DeviceData<B::InnerBackend>,
     step: usize,
     non_finite: usize,
+    round: usize,
+    /// The step at which the round began.
+    begun: usize,
+    guard: Guard,
+    judge: Option<Box<dyn Judge<B, M>>>,
+    best: Option<Best>,
     stop: Arc<AtomicBool>,
 }
 
@@ -156,6 +178,7 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
         let optimizer = Adam::new(config.adam.clone());
         Ok(Self {
             config,
+            guard: Guard::new(Density::dim(&model)),
             precision: precision(&model),
             device_data: DeviceData::default(),
             model,
@@ -165,6 +188,10 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
             device,
             step: 0,
             non_finite: 0,
+            round: 0,
+            begun: 0,
+            judge: None,
+            best: None,
             stop: Arc::default(),
         })
     }
@@ -185,10 +212,26 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
         self.stop = flag;
     }
 
-    /// Trains to the end, with a checkpoint in `checkpoints` every so often and at the end.
+    /// Measures the model from time to time; training ends with the best weights, and has further
+    /// rounds where the configuration allows them.
+    pub fn judged_by(&mut self, judge: impl Judge<B, M> + 'static) {
+        self.judge = Some(Box::new(judge));
+    }
+
+    /// The number of steps after which the current round ends.
+    fn end(&self) -> usize {
+        self.begun + self.round_steps()
+    }
+
+    fn round_steps(&self) -> usize {
+        self.config.steps << self.round
+    }
+
+    /// Trains to the end, with a checkpoint in `checkpoints` every so often and at the end. The model
+    /// then is the best that was judged, or the last.
     ///
     /// # Errors
-    /// If a setting does not fit, a file cannot be written, or losses stay non-finite.
+    /// If a setting does not fit, a file cannot be written, or training diverges at all rates.
     pub fn run(
         &mut self,
         checkpoints: Option<&Path>,
@@ -196,10 +239,25 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
     ) -> Result<()> {
         // A report gives the mean time of the steps since the one before.
         let (mut seconds, mut steps) = (0.0, 0);
-        while self.step < self.config.steps {
-            let mut report = self.advance()?;
+        if self.guard.good.is_none() {
+            self.guard.good = Some(self.checkpoint());
+        }
+        while self.step < self.end() {
+            let mut report = match self.advance() {
+                Ok(report) => report,
+                Err(error @ Error::NonFinite { .. }) => {
+                    self.undo(error, observers)?;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            if let Some(error) = self.torn(&report) {
+                self.undo(error, observers)?;
+                continue;
+            }
             (seconds, steps) = (seconds + report.seconds, steps + 1);
-            let last = self.step == self.config.steps;
+            self.judge(observers)?;
+            let last = self.step == self.end();
             if last || report.step % self.config.report_every == 0 {
                 report.seconds = seconds / f64::from(steps);
                 (seconds, steps) = (0.0, 0);
@@ -207,10 +265,14 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
                     observer.step(&report)?;
                 }
             }
-            if let Some(folder) = checkpoints
-                .filter(|_| last || self.step.is_multiple_of(self.config.checkpoint_every))
-            {
-                self.checkpoint().write(folder)?;
+            if last || self.step.is_multiple_of(self.config.checkpoint_every) {
+                let state = self.checkpoint();
+                if let Some(folder) = checkpoints {
+                    state.write(folder)?;
+                }
+                if self.non_finite == 0 {
+                    self.guard.good = Some(state);
+                }
             }
             if !last && self.stop.load(Ordering::Relaxed) {
                 if let Some(folder) = checkpoints {
@@ -222,9 +284,127 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
                 return Err(Error::Interrupted { step: self.step });
             }
         }
+        if let Some(best) = &self.best {
+            let path = Path::new("the best weights");
+            self.model = with_parameters(self.model.clone(), best.model.clone(), path)?;
+            let BestState { step, found, .. } = &best.found;
+            let note = format!("the weights after {step} steps are kept: {found}");
+            (observers.iter_mut()).try_for_each(|observer| observer.note(&note))?;
+        }
         observers
             .iter_mut()
             .try_for_each(|observer| observer.finish())
+    }
+
+    /// Judges the model if that is due, and begins another round if one is worth its time.
+    fn judge(&mut self, observers: &mut [Box<dyn Observer>]) -> Result<()> {
+        let steps = self.round_steps();
+        let due = |part: &f64| self.step - self.begun == (part * steps as f64).ceil() as usize;
+        let Some(judge) = self.judge.as_mut().filter(|_| JUDGED.iter().any(due)) else {
+            return Ok(());
+        };
+        let Judgement {
+            value,
+            found,
+            is_good,
+        } = judge.judge(&self.model.valid())?;
+        let before = self.best.as_ref().map(|best| best.found.clone());
+        if before.as_ref().is_none_or(|best| value > best.value) {
+            let found = BestState {
+                step: self.step,
+                value,
+                found,
+                round: before.as_ref().map_or(f64::NEG_INFINITY, |best| best.round),
+            };
+            let model = parameters(&self.model);
+            self.best = Some(Best { found, model });
+        }
+        let Some(best) = self
+            .best
+            .as_mut()
+            .filter(|_| self.step == self.begun + steps)
+        else {
+            return Ok(());
+        };
+        let gained = best.found.value > best.found.round + LEAST_GAIN;
+        best.found.round = best.found.value;
+        let mut note = format!("after {} steps: {}", self.step, best.found.found);
+        if gained && !is_good && self.round + 1 < self.config.rounds {
+            self.round += 1;
+            self.begun = self.step;
+            note += &format!("; {} further steps follow", self.round_steps());
+        }
+        (observers.iter_mut()).try_for_each(|observer| observer.note(&note))
+    }
+
+    /// The error to report if a loss in nats says that the model was torn.
+    fn torn(&mut self, report: &StepReport) -> Option<Error> {
+        let mut terms = report.terms.iter();
+        let term = terms.find(|term| {
+            let mut objectives = self.objectives.iter();
+            objectives.any(|w| w.objective.name() == term.name && w.objective.is_in_nats())
+        })?;
+        if !term.loss.is_finite() || !self.guard.is_torn(term.loss) {
+            return None;
+        }
+        Some(Error::Diverged {
+            step: self.step,
+            term: term.name.clone(),
+            loss: self.guard.state.mean,
+            lowest: self.guard.state.lowest,
+            retries: self.config.retries,
+        })
+    }
+
+    /// Goes back to the last good state and on from there at half the learning rate; the step count
+    /// goes on. If that was done too often, the error stands.
+    fn undo(&mut self, error: Error, observers: &mut [Box<dyn Observer>]) -> Result<()> {
+        let Some(good) = self.guard.good.clone() else {
+            return Err(error);
+        };
+        // Where no step at all was finite, a lower rate changes nothing.
+        if self.guard.state.retries >= self.config.retries || !self.guard.state.moved {
+            return Err(error);
+        }
+        let best = self.best.take();
+        let step = self.step;
+        let streams = self.streams.state();
+        let (round, begun) = (self.round, self.begun);
+        let guard = self.guard.state;
+        let from = good.state.step;
+        self.restore(good, Path::new("the last good state"))?;
+        // Time and random numbers do not go back: observers see each step once.
+        (self.step, self.non_finite) = (step, 0);
+        (self.round, self.begun) = (round, begun);
+        self.streams = Streams::restore(&streams)?;
+        (self.guard.state, self.best) = (guard, best);
+        self.guard.undone();
+        let note = format!(
+            "training diverged at step {step}; it goes on from the state after {from} steps at \
+             {} of the learning rate",
+            self.guard.rate()
+        );
+        (observers.iter_mut()).try_for_each(|observer| observer.note(&note))
+    }
+
+    /// The mean wall-clock time of a step with all terms, in seconds, over the next steps; those before
+    /// and their caches are not counted. Use a trainer of its own for it.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn seconds_a_step(&mut self) -> Result<f64> {
+        // Terms that begin later have their weight here.
+        self.step = self.config.steps / 2 + 1;
+        for _ in 0..3 {
+            self.advance()?;
+        }
+        let start = Instant::now();
+        let mut steps = 0;
+        while steps < 25 && start.elapsed().as_secs_f64() < 10.0 {
+            self.advance()?;
+            steps += 1;
+        }
+        Ok(start.elapsed().as_secs_f64() / f64::from(steps))
     }
 
     /// One step. All that the host has to know of it, the numbers of every term and the norm of
@@ -234,7 +414,7 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
     /// As [`run`](Self::run).
     pub fn advance(&mut self) -> Result<StepReport> {
         let start = Instant::now();
-        let (step, total) = (self.step, self.config.steps);
+        let (step, total) = (self.step, self.end());
         let evaluated = self.evaluate()?;
         let mut row: Vec<_> = evaluated.iter().map(|e| e.term.numbers()).collect();
         let losses = evaluated.iter().map(|e| (e.weight, e.term.loss.clone()));
@@ -280,9 +460,12 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
             0.0
         };
         self.adapt(&evaluated, &norms);
-        let learning_rate = self.config.learning_rate.value(step, total);
+        let (in_round, steps) = (step - self.begun, self.round_steps());
+        let learning_rate = self.config.learning_rate.value(in_round, steps)
+            * self.guard.rate()
+            * 0.5_f64.powi(self.round as i32);
         if norm.is_finite() && loss.is_finite() {
-            self.non_finite = 0;
+            (self.non_finite, self.guard.state.moved) = (0, true);
             if let Some(gradient) = gradient {
                 self.model = self
                     .optimizer
@@ -319,7 +502,9 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
         };
         let mut evaluated = Vec::with_capacity(self.objectives.len());
         for (place, weighted) in self.objectives.iter_mut().enumerate() {
-            let weight = weighted.ramp.value(context.step, context.total) * weighted.factor;
+            // Further rounds have the weights that the first one ended with.
+            let step = context.step.min(context.total);
+            let weight = weighted.ramp.value(step, context.total) * weighted.factor;
             if weight != 0.0 {
                 let term = weighted.objective.evaluate(&mut context)?;
                 evaluated.push(Evaluated {
@@ -402,6 +587,7 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
         Checkpoint {
             model: parameters(&self.model),
             moments,
+            best: (self.best.as_ref()).map_or_else(Arrays::new, |best| best.model.clone()),
             state: State {
                 step: self.step,
                 streams: self.streams.state(),
@@ -417,6 +603,10 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
                     .map(|w| (by_name(w), w.objective.state()))
                     .collect(),
                 non_finite: self.non_finite,
+                round: self.round,
+                begun: self.begun,
+                guard: self.guard.state,
+                best: self.best.as_ref().map(|best| best.found.clone()),
             },
         }
     }
@@ -429,6 +619,7 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
         let Checkpoint {
             model,
             moments,
+            best,
             state,
         } = checkpoint;
         self.model = with_parameters(self.model.clone(), model, path)?;
@@ -436,11 +627,8 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
         self.optimizer
             .restore(moments, steps, &self.model, &self.device, path)?;
         self.streams = Streams::restore(&state.streams)?;
-        let State {
-            mut objectives,
-            adaptive,
-            ..
-        } = state;
+        let mut objectives = state.objectives;
+        let adaptive = state.adaptive;
         for weighted in &mut self.objectives {
             let name = weighted.objective.name();
             let cache = objectives
@@ -450,6 +638,28 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
             weighted.factor = adaptive.get(name).copied().unwrap_or(weighted.factor);
         }
         (self.step, self.non_finite) = (state.step, state.non_finite);
+        (self.round, self.begun) = (state.round, state.begun);
+        self.guard.state = state.guard;
+        self.best = state.best.map(|found| Best { found, model: best });
+        Ok(())
+    }
+
+    /// Goes on from the newest checkpoint in a folder, if there is one.
+    ///
+    /// # Errors
+    /// As [`restore`](Self::restore), and if a file cannot be read.
+    pub fn resume(&mut self, folder: &Path) -> Result<()> {
+        let Some(path) = Checkpoint::newest(folder)? else {
+            return Ok(());
+        };
+        let mut good = self.checkpoint();
+        self.restore(Checkpoint::read(&path)?, &path)?;
+        // Where an interrupted training would go back to: its last regular checkpoint.
+        let every = self.config.checkpoint_every;
+        if let Some(path) = Checkpoint::newest_of(folder, every)? {
+            good = Checkpoint::read(&path)?;
+        }
+        self.guard.good = Some(good);
         Ok(())
     }
 }

@@ -10,6 +10,7 @@ mod lattice;
 mod permutation;
 mod support;
 mod torus;
+mod whiten;
 
 use burn::{module::Module, tensor::backend::Backend};
 use schemars::JsonSchema;
@@ -30,6 +31,8 @@ pub use support::{Support, Supports};
 pub use torus::{
     CircularShift, CircularShiftConfig, GroupCoupling, GroupCouplingConfig, GroupMap, UnitClamp,
 };
+
+pub use whiten::{Whiten, WhitenConfig};
 
 use crate::{
     FlowBackend,
@@ -202,6 +205,10 @@ layers! {
         ActNorm as act_norm::Entries,
         /// An [`ActNorm`] with one scale and shift a channel.
         ChannelActNorm(Grid) as act_norm::Channels,
+    }
+    Whiten<B> {
+        /// See [`Whiten`].
+        Whiten(WhitenConfig),
     }
     Permutation<B> {
         /// A [`Permutation`] drawn from the run's seed.

@@ -267,16 +267,20 @@ fn unit_cases() -> Vec<Case> {
         ),
         (GroupMap::Additive, true),
     ] {
-        for (moved, given, use_control) in [
-            ([0, 2], [2, 5], true),
-            ([1, 5], [0, 1], false),
-            ([3, 5], [1, 3], true),
-            ([3, 5], [0, 3], true),
+        let steerable = matches!(map, GroupMap::SteerableSpline { .. });
+        for (moved, given, use_control, real) in [
+            ([0, 2], [2, 5], true, false),
+            ([0, 2], [2, 5], true, !steerable),
+            ([1, 5], [0, 1], false, false),
+            ([3, 5], [1, 3], true, false),
+            ([3, 5], [0, 3], true, !steerable),
+            ([0, 5], [5, 5], true, !steerable),
         ] {
             let coupling = GroupCouplingConfig {
                 moved,
                 given,
                 circular: [2, 5],
+                real,
                 map,
                 conditioner: ConditionerConfig {
                     hidden: vec![6, 6],

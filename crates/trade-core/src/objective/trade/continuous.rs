@@ -5,8 +5,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    SampleOrigin, TradeConfig, expectation::expectation, nearest::nearest_base, proposal::draw,
-    residual::residual,
+    SampleOrigin, TradeConfig,
+    expectation::expectation,
+    nearest::nearest_base,
+    proposal::draw,
+    residual::{Spread, residual},
 };
 use crate::{
     Condition,
@@ -137,6 +140,11 @@ where
             .repeat_dim(1, points)
             .reshape([groups * points, k]);
 
+        let covariance = config.trade.relative.then(|| {
+            let each = weighted.covariance.clone().unsqueeze_dim::<4>(1);
+            each.repeat_dim(1, points).reshape([groups * points, k, k])
+        });
+
         let first = |t: Tensor<B::InnerBackend, 2>| -> Tensor<B::InnerBackend, 2> {
             if points == n {
                 return t;
@@ -171,6 +179,7 @@ where
             &condition,
             &base,
             expectation,
+            covariance.map(Spread::Covariance),
         )?
         .term;
         term.ess = Some(weighted.mean_ess());

@@ -5,8 +5,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Centre, SampleOrigin, TradeConfig, expectation::expectation, host, proposal::draw,
-    residual::residual,
+    Centre, SampleOrigin, TradeConfig,
+    expectation::expectation,
+    host,
+    proposal::draw,
+    residual::{Spread, residual},
 };
 use crate::{
     Condition,
@@ -77,6 +80,9 @@ pub struct TradeGrid<T> {
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Expectation {
     mean: f64,
+    /// The variance of `g`, the Fisher information of the condition.
+    #[serde(default)]
+    variance: f64,
     ess: f64,
     refreshed: usize,
 }
@@ -132,7 +138,8 @@ impl<T> TradeGrid<T> {
         self.grid.conditions()[nearest.unwrap_or(point)]
     }
 
-    /// Estimates `⟨g⟩` at a grid point; the estimate and its relative effective sample size, `[2]`.
+    /// Estimates `⟨g⟩` at a grid point; the estimate, the variance of `g` and the relative effective
+    /// sample size, `[3]`.
     fn estimate<B, M>(
         &self,
         point: usize,
@@ -150,22 +157,27 @@ impl<T> TradeGrid<T> {
         let base = column(self.base_of(point));
         let (origin, energy) = (self.config.expectation_from, self.config.trade.energy);
         let (_, weighted) = expectation(origin, energy, &self.problem, step, &condition, &base, n)?;
-        Ok(Tensor::cat(
-            vec![weighted.mean.squeeze_dim::<1>(1), weighted.ess],
-            0,
-        ))
+        let variance = weighted.covariance.flatten::<1>(0, 2);
+        let mean = weighted.mean.squeeze_dim::<1>(1);
+        Ok(Tensor::cat(vec![mean, variance, weighted.ess], 0))
     }
 
     /// Folds an estimate of `⟨g⟩` at a grid point into the moving average.
-    fn fold(&mut self, point: usize, mean: f64, ess: f64, step: usize) {
+    fn fold(&mut self, point: usize, found: &[f64], step: usize) {
+        let &[mean, variance, ess] = found else {
+            return;
+        };
         // Without any usable weight, keep what is known; the next refresh may do better.
         if !mean.is_finite() {
             return;
         }
         let retain = self.config.expectation_retain;
+        let old = self.expectations[point];
+        let average =
+            |old: Option<f64>, new: f64| old.map_or(new, |old| retain * old + (1.0 - retain) * new);
         self.expectations[point] = Some(Expectation {
-            mean: self.expectations[point]
-                .map_or(mean, |old| retain * old.mean + (1.0 - retain) * mean),
+            mean: average(old.map(|old| old.mean), mean),
+            variance: average(old.map(|old| old.variance), variance),
             ess,
             refreshed: step,
         });
@@ -210,8 +222,8 @@ where
         if !estimates.is_empty() {
             // Read together, for a device works through all of them before it answers.
             let found = host(Tensor::cat(estimates, 0));
-            for (&point, found) in due.iter().zip(found.chunks(2)) {
-                self.fold(point, found[0], found[1], step.step);
+            for (&point, found) in due.iter().zip(found.chunks(3)) {
+                self.fold(point, found, step.step);
             }
         }
 
@@ -222,6 +234,9 @@ where
         let base = table(&|i| self.base_of(i));
         // A point whose every weight failed has no expectation: NaN leaves its rows out.
         let expectation = table(&|i| self.expectations[i].map_or(f64::NAN, |e| e.mean));
+        let deviation = (self.config.trade.relative)
+            .then(|| table(&|i| self.expectations[i].map_or(f64::NAN, |e| e.variance.sqrt())))
+            .map(|t| t.squeeze_dim::<1>(1));
         let origin = self.config.trade.points;
         let points = draw(
             origin,
@@ -241,6 +256,7 @@ where
             &condition,
             &base,
             expectation,
+            deviation.map(Spread::Deviation),
         )?;
         let known: Vec<f64> = self.expectations.iter().flatten().map(|e| e.ess).collect();
         let mut term = result.term;

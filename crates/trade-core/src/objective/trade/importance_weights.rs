@@ -13,6 +13,8 @@ const NOTHING: f32 = -1e30;
 pub(super) struct WeightedMeans<B: Backend> {
     /// `⟨g⟩`, `[groups, k]`; NaN for a group in which no sample weighs anything.
     pub mean: Tensor<B, 2>,
+    /// The covariance of `g`, `[groups, k, k]`; NaN likewise.
+    pub covariance: Tensor<B, 3>,
     /// The relative effective sample size, `[groups]`; NaN likewise.
     pub ess: Tensor<B, 1>,
 }
@@ -42,10 +44,13 @@ pub(super) fn weighted_means<B: Backend>(
     let squares = weights.clone().square().sum_dim(1);
     let zero = weights.clone().equal_elem(0.0).unsqueeze_dim::<3>(2);
     let values = values.reshape([groups, group, k]);
-    let values = values.mask_fill(zero.expand([groups, group, k]), 0.0);
-    let total = (values * weights.unsqueeze_dim::<3>(2)).sum_dim(1);
+    let values = values.mask_fill(zero.clone().expand([groups, group, k]), 0.0);
+    let shares = (weights / sum.clone()).unsqueeze_dim::<3>(2);
+    let mean = (values.clone() * shares.clone()).sum_dim(1);
+    let centred = (values - mean.clone()).mask_fill(zero.expand([groups, group, k]), 0.0);
     WeightedMeans {
-        mean: total.squeeze_dim::<2>(1) / sum.clone(),
+        mean: mean.squeeze_dim::<2>(1),
+        covariance: (centred.clone() * shares).swap_dims(1, 2).matmul(centred),
         ess: (sum.square() / squares.mul_scalar(group as f64)).squeeze_dim(1),
     }
 }

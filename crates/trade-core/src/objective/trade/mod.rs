@@ -100,6 +100,10 @@ pub struct TradeConfig {
     /// Whether the residual is that of `c ∂_c = ∂_{log c}` instead of `∂_c`, for positive
     /// parameters: errors then count alike over a range of several octaves.
     pub logarithmic: bool,
+    /// Whether the residual is measured in deviations of the target's score at the condition, the
+    /// square root of the Fisher information. It then has no unit: 1 is as wrong as a flow that does
+    /// not move with the condition, whatever the target, so that one penalty and one weight serve all.
+    pub relative: bool,
     /// What stands for the expectation.
     pub centre: Centre,
     /// The penalty on the residual.
@@ -118,6 +122,7 @@ impl Default for TradeConfig {
             blur: Blur::default(),
             symmetrise: false,
             logarithmic: false,
+            relative: false,
             centre: Centre::default(),
             penalty: Robust::SmoothL1(5e-4),
             clip: Clip::default(),

@@ -1,6 +1,9 @@
 //! `ℓ(v·∂_c log p_θ − v·(g − ⟨g⟩))`.
 
-use burn::tensor::{Tensor, backend::AutodiffBackend};
+use burn::tensor::{
+    Tensor,
+    backend::{AutodiffBackend, Backend},
+};
 
 use super::{Centre, TradeConfig, host, proposal::move_points, score::score};
 use crate::{
@@ -19,11 +22,43 @@ pub(super) struct Residual<B: AutodiffBackend> {
     pub each: Tensor<B::InnerBackend, 1>,
 }
 
+/// What a relative residual is measured in, of each row.
+pub(super) enum Spread<B: Backend> {
+    /// The deviation of the score along the one control parameter, `[n]`.
+    Deviation(Tensor<B, 1>),
+    /// The covariance of the score, `[n, k, k]`.
+    Covariance(Tensor<B, 3>),
+}
+
+/// The least deviation of a score in units of its size: below, the weights behind it are worth
+/// nothing, or the score does not vary.
+const LEAST_SPREAD: f64 = 1e-6;
+
+impl<B: Backend> Spread<B> {
+    /// The deviation of `v·g` of each row, `[n]`; `v` and the mean of `g`: `[n, k]`.
+    fn along(self, v: Tensor<B, 2>, mean: Tensor<B, 2>) -> Tensor<B, 1> {
+        let size = (mean * v.clone()).sum_dim(1).abs().squeeze_dim::<1>(1);
+        let deviation = match self {
+            Self::Deviation(deviation) => deviation * v.squeeze_dim::<1>(1).abs(),
+            Self::Covariance(covariance) => {
+                let row = v.clone().unsqueeze_dim::<3>(1);
+                let square = row.matmul(covariance).squeeze_dim::<2>(1) * v;
+                square.sum_dim(1).squeeze_dim::<1>(1).clamp_min(0.0).sqrt()
+            }
+        };
+        let least = size.mul_scalar(LEAST_SPREAD);
+        deviation
+            .max_pair(least)
+            .clamp_min(f64::from(f32::MIN_POSITIVE))
+    }
+}
+
 /// Evaluates the loss at points `x` (constants).
 ///
 /// # Shapes
 /// `x`: `[n, d]`, `group` rows of one condition and context after another; `expectation`: `⟨g⟩` of
-/// each row, `[n, k]`, ignored where the points' own centre is taken; `base`: `[n, k]`
+/// each row, `[n, k]`, ignored where the points' own centre is taken; `base`: `[n, k]`; `spread`:
+/// what the residual is divided by, if it is relative
 #[allow(clippy::too_many_arguments)] // a batch, in its parts
 pub(super) fn residual<B, M, T>(
     config: &TradeConfig,
@@ -34,6 +69,7 @@ pub(super) fn residual<B, M, T>(
     condition: &Condition<B::InnerBackend>,
     base: &Tensor<B::InnerBackend, 2>,
     expectation: Tensor<B::InnerBackend, 2>,
+    spread: Option<Spread<B::InnerBackend>>,
 ) -> Result<Residual<B>>
 where
     B: AutodiffBackend,
@@ -69,6 +105,7 @@ where
     } else {
         v
     };
+    let deviation = spread.map(|spread| spread.along(v.clone(), expectation.clone()));
     let centred = match config.centre {
         Centre::Expectation => score.score - expectation,
         Centre::Points => score.score,
@@ -94,6 +131,10 @@ where
     if config.centre == Centre::Points {
         let counts = valid.float().cast(step.precision);
         difference = difference.clone() - centre(config.penalty, difference, counts, group);
+    }
+    if let Some(deviation) = deviation {
+        let unknown = deviation.clone().is_finite().bool_not();
+        difference = difference / Tensor::from_inner(deviation.mask_fill(unknown, 1.0));
     }
     let loss = config.penalty.apply(difference);
     let each = loss.clone().inner().mask_fill(invalid.clone(), f64::NAN);

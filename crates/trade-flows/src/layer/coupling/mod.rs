@@ -68,7 +68,7 @@ fn validate_networks(
 /// What networks see of entries: those beyond ±1000 are held there, so that a coupling moves an
 /// entry in the same way however far out the others are, and densities fall along rays. Splines that
 /// are the identity outside of their knots need it not.
-fn seen<B: Backend>(entries: Dual<B, 2>) -> Dual<B, 2> {
+pub(super) fn seen<B: Backend>(entries: Dual<B, 2>) -> Dual<B, 2> {
     entries.clamp(-1e3, 1e3)
 }
 

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use trade_core::{Dual, Result, random::Stream};
 
-use super::super::{Recipe, Widths};
+use super::super::{Recipe, Widths, coupling::seen};
 use crate::{
     FlowBackend, Stacked, check,
     conditioner::{Conditioner, ConditionerConfig},
@@ -37,24 +37,20 @@ pub enum GroupMap {
 }
 
 impl GroupMap {
-    /// The spline of an entry, if it is one.
-    const fn shape(self, circular: bool) -> Option<RqsShape> {
+    /// The spline of an entry, if it is one; `plain` are the tails of entries that are not periodic.
+    const fn shape(self, circular: bool, plain: Tails) -> Option<RqsShape> {
         match self {
             Self::Spline { bins } | Self::SteerableSpline { bins, .. } => Some(RqsShape {
                 bins,
-                tails: if circular {
-                    Tails::Circular
-                } else {
-                    Tails::Unit
-                },
+                tails: if circular { Tails::Circular } else { plain },
             }),
             Self::Additive => None,
         }
     }
 
     /// Parameters of an entry.
-    const fn width(self, circular: bool) -> usize {
-        match self.shape(circular) {
+    const fn width(self, circular: bool, plain: Tails) -> usize {
+        match self.shape(circular, plain) {
             Some(shape) => shape.width(),
             None => 1,
         }
@@ -72,6 +68,10 @@ pub struct GroupCouplingConfig {
     pub given: [usize; 2],
     /// The entries of the state whose 0 and 1 are one point.
     pub circular: [usize; 2],
+    /// Whether entries that are not periodic are any numbers, whose splines learn their domain, and not
+    /// in `[0, 1]`.
+    #[serde(default)]
+    pub real: bool,
     /// How they are moved.
     pub map: GroupMap,
     /// The network.
@@ -99,6 +99,15 @@ fn apart([from, to]: [usize; 2], circular: [usize; 2]) -> [usize; 2] {
 }
 
 impl GroupCouplingConfig {
+    /// The tails of entries that are not periodic.
+    const fn plain(&self) -> Tails {
+        if self.real {
+            Tails::Learnable
+        } else {
+            Tails::Unit
+        }
+    }
+
     /// How many numbers the network takes and gives.
     fn network_widths(&self, widths: Widths) -> (usize, usize) {
         let given = self.given[1] - self.given[0];
@@ -106,8 +115,9 @@ impl GroupCouplingConfig {
         let moved = self.moved[1] - self.moved[0];
         let [_, circular] = apart(self.moved, self.circular);
         let inputs = given + given_circular + widths.features(self.use_control);
-        let outputs = (moved - circular) * self.map.width(false) + circular * self.map.width(true);
-        (inputs, outputs)
+        let width = |circular| self.map.width(circular, self.plain());
+        let outputs = (moved - circular) * width(false) + circular * width(true);
+        (inputs.max(1), outputs)
     }
 }
 
@@ -118,7 +128,7 @@ impl Recipe for GroupCouplingConfig {
         let dim = widths.dim;
         for (name, [from, to], empty) in [
             ("moved", self.moved, false),
-            ("given", self.given, false),
+            ("given", self.given, true),
             ("circular", self.circular, true),
         ] {
             let fits = from <= to && to <= dim && (empty || from < to);
@@ -133,9 +143,14 @@ impl Recipe for GroupCouplingConfig {
             let fits = among == 0 || before + among == group[1] - group[0];
             check::require(fits, field, name, "has entries after the periodic ones")?;
         }
-        if let Some(shape) = self.map.shape(true) {
-            shape.validate(&format!("{field}.map"))?;
+        for circular in [true, false] {
+            if let Some(shape) = self.map.shape(circular, self.plain()) {
+                shape.validate(&format!("{field}.map"))?;
+            }
         }
+        let steerable = matches!(self.map, GroupMap::SteerableSpline { .. });
+        let reason = "must be false where the map is `steerable_spline`";
+        check::require(!(self.real && steerable), field, "real", reason)?;
         let (inputs, outputs) = self.network_widths(widths);
         let conditioner = format!("{field}.conditioner");
         self.conditioner.validate(inputs, outputs, &conditioner)
@@ -179,7 +194,10 @@ impl<B: FlowBackend> GroupCoupling<B> {
     fn parameters(&self, x: &Dual<B, 2>, features: &Features<B>) -> Stacked<B> {
         let [from, to] = self.config.given;
         let [before, among] = apart(self.config.given, self.config.circular);
-        let part = |from: usize, to: usize| x.clone().slice_dim(1, from..to);
+        let part = |from: usize, to: usize| {
+            let part = x.clone().slice_dim(1, from..to);
+            if self.config.real { seen(part) } else { part }
+        };
         let mut columns = Vec::new();
         if among > 0 {
             let turn = part(from + before, from + before + among).mul_scalar(std::f64::consts::TAU);
@@ -191,7 +209,12 @@ impl<B: FlowBackend> GroupCoupling<B> {
         if before + among < to - from {
             columns.push(part(from + before + among, to));
         }
-        let input = features.append(Dual::cat(columns, 1), self.config.use_control);
+        let input = if columns.is_empty() {
+            let known = features.columns(self.config.use_control);
+            known.unwrap_or_else(|| x.zeros([x.dims()[0], 1]).add_scalar(1.0))
+        } else {
+            features.append(Dual::cat(columns, 1), self.config.use_control)
+        };
         self.net.forward(input)
     }
 
@@ -204,7 +227,7 @@ impl<B: FlowBackend> GroupCoupling<B> {
         parameters: Dual<B, 2>,
         features: &Features<B>,
     ) -> (Dual<B, 2>, Option<Dual<B, 2>>) {
-        let Some(shape) = self.config.map.shape(circular) else {
+        let Some(shape) = self.config.map.shape(circular, self.config.plain()) else {
             let moved = match direction {
                 Direction::Forward => x - parameters,
                 Direction::Inverse => x + parameters,
@@ -242,8 +265,9 @@ impl<B: FlowBackend> GroupCoupling<B> {
         let [plain, circular] = apart(self.config.moved, self.config.circular);
         // Without periodic entries among them, all are plain.
         let plain = if circular == 0 { to - from } else { plain };
-        let split = plain * self.config.map.width(false);
-        let end = split + circular * self.config.map.width(true);
+        let width = |circular| self.config.map.width(circular, self.config.plain());
+        let split = plain * width(false);
+        let end = split + circular * width(true);
         let mut columns = Vec::new();
         let mut log_det = x.zeros([n, 1]);
         if from > 0 {
@@ -272,7 +296,7 @@ impl<B: FlowBackend> GroupCoupling<B> {
 }
 
 /// The same point of the circle, in `[0, 1)`.
-pub(super) fn turned<B: Backend>(x: Dual<B, 2>) -> Dual<B, 2> {
+pub(in crate::layer) fn turned<B: Backend>(x: Dual<B, 2>) -> Dual<B, 2> {
     let whole = x.value.clone().detach().floor();
     Dual {
         value: x.value - whole,

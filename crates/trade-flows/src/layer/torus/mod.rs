@@ -4,4 +4,5 @@ mod circular_shift;
 mod group_coupling;
 
 pub use circular_shift::{CircularShift, CircularShiftConfig, UnitClamp};
+pub(super) use group_coupling::turned;
 pub use group_coupling::{GroupCoupling, GroupCouplingConfig, GroupMap};

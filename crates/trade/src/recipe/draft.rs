@@ -1,0 +1,124 @@
+//! A configuration of which parts may be missing.
+
+use std::{collections::BTreeMap, path::Path};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use trade_core::{Family, train::TrainConfig};
+use trade_flows::FlowConfig;
+
+use super::{Length, SelectionConfig};
+use crate::{
+    config::{DataConfig, EvaluateConfig, ObjectiveConfig, RunConfig, read_json},
+    device::DeviceName,
+    error::{Result, ensure},
+    problem,
+    target::TargetConfig,
+    training::Training,
+};
+
+/// A run as a person describes it: a target, ranges, and data if there are any. What is left out is
+/// chosen from the problem; [`complete`](Self::complete) writes it out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Draft {
+    /// The seed of all random numbers.
+    #[serde(default)]
+    pub seed: u64,
+    /// The family of densities.
+    pub target: TargetConfig,
+    /// The range of each control parameter, `[min, max]`, by name.
+    pub ranges: BTreeMap<String, [f64; 2]>,
+    /// Samples at base conditions.
+    #[serde(default)]
+    pub data: Vec<DataConfig>,
+    /// Base conditions without data, for data-free training.
+    #[serde(default)]
+    pub bases: Vec<BTreeMap<String, f64>>,
+    /// The model; chosen from the problem where it is left out.
+    #[serde(default)]
+    pub flow: Option<FlowConfig>,
+    /// The terms of the loss; chosen from the problem where they are left out.
+    #[serde(default)]
+    pub objectives: Option<Vec<ObjectiveConfig>>,
+    /// The training loop; chosen from the problem and the time there is where it is left out.
+    #[serde(default)]
+    pub train: Option<TrainConfig>,
+    /// How the best weights are chosen during training; where `train` is given and this is not, the
+    /// last weights are kept.
+    #[serde(default)]
+    pub selection: Option<SelectionConfig>,
+    /// What `trade evaluate` measures.
+    #[serde(default)]
+    pub evaluate: Option<EvaluateConfig>,
+}
+
+impl Draft {
+    /// Reads a configuration; relative files are resolved against its folder.
+    ///
+    /// # Errors
+    /// Names the file, the field and what was expected.
+    pub fn read(path: &Path) -> Result<Self> {
+        read_json(path)
+    }
+
+    /// Chooses what is left out: the complete configuration.
+    ///
+    /// # Errors
+    /// If the problem does not fit together, naming the field.
+    pub fn complete(&self, device: DeviceName, length: Length) -> Result<RunConfig> {
+        let (problem, _) = problem::assemble(self)?;
+        ensure!(
+            !problem.bases.is_empty(),
+            "`data` or `bases`: at least one base condition is needed"
+        );
+        let dim = problem.target.dim();
+        let flow = self
+            .flow
+            .clone()
+            .unwrap_or_else(|| super::flow(&problem, self.seed));
+        let objectives = (self.objectives.clone()).unwrap_or_else(|| super::objectives(&problem));
+        let mut config = RunConfig {
+            seed: self.seed,
+            target: self.target.clone(),
+            ranges: self.ranges.clone(),
+            data: self.data.clone(),
+            bases: self.bases.clone(),
+            flow,
+            objectives,
+            train: self.train.clone().unwrap_or_else(|| super::train(dim)),
+            selection: self.selection,
+            evaluate: self.evaluate.clone().unwrap_or_default(),
+        };
+        if self.train.is_none() {
+            config.selection.get_or_insert_default();
+            problem::fits(&problem, &config.flow, &config.objectives)?;
+            match length {
+                Length::Steps(steps) => (config.train.steps, config.train.rounds) = (steps, 1),
+                Length::Within(budget) => {
+                    let training = Training::configured(&config, problem).device(device);
+                    config.train = budget.fit(config.train, training.seconds_a_step()?)?;
+                }
+            }
+        }
+        Ok(config)
+    }
+
+    /// Whether a complete configuration is one of this draft: whatever the draft states is the same
+    /// there.
+    pub fn is_of(&self, config: &RunConfig) -> bool {
+        fn same<T: PartialEq>(stated: Option<&T>, other: &T) -> bool {
+            stated.is_none_or(|stated| stated == other)
+        }
+        self.seed == config.seed
+            && self.target == config.target
+            && self.ranges == config.ranges
+            && self.data == config.data
+            && self.bases == config.bases
+            && same(self.flow.as_ref(), &config.flow)
+            && same(self.objectives.as_ref(), &config.objectives)
+            && same(self.train.as_ref(), &config.train)
+            && same(self.evaluate.as_ref(), &config.evaluate)
+            && (self.selection.is_none() || self.selection == config.selection)
+    }
+}

@@ -1,0 +1,209 @@
+//! The flow of a problem.
+
+use trade_core::{Family, PowerFamily, Support, objective::Problem, random::Stream};
+use trade_flows::{
+    Base, ConditionerConfig, FlowConfig, LastLayer, PreprocessConfig, Stage,
+    layer::{
+        CircularShiftConfig, ConditionalAffineConfig, GroupCouplingConfig, GroupMap, LayerConfig,
+        Mixing, PermutationKind, RqsCouplingConfig, WhitenConfig,
+    },
+};
+
+use super::logarithmic;
+
+/// Width of the networks, blocks and bins.
+struct Size {
+    hidden: usize,
+    blocks: usize,
+    bins: usize,
+}
+
+/// What a state of `dim` entries needs; fewer samples than weights would be learned by heart.
+fn size(dim: usize, samples: Option<usize>) -> Size {
+    let mut size = match dim {
+        1 => Size {
+            hidden: 48,
+            blocks: 3,
+            bins: 16,
+        },
+        2 => Size {
+            hidden: 64,
+            blocks: 8,
+            bins: 10,
+        },
+        3..=5 => Size {
+            hidden: 64,
+            blocks: 8,
+            bins: 8,
+        },
+        6..=16 => Size {
+            hidden: 96,
+            blocks: 8,
+            bins: 8,
+        },
+        _ => Size {
+            hidden: 128,
+            blocks: 8,
+            bins: 8,
+        },
+    };
+    if samples.is_some_and(|n| n < 3000) {
+        (size.hidden, size.blocks, size.bins) = (32, size.blocks.min(5), 6);
+    }
+    size
+}
+
+pub(super) fn choose<T: Family>(problem: &Problem<T>, seed: u64) -> FlowConfig {
+    let target = &*problem.target;
+    let (dim, support) = (target.dim(), target.support());
+    let samples = problem.data.as_ref().map(|data| data.len());
+    // Where the energy is known, it says more than the samples do.
+    let size = size(dim, samples.filter(|_| !target.is_known()));
+    let angles = support.iter().filter(|s| **s == Support::Angle).count();
+    let mut first = Vec::new();
+    if support.iter().any(|s| *s != Support::Real) {
+        first.push(LayerConfig::Support(support.clone()));
+    }
+    if angles > 0 {
+        first.push(LayerConfig::FixedPermutation(Mixing::Order(angles_last(
+            &support,
+        ))));
+    }
+    if angles < dim {
+        first.push(LayerConfig::Whiten(WhitenConfig {
+            except_last: angles,
+        }));
+    }
+    let conditioner = ConditionerConfig {
+        hidden: vec![size.hidden; 2],
+        last_layer: LastLayer::ZeroBias,
+        ..ConditionerConfig::default()
+    };
+    let mut layers = vec![Stage {
+        repeat: 1,
+        of: first,
+    }];
+    let base = if angles == 0 {
+        let coupling = RqsCouplingConfig {
+            bins: size.bins,
+            conditioner: conditioner.clone(),
+            ..RqsCouplingConfig::default()
+        };
+        layers.push(Stage {
+            repeat: size.blocks,
+            of: vec![
+                LayerConfig::RqsCoupling(coupling),
+                LayerConfig::Permutation(PermutationKind::Hard),
+            ],
+        });
+        let affine = ConditionalAffineConfig {
+            conditioner,
+            ..ConditionalAffineConfig::default()
+        };
+        layers.push(Stage {
+            repeat: 1,
+            of: vec![LayerConfig::ConditionalAffine(affine)],
+        });
+        base(problem, &support)
+    } else {
+        let mut stream = Stream::new(seed, 77);
+        for _ in 0..size.blocks {
+            let of = block_with_angles(dim, angles, size.bins, &conditioner, &mut stream);
+            layers.push(Stage { repeat: 1, of });
+        }
+        Base::Torus { angles }
+    };
+    FlowConfig {
+        dim,
+        controls: problem.ranges.len(),
+        context: target.contexts(),
+        augmentation: 0,
+        preprocess: preprocess(problem),
+        layers,
+        base,
+    }
+}
+
+/// Control parameters, or their logarithms, from −1 to 1.
+fn preprocess<T: Family>(problem: &Problem<T>) -> PreprocessConfig {
+    let logarithmic = logarithmic(problem);
+    let ends = problem
+        .ranges
+        .iter()
+        .zip(&logarithmic)
+        .map(|(&(low, high), log)| {
+            if *log {
+                (low.ln(), high.ln())
+            } else {
+                (low, high)
+            }
+        });
+    let (centre, scale) = ends
+        .map(|(low, high)| (0.5 * (low + high), 0.5 * (high - low)))
+        .unzip();
+    PreprocessConfig::Standardise {
+        centre,
+        scale,
+        logarithmic,
+    }
+}
+
+/// A Boltzmann distribution of real coordinates widens with the temperature, to leading order as a
+/// normal distribution does. One that is bounded does not.
+fn base<T: Family>(problem: &Problem<T>, support: &[Support]) -> Base {
+    let positive = problem.ranges.iter().all(|(low, _)| *low > 0.0);
+    let real = support.iter().all(|s| *s == Support::Real);
+    let known = problem.target.is_known();
+    match problem
+        .target
+        .power_family()
+        .filter(|_| positive && real && known)
+    {
+        Some(PowerFamily::Temperature) => Base::Control,
+        Some(PowerFamily::Exponent) => Base::InverseControl,
+        None => Base::One,
+    }
+}
+
+/// The order in which all angles come last.
+fn angles_last(support: &[Support]) -> Vec<usize> {
+    let angle = |i: &usize| support[*i] == Support::Angle;
+    let (angles, others): (Vec<_>, Vec<_>) = (0..support.len()).partition(angle);
+    [others, angles].concat()
+}
+
+/// Both halves of the entries moved by the other, angles turned, and entries of a kind mixed.
+fn block_with_angles(
+    dim: usize,
+    angles: usize,
+    bins: usize,
+    conditioner: &ConditionerConfig,
+    stream: &mut Stream,
+) -> Vec<LayerConfig> {
+    let (real, half) = (dim - angles, dim / 2);
+    let coupling = |moved, given| {
+        LayerConfig::GroupCoupling(GroupCouplingConfig {
+            moved,
+            given,
+            circular: [real, dim],
+            real: true,
+            map: GroupMap::Spline { bins },
+            conditioner: conditioner.clone(),
+            use_control: true,
+            blind_start: false,
+        })
+    };
+    let mut of = vec![coupling([half, dim], [0, half])];
+    if half > 0 {
+        of.push(coupling([0, half], [half, dim]));
+    }
+    of.push(LayerConfig::CircularShift(CircularShiftConfig {
+        entries: [real, dim],
+        by: 0.381_966,
+        learnable: true,
+    }));
+    let mut order = stream.permutation(real);
+    order.extend(stream.permutation(angles).iter().map(|i| real + i));
+    of.push(LayerConfig::FixedPermutation(Mixing::Order(order)));
+    of
+}

@@ -1,0 +1,224 @@
+//! How good a flow is during training.
+
+use std::sync::Arc;
+
+use burn::{
+    module::{AutodiffModule, Module},
+    tensor::{Tensor, backend::AutodiffBackend},
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use trade_core::{
+    Condition, Dataset, Density, Family, Interval, Result, Target, Validate,
+    estimate::{ess::relative_ess, log_z::log_z},
+    objective::{Problem, TrainableTarget},
+    random::Stream,
+    train::{Judge, Judgement},
+    upload,
+    validate::{counted, within},
+};
+use trade_flows::{Flow, FlowBackend};
+
+use super::logarithmic;
+use crate::trained::log_weights;
+
+/// How a flow is measured during training. The weights of the best measure are kept, and further
+/// rounds of training follow while it grows.
+///
+/// Where the target's density is known, the measure is the lowest relative effective sample size over
+/// conditions from the whole range, or `e^{−KL}` of held-out samples where that is lower, which it
+/// is if the flow has lost a mode. Otherwise it is the mean log density of the held-out samples.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct SelectionConfig {
+    /// The part of the data that is held out, at most 4096 samples.
+    pub held_out: f64,
+    /// Samples of the flow at each condition.
+    pub samples: usize,
+}
+
+impl Default for SelectionConfig {
+    fn default() -> Self {
+        Self {
+            held_out: 0.1,
+            samples: 4096,
+        }
+    }
+}
+
+impl Validate for SelectionConfig {
+    fn validate(&self, field: &str) -> Result<()> {
+        within(field, "held_out", self.held_out, Interval::closed(0.0, 0.5))?;
+        counted(field, "samples", self.samples, 100, 1 << 22)
+    }
+}
+
+/// From which relative effective sample size on further training is not worth its time.
+const GOOD: f64 = 0.98;
+/// Conditions over the range of one control parameter.
+const CONDITIONS: usize = 7;
+/// The most samples that are held out.
+const MOST_HELD_OUT: usize = 4096;
+
+impl SelectionConfig {
+    /// The samples to train on, and those that are held out.
+    pub(crate) fn split(&self, data: &Arc<Dataset>) -> (Arc<Dataset>, Option<Arc<Dataset>>) {
+        let wanted = (self.held_out * data.len() as f64).min(MOST_HELD_OUT as f64);
+        if wanted < 1.0 {
+            return (data.clone(), None);
+        }
+        let every = (data.len() as f64 / wanted).round().max(2.0) as usize;
+        match data.held_out(every) {
+            Some((rest, held_out)) => (Arc::new(rest), Some(Arc::new(held_out))),
+            None => (data.clone(), None),
+        }
+    }
+}
+
+/// Judges a flow by its target.
+pub(crate) struct FlowJudge<T> {
+    config: SelectionConfig,
+    target: Arc<T>,
+    conditions: Vec<Vec<f64>>,
+    held_out: Option<Arc<Dataset>>,
+}
+
+impl<T: Family> FlowJudge<T> {
+    pub(crate) fn new(
+        config: SelectionConfig,
+        problem: &Problem<T>,
+        held_out: Option<Arc<Dataset>>,
+    ) -> Self {
+        Self {
+            config,
+            target: problem.target.clone(),
+            conditions: conditions(problem),
+            held_out,
+        }
+    }
+
+    fn name(&self, c: &[f64]) -> String {
+        let named = self.target.controls();
+        let parts = named
+            .iter()
+            .zip(c)
+            .map(|(name, c)| format!("{name} = {c:.4}"));
+        parts.collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// Conditions from the whole range: evenly spaced for one control parameter, else the corners (of the
+/// first few), the centre and the bases.
+fn conditions<T: Family>(problem: &Problem<T>) -> Vec<Vec<f64>> {
+    let logs = logarithmic(problem);
+    let at = |i: usize, share: f64| {
+        let (low, high) = problem.ranges[i];
+        if logs[i] {
+            low * (high / low).powf(share)
+        } else {
+            low + share * (high - low)
+        }
+    };
+    let k = problem.ranges.len();
+    let mut all: Vec<Vec<f64>> = if k == 1 {
+        (0..CONDITIONS)
+            .map(|i| vec![at(0, i as f64 / (CONDITIONS - 1) as f64)])
+            .collect()
+    } else {
+        let corner = |bits: usize| {
+            (0..k)
+                .map(|i| at(i, (bits >> i.min(63) & 1) as f64))
+                .collect()
+        };
+        let middle = (0..k).map(|i| at(i, 0.5)).collect();
+        (0..1 << k.min(3)).map(corner).chain([middle]).collect()
+    };
+    all.extend(problem.bases.iter().cloned());
+    all
+}
+
+impl<T> FlowJudge<T> {
+    /// `log p_θ` of each held-out sample, with its condition and its state.
+    fn log_probs<B: FlowBackend>(
+        &self,
+        flow: &Flow<B>,
+        data: &Dataset,
+        device: &B::Device,
+    ) -> Vec<f64> {
+        let rows: Vec<usize> = (0..data.len()).collect();
+        let (x, condition) = data.rows::<B>(&rows, device);
+        flow.log_prob(x, &condition)
+            .value
+            .into_data()
+            .iter::<f64>()
+            .collect()
+    }
+}
+
+impl<B, T> Judge<B, Flow<B>> for FlowJudge<T>
+where
+    B: FlowBackend + AutodiffBackend<InnerBackend: FlowBackend>,
+    T: TrainableTarget<B> + 'static,
+    Flow<B>: AutodiffModule<B, InnerModule = Flow<B::InnerBackend>>,
+{
+    fn judge(&mut self, flow: &Flow<B::InnerBackend>) -> Result<Judgement> {
+        let device = flow.devices().into_iter().next().unwrap_or_default();
+        let target = &*self.target;
+        let likelihood = self.held_out.as_ref().map(|data| {
+            let log_probs = self.log_probs(flow, data, &device);
+            (data.clone(), log_probs)
+        });
+        if !target.is_known() || target.contexts() > 0 || flow.augmentation() > 0 {
+            let mean = likelihood.map_or(f64::NAN, |(_, l)| l.iter().sum::<f64>() / l.len() as f64);
+            return Ok(Judgement {
+                value: mean,
+                found: format!("mean log density of held-out samples {mean:.4}"),
+                is_good: false,
+            });
+        }
+        let n = self.config.samples;
+        let mut lowest = (f64::INFINITY, Vec::new());
+        for (i, c) in self.conditions.iter().enumerate() {
+            let noise = Stream::new(4242, i as u64).normal(n * flow.noise_dim());
+            let noise = upload::<B::InnerBackend>(noise, flow.noise_dim(), &device);
+            let condition = Condition::uniform(c, n, &noise);
+            let (x, log_prob) = flow.sample(noise, &condition);
+            let density = Target::<B::InnerBackend>::log_density(target, x, &condition);
+            let host = |t: Tensor<B::InnerBackend, 1>| -> Vec<f64> {
+                t.into_data().iter::<f64>().collect()
+            };
+            let weights = log_weights(&host(density), &host(log_prob));
+            let ess = relative_ess(&weights).unwrap_or(0.0);
+            if ess < lowest.0 {
+                lowest = (ess, c.clone());
+            }
+            let Some((data, log_probs)) = &likelihood else {
+                continue;
+            };
+            let rows = data.rows_of(c);
+            let (false, Ok(log_z)) = (rows.is_empty(), log_z(&weights)) else {
+                continue;
+            };
+            let (x, condition) = data.rows::<B::InnerBackend>(&rows, &device);
+            let density = host(Target::<B::InnerBackend>::log_density(
+                target, x, &condition,
+            ));
+            let differences = rows
+                .iter()
+                .zip(&density)
+                .map(|(&row, q)| q - log_probs[row]);
+            let divergence = differences.sum::<f64>() / rows.len() as f64 - log_z.value;
+            // Of few samples a small divergence is noise.
+            let kept = (-divergence).exp();
+            if kept < 0.5 * lowest.0 {
+                lowest = (kept, c.clone());
+            }
+        }
+        let (value, c) = lowest;
+        Ok(Judgement {
+            value,
+            found: format!("lowest relative ESS {value:.3} at {}", self.name(&c)),
+            is_good: value >= GOOD,
+        })
+    }
+}

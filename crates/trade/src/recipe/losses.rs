@@ -1,0 +1,108 @@
+//! The loss of a problem.
+
+use trade_core::{
+    Family,
+    grid::Spacing,
+    objective::{
+        Clip, LogVarianceConfig, NllConfig, ReverseKlConfig, Robust,
+        trade::{EnergyOrigin, TradeConfig, TradeContinuousConfig, TradeGridConfig},
+    },
+    ramp::Ramp,
+    schedule::Schedule,
+};
+
+use super::logarithmic;
+use crate::config::{LossConfig, ObjectiveConfig};
+
+/// Rows a step.
+const BATCH: usize = 256;
+
+pub(super) fn choose<T: Family>(
+    problem: &trade_core::objective::Problem<T>,
+) -> Vec<ObjectiveConfig> {
+    let known = problem.target.is_known();
+    let mut terms = vec![boundary(problem.data.is_some())];
+    let log = logarithmic(problem).iter().all(|log| *log);
+    terms.push(ObjectiveConfig::new(trade(problem, log), after(0.1, 1.0)));
+    if known {
+        let along = LogVarianceConfig {
+            batch: BATCH,
+            conditions: Schedule::Uniform {
+                spacing: if log { Spacing::Log } else { Spacing::Linear },
+            },
+            // A few points far off must not make the loss of all.
+            clip: Clip {
+                log_clip: Some(4.0),
+                ..Clip::default()
+            },
+            ..LogVarianceConfig::default()
+        };
+        terms.push(ObjectiveConfig::new(
+            LossConfig::LogVariance(along),
+            after(0.2, 1.0),
+        ));
+    }
+    terms
+}
+
+/// The term at the base conditions.
+fn boundary(data: bool) -> ObjectiveConfig {
+    let loss = if data {
+        LossConfig::Nll(NllConfig {
+            batch: BATCH,
+            ..NllConfig::default()
+        })
+    } else {
+        LossConfig::ReverseKl(ReverseKlConfig {
+            batch: BATCH,
+            conditions: None,
+            ..ReverseKlConfig::default()
+        })
+    };
+    ObjectiveConfig::new(loss, Ramp::constant(1.0))
+}
+
+/// A weight that is zero for a part of training, and grows from there.
+fn after(part: f64, weight: f64) -> Ramp {
+    Ramp {
+        start: 0.0,
+        end: weight,
+        pct_start: part,
+        ..Ramp::default()
+    }
+}
+
+fn trade<T: Family>(problem: &trade_core::objective::Problem<T>, log: bool) -> LossConfig {
+    let target = &*problem.target;
+    let trade = TradeConfig {
+        energy: if target.is_known() {
+            EnergyOrigin::GroundTruth
+        } else {
+            EnergyOrigin::FlowAtBase
+        },
+        relative: true,
+        penalty: Robust::Huber(1.0),
+        ..TradeConfig::default()
+    };
+    if problem.ranges.len() == 1 && target.contexts() == 0 {
+        return LossConfig::TradeGrid(TradeGridConfig {
+            trade,
+            points: 25,
+            spacing: if log { Spacing::Log } else { Spacing::Linear },
+            batch: BATCH,
+            expectation_samples: 2 * BATCH,
+            expectation_every: 50,
+            ..TradeGridConfig::default()
+        });
+    }
+    let spacing = if log { Spacing::Log } else { Spacing::Linear };
+    LossConfig::TradeContinuous(TradeContinuousConfig {
+        trade,
+        schedule: Schedule::GrowingInterval { spacing },
+        conditions: 4,
+        contexts: 16,
+        samples: if target.contexts() > 0 { 16 } else { 128 },
+        evaluation_points: (target.contexts() == 0).then_some(64),
+        ..TradeContinuousConfig::default()
+    })
+}

@@ -1,0 +1,63 @@
+//! What a problem needs where its configuration does not say: flow, loss and training.
+//!
+//! Nothing here depends on units. States are whitened by a first layer of the flow, control parameters
+//! are scaled by their range, residuals are measured in deviations of the target's own score, and
+//! all else is a likelihood or a log variance, in nats.
+
+mod draft;
+mod flow;
+mod judge;
+mod losses;
+mod time;
+
+use trade_core::{
+    Family,
+    learning_rate::{LearningRate, OneCycle},
+    objective::Problem,
+    train::TrainConfig,
+};
+use trade_flows::FlowConfig;
+
+use crate::config::ObjectiveConfig;
+
+pub use draft::Draft;
+pub(crate) use judge::FlowJudge;
+pub use judge::SelectionConfig;
+pub use time::{Budget, Length};
+
+/// A flow for a problem.
+pub fn flow<T: Family>(problem: &Problem<T>, seed: u64) -> FlowConfig {
+    flow::choose(problem, seed)
+}
+
+/// The terms of a loss for a problem.
+pub fn objectives<T: Family>(problem: &Problem<T>) -> Vec<ObjectiveConfig> {
+    losses::choose(problem)
+}
+
+/// The first round of a training, and how many may follow at most; [`Budget`] fits them into the
+/// time there is.
+pub fn train(dim: usize) -> TrainConfig {
+    TrainConfig {
+        // What was found to be enough for targets of a few modes; further rounds follow where it is not.
+        steps: match dim {
+            0..=8 => 3000,
+            _ => 4000,
+        },
+        rounds: 4,
+        learning_rate: LearningRate::OneCycle(OneCycle {
+            max_lr: 2e-3,
+            ..OneCycle::default()
+        }),
+        checkpoint_every: 250,
+        ..TrainConfig::default()
+    }
+}
+
+/// How a control parameter varies: its logarithm if it is positive and its range spans a factor of
+/// two, or if the family is a power of one density.
+fn logarithmic<T: Family>(problem: &Problem<T>) -> Vec<bool> {
+    let power = problem.target.power_family().is_some();
+    let of = |&(low, high): &(f64, f64)| low > 0.0 && (power || high >= 2.0 * low);
+    problem.ranges.iter().map(of).collect()
+}
