@@ -77,6 +77,15 @@ pub fn within_domain(c: &[f64], family: &dyn Family) -> Result<()> {
     Ok(())
 }
 
+/// A condition in words: `T = 0.5, a = 0.1`.
+pub fn describe(c: &[f64], controls: &[String]) -> String {
+    let parts = controls
+        .iter()
+        .zip(c)
+        .map(|(name, c)| format!("{name} = {c:.4}"));
+    parts.collect::<Vec<_>>().join(", ")
+}
+
 /// What to warn about if a condition lies outside the trained range.
 pub fn outside(c: &[f64], ranges: &[(f64, f64)], controls: &[String]) -> Option<String> {
     let beyond = c

@@ -10,7 +10,7 @@ use crate::{
     json,
 };
 use crate::{
-    recipe::{Draft, SelectionConfig},
+    recipe::{Draft, PilotConfig, SelectionConfig},
     target::TargetConfig,
 };
 use schemars::JsonSchema;
@@ -49,6 +49,9 @@ pub struct RunConfig {
     /// The training loop.
     #[serde(default)]
     pub train: TrainConfig,
+    /// A pilot run that takes the place of data; `null` for none.
+    #[serde(default)]
+    pub pilot: Option<PilotConfig>,
     /// How the best weights are chosen during training; `null` to keep the last ones.
     #[serde(default)]
     pub selection: Option<SelectionConfig>,

@@ -8,7 +8,7 @@ use std::{
 use burn::{module::AutodiffModule, tensor::backend::AutodiffBackend};
 use burn_autodiff::Autodiff;
 use trade_core::{
-    Target, Validate,
+    Condition, Target, Validate,
     learning_rate::{LearningRate, OneCycle},
     objective::{
         LogVariance, Nll, NllConfig, Problem, ReverseKl, ReverseKlConfig, ReweightedNll,
@@ -24,11 +24,12 @@ use trade_core::{
 use trade_flows::{Flow, FlowBackend, FlowConfig};
 
 use crate::{
+    condition,
     config::{LossConfig, ObjectiveConfig, RunConfig},
     device::{AnyDevice, DeviceName, on_device},
     error::{Context, Result, bail, ensure},
     model, problem,
-    recipe::{self, Budget, FlowJudge, SelectionConfig},
+    recipe::{self, Budget, FlowJudge, PilotConfig, SelectionConfig},
     run::RunFolder,
     trained::{On, TrainedFlow},
 };
@@ -44,6 +45,7 @@ pub struct Training<T> {
     train: TrainConfig,
     selection: Option<SelectionConfig>,
     budget: Option<Budget>,
+    pilot: Option<PilotConfig>,
     seed: u64,
     device: DeviceName,
     folder: Option<RunFolder>,
@@ -77,6 +79,7 @@ impl<T: AnyDevice> Training<T> {
             train: TrainConfig::default(),
             selection: None,
             budget: None,
+            pilot: None,
             seed: 0,
             device: DeviceName::default(),
             folder: None,
@@ -95,6 +98,7 @@ impl<T: AnyDevice> Training<T> {
             train: recipe::train(problem.target.dim()),
             selection: Some(SelectionConfig::default()),
             budget: Some(Budget::default()),
+            pilot: recipe::pilot(&problem),
             ..Self::new(problem, flow)
         }
     }
@@ -120,6 +124,7 @@ impl<T: AnyDevice> Training<T> {
             objectives: config.objectives.clone(),
             train: config.train.clone(),
             selection: config.selection,
+            pilot: config.pilot.clone(),
             seed: config.seed,
             ..Self::new(problem, config.flow.clone())
         }
@@ -253,7 +258,10 @@ impl<T: AnyDevice> Training<T> {
     /// # Errors
     /// If a part does not fit another, in a sentence that names the setting; if losses stay
     /// non-finite; if a file cannot be written.
-    pub fn run(self) -> Result<TrainedFlow> {
+    pub fn run(mut self) -> Result<TrainedFlow> {
+        if let Some(pilot) = &self.pilot {
+            self.problem = self.problem.with_base(&pilot.at)?;
+        }
         problem::fits(&self.problem, &self.flow, &self.objectives)?;
         let name = self.device;
         on_device!(name, B, device => self.run_on::<B>(device))
@@ -274,6 +282,12 @@ impl<T: AnyDevice> Training<T> {
     where
         T: TrainableTarget<Autodiff<B>> + Target<B>,
     {
+        let (problem, said) = self.piloted::<B>(&device)?;
+        (self.problem, self.pilot) = (problem, None);
+        for observer in &mut self.observers {
+            said.iter()
+                .try_for_each(|sentence| observer.note(sentence))?;
+        }
         if let Some(budget) = self.budget {
             let seconds = self
                 .trainer::<Autodiff<B>>(device.clone())?
@@ -319,6 +333,37 @@ impl<T: AnyDevice> Training<T> {
         ))
     }
 
+    /// The problem with the samples of a pilot run, if there is one, and a sentence about it.
+    fn piloted<B: FlowBackend>(&self, device: &B::Device) -> Result<(Problem<T>, Option<String>)>
+    where
+        T: Target<B>,
+    {
+        let problem = self.problem.clone();
+        let Some(pilot) = self.pilot.as_ref().filter(|_| problem.data.is_none()) else {
+            return Ok((problem, None));
+        };
+        pilot.validate("pilot")?;
+        let target = problem.target.clone();
+        let dim = target.dim();
+        let evaluate = |x: &[f32]| -> Vec<f64> {
+            let x = trade_core::upload::<B>(x.to_vec(), dim, device);
+            let condition = Condition::uniform(&pilot.at, x.dims()[0], &x);
+            let density = target.log_density(x, &condition);
+            density.into_data().iter::<f64>().collect()
+        };
+        let support = target.support();
+        let found = recipe::run_pilot(pilot, &support, evaluate, self.seed)?;
+        let at = condition::describe(&pilot.at, &target.controls());
+        let said = format!(
+            "there are no data: {} samples at {at} come from an ensemble of {} walkers, which accepted \
+             {:.0} % of its moves; a mode that none of them found is missing from the flow",
+            pilot.samples,
+            pilot.walkers,
+            100.0 * found.accepted
+        );
+        Ok((problem.with_data(&pilot.at, &found.x)?, Some(said)))
+    }
+
     /// The trainer before its first step, for a caller that takes the steps itself.
     ///
     /// # Errors
@@ -328,10 +373,11 @@ impl<T: AnyDevice> Training<T> {
         B: FlowBackend + AutodiffBackend<InnerBackend: FlowBackend>,
         T: TrainableTarget<B>,
     {
+        let (problem, _) = self.piloted::<B::InnerBackend>(&device)?;
         let mut streams = Streams::new(self.seed);
         let flow = self.flow.init::<B>(&device, streams.get(Purpose::Init))?;
-        let flow = initialise(flow, &self.problem, &device, &mut streams);
-        let mut problem = self.problem.clone();
+        let flow = initialise(flow, &problem, &device, &mut streams);
+        let mut problem = problem;
         let mut judge = None;
         if let Some(selection) = self.selection {
             selection.validate("selection")?;

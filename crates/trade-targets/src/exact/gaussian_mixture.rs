@@ -238,7 +238,7 @@ impl GaussianMixture {
         let scale = self
             .components
             .iter()
-            .map(Component::narrowest)
+            .map(|component| component.narrowest(0))
             .fold(f64::INFINITY, f64::min);
         let log_f = |x: f64| beta * self.log_mixture(&[x]);
         Line::tabulate(log_f, self.bounds(0, beta), scale / beta.sqrt())
@@ -251,7 +251,7 @@ impl GaussianMixture {
             .map(|component| Feature {
                 centre: [component.mean[0], component.mean[1]],
                 reach: [0, 1].map(|axis| 4.0 * component.deviation(axis) / beta.sqrt()),
-                scale: component.narrowest() / beta.sqrt(),
+                scale: [0, 1].map(|axis| component.narrowest(axis) / beta.sqrt()),
             })
             .collect();
         let mixture = self.clone();

@@ -29,8 +29,8 @@ pub struct Feature {
     pub centre: [f64; 2],
     /// How far it extends to either side, along each axis.
     pub reach: [f64; 2],
-    /// Its smallest width in any direction, for instance the smallest standard deviation.
-    pub scale: f64,
+    /// Its smallest width along each axis, for instance the deviation where the other entry is known.
+    pub scale: [f64; 2],
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -61,7 +61,7 @@ impl Cell {
 
     /// Whether `feature` meets this cell, and the cell is too wide for it.
     fn too_wide_for(&self, feature: &Feature) -> bool {
-        self.width[0].max(self.width[1]) > 3.0 * feature.scale
+        (0..2).any(|k| self.width[k] > 3.0 * feature.scale[k])
             && (0..2).all(|k| {
                 self.lo[k] <= feature.centre[k] + feature.reach[k]
                     && self.lo[k] + self.width[k] >= feature.centre[k] - feature.reach[k]
@@ -442,7 +442,7 @@ mod tests {
         let feature = Feature {
             centre: [3.0, -2.0],
             reach: [3.0; 2],
-            scale: 0.05,
+            scale: [0.05; 2],
         };
         Plane::tabulate(log_f, [(-7.0, 13.0), (-12.0, 8.0)], &[feature], 1e-9).unwrap()
     }

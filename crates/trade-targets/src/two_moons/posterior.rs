@@ -83,12 +83,12 @@ impl TwoMoons {
             Feature {
                 centre: [f64::midpoint(near, far), 0.5],
                 reach: [0.5 * (far - near), 0.5],
-                scale: 0.5 * width / offsets.reach.powi(2),
+                scale: [0.5 * width / offsets.reach.powi(2); 2],
             },
             Feature {
                 centre: [0.5; 2],
                 reach: [0.5; 2],
-                scale: self.config.prior_width / longest,
+                scale: [self.config.prior_width / longest; 2],
             },
         ]
     }

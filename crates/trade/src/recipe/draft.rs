@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 use trade_core::{Family, train::TrainConfig};
 use trade_flows::FlowConfig;
 
-use super::{Length, SelectionConfig};
+use super::{Length, PilotConfig, SelectionConfig};
 use crate::{
     config::{DataConfig, EvaluateConfig, ObjectiveConfig, RunConfig, read_json},
     device::DeviceName,
-    error::{Result, ensure},
+    error::{Context, Result, ensure},
     problem,
     target::TargetConfig,
     training::Training,
@@ -44,6 +44,10 @@ pub struct Draft {
     /// The training loop; chosen from the problem and the time there is where it is left out.
     #[serde(default)]
     pub train: Option<TrainConfig>,
+    /// A pilot run that takes the place of data; chosen where there are no data and `objectives` are
+    /// left out.
+    #[serde(default)]
+    pub pilot: Option<PilotConfig>,
     /// How the best weights are chosen during training; where `train` is given and this is not, the
     /// last weights are kept.
     #[serde(default)]
@@ -67,7 +71,20 @@ impl Draft {
     /// # Errors
     /// If the problem does not fit together, naming the field.
     pub fn complete(&self, device: DeviceName, length: Length) -> Result<RunConfig> {
-        let (problem, _) = problem::assemble(self)?;
+        let (mut problem, _) = problem::assemble(self)?;
+        let mut pilot = self.pilot.clone();
+        if pilot.is_none() && self.objectives.is_none() {
+            pilot = super::pilot(&problem);
+        }
+        let mut bases = self.bases.clone();
+        if let Some(pilot) = &pilot {
+            problem = problem.with_base(&pilot.at).context("`pilot.at`")?;
+            let names = problem.target.controls();
+            let base: BTreeMap<_, _> = names.into_iter().zip(pilot.at.iter().copied()).collect();
+            if !bases.contains(&base) {
+                bases.push(base);
+            }
+        }
         ensure!(
             !problem.bases.is_empty(),
             "`data` or `bases`: at least one base condition is needed"
@@ -83,10 +100,11 @@ impl Draft {
             target: self.target.clone(),
             ranges: self.ranges.clone(),
             data: self.data.clone(),
-            bases: self.bases.clone(),
+            bases,
             flow,
             objectives,
             train: self.train.clone().unwrap_or_else(|| super::train(dim)),
+            pilot,
             selection: self.selection,
             evaluate: self.evaluate.clone().unwrap_or_default(),
         };
@@ -114,7 +132,8 @@ impl Draft {
             && self.target == config.target
             && self.ranges == config.ranges
             && self.data == config.data
-            && self.bases == config.bases
+            && self.bases.iter().all(|base| config.bases.contains(base))
+            && (self.pilot.is_none() || self.pilot == config.pilot)
             && same(self.flow.as_ref(), &config.flow)
             && same(self.objectives.as_ref(), &config.objectives)
             && same(self.train.as_ref(), &config.train)

@@ -20,7 +20,7 @@ use trade_core::{
 use trade_flows::{Flow, FlowBackend};
 
 use super::logarithmic;
-use crate::trained::log_weights;
+use crate::{condition::describe, trained::log_weights};
 
 /// How a flow is measured during training. The weights of the best measure are kept, and further
 /// rounds of training follow while it grows.
@@ -95,15 +95,6 @@ impl<T: Family> FlowJudge<T> {
             conditions: conditions(problem),
             held_out,
         }
-    }
-
-    fn name(&self, c: &[f64]) -> String {
-        let named = self.target.controls();
-        let parts = named
-            .iter()
-            .zip(c)
-            .map(|(name, c)| format!("{name} = {c:.4}"));
-        parts.collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -217,7 +208,10 @@ where
         let (value, c) = lowest;
         Ok(Judgement {
             value,
-            found: format!("lowest relative ESS {value:.3} at {}", self.name(&c)),
+            found: format!(
+                "lowest relative ESS {value:.3} at {}",
+                describe(&c, &target.controls())
+            ),
             is_good: value >= GOOD,
         })
     }

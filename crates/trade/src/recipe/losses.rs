@@ -4,7 +4,7 @@ use trade_core::{
     Family,
     grid::Spacing,
     objective::{
-        Clip, LogVarianceConfig, NllConfig, ReverseKlConfig, Robust,
+        Clip, LogVarianceConfig, NllConfig, Problem, Robust,
         trade::{EnergyOrigin, TradeConfig, TradeContinuousConfig, TradeGridConfig},
     },
     ramp::Ramp,
@@ -17,16 +17,14 @@ use crate::config::{LossConfig, ObjectiveConfig};
 /// Rows a step.
 const BATCH: usize = 256;
 
-pub(super) fn choose<T: Family>(
-    problem: &trade_core::objective::Problem<T>,
-) -> Vec<ObjectiveConfig> {
+pub(super) fn choose<T: Family>(problem: &Problem<T>) -> Vec<ObjectiveConfig> {
     let known = problem.target.is_known();
-    let mut terms = vec![boundary(problem.data.is_some())];
+    let mut terms = vec![boundary(problem)];
     let log = logarithmic(problem).iter().all(|log| *log);
     terms.push(ObjectiveConfig::new(trade(problem, log), after(0.1, 1.0)));
     if known {
         let along = LogVarianceConfig {
-            batch: BATCH,
+            batch: 2 * BATCH,
             conditions: Schedule::Uniform {
                 spacing: if log { Spacing::Log } else { Spacing::Linear },
             },
@@ -39,27 +37,27 @@ pub(super) fn choose<T: Family>(
         };
         terms.push(ObjectiveConfig::new(
             LossConfig::LogVariance(along),
-            after(0.2, 1.0),
+            after(0.1, 5.0),
         ));
     }
     terms
 }
 
-/// The term at the base conditions.
-fn boundary(data: bool) -> ObjectiveConfig {
-    let loss = if data {
-        LossConfig::Nll(NllConfig {
-            batch: BATCH,
-            ..NllConfig::default()
-        })
-    } else {
-        LossConfig::ReverseKl(ReverseKlConfig {
-            batch: BATCH,
-            conditions: None,
-            ..ReverseKlConfig::default()
-        })
+/// The likelihood of the data. Samples of a pilot run are not independent, and leave it to the energy in
+/// the end.
+fn boundary<T: Family>(problem: &Problem<T>) -> ObjectiveConfig {
+    let nll = NllConfig {
+        batch: BATCH,
+        ..NllConfig::default()
     };
-    ObjectiveConfig::new(loss, Ramp::constant(1.0))
+    let end = if problem.data.is_some() { 1.0 } else { 0.05 };
+    let weight = Ramp {
+        start: 1.0,
+        end,
+        pct_start: 0.3,
+        ..Ramp::default()
+    };
+    ObjectiveConfig::new(LossConfig::Nll(nll), weight)
 }
 
 /// A weight that is zero for a part of training, and grows from there.
@@ -72,7 +70,7 @@ fn after(part: f64, weight: f64) -> Ramp {
     }
 }
 
-fn trade<T: Family>(problem: &trade_core::objective::Problem<T>, log: bool) -> LossConfig {
+fn trade<T: Family>(problem: &Problem<T>, log: bool) -> LossConfig {
     let target = &*problem.target;
     let trade = TradeConfig {
         energy: if target.is_known() {

@@ -8,6 +8,7 @@ mod draft;
 mod flow;
 mod judge;
 mod losses;
+mod pilot;
 mod time;
 
 use trade_core::{
@@ -23,6 +24,8 @@ use crate::config::ObjectiveConfig;
 pub use draft::Draft;
 pub(crate) use judge::FlowJudge;
 pub use judge::SelectionConfig;
+pub use pilot::PilotConfig;
+pub(crate) use pilot::run as run_pilot;
 pub use time::{Budget, Length};
 
 /// A flow for a problem.
@@ -33,6 +36,13 @@ pub fn flow<T: Family>(problem: &Problem<T>, seed: u64) -> FlowConfig {
 /// The terms of a loss for a problem.
 pub fn objectives<T: Family>(problem: &Problem<T>) -> Vec<ObjectiveConfig> {
     losses::choose(problem)
+}
+
+/// A pilot run that takes the place of data, where there are none and the density is known.
+pub fn pilot<T: Family>(problem: &Problem<T>) -> Option<PilotConfig> {
+    let target = &*problem.target;
+    let wanted = problem.data.is_none() && target.is_known() && target.contexts() == 0;
+    wanted.then(|| PilotConfig::of(problem))
 }
 
 /// The first round of a training, and how many may follow at most; [`Budget`] fits them into the
@@ -46,7 +56,7 @@ pub fn train(dim: usize) -> TrainConfig {
         },
         rounds: 4,
         learning_rate: LearningRate::OneCycle(OneCycle {
-            max_lr: 2e-3,
+            max_lr: 5e-3,
             ..OneCycle::default()
         }),
         checkpoint_every: 250,

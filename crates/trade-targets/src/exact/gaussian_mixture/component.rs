@@ -99,10 +99,11 @@ impl Component {
             .sqrt()
     }
 
-    /// The smallest standard deviation in any direction, from below: `1/‖L⁻¹‖` (Frobenius).
-    pub(super) fn narrowest(&self) -> f64 {
-        self.whitening
-            .iter()
+    /// The standard deviation along `axis` where all other entries are known.
+    pub(super) fn narrowest(&self, axis: usize) -> f64 {
+        let column = self.whitening.iter().skip(axis);
+        column
+            .step_by(self.mean.len())
             .map(|w| w * w)
             .sum::<f64>()
             .sqrt()

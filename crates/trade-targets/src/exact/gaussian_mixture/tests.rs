@@ -418,3 +418,33 @@ fn settings_that_make_no_mixture_are_named() {
         assert!(message.contains("condition beta ="), "{message}");
     }
 }
+
+#[test]
+fn units_of_single_entries_do_not_matter() {
+    let config = |units: [f64; 2]| GaussianMixtureConfig {
+        weights: vec![0.4, 0.6],
+        means: vec![
+            vec![2.0 * units[0], units[1]],
+            vec![-units[0], -2.0 * units[1]],
+        ],
+        covariances: [[0.3, 0.1, 0.2], [0.1, -0.05, 0.4]]
+            .map(|[a, b, c]| {
+                let [u, v] = units;
+                vec![vec![a * u * u, b * u * v], vec![b * u * v, c * v * v]]
+            })
+            .to_vec(),
+    };
+    let log_z = |units| {
+        config(units)
+            .init()
+            .unwrap()
+            .tempered(0.25)
+            .unwrap()
+            .log_z()
+    };
+    let (plain, scaled) = (log_z([1.0, 1.0]), log_z([1e3, 1e-3]));
+    // The Jacobian is 1 to the power 1 − β.
+    assert!((plain - scaled).abs() < 1e-6, "{plain} {scaled}");
+    let scaled = log_z([1e-7, 1e-7]);
+    assert!((scaled - plain - 0.75 * 2.0 * 1e-7_f64.ln()).abs() < 1e-6);
+}
