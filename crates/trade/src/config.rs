@@ -189,7 +189,7 @@ impl Default for EvaluateConfig {
 }
 
 impl RunConfig {
-    /// Reads a configuration; relative files of data and of a molecule are resolved against the
+    /// Reads a configuration; relative files of data and of the target are resolved against the
     /// config's folder.
     ///
     /// # Errors
@@ -215,11 +215,7 @@ impl RunConfig {
                 DataSource::File(file) => Some(file),
                 DataSource::Exact(_) => None,
             });
-        let molecule = match &mut config.target {
-            TargetConfig::Molecule(molecule) => Some(molecule.files()),
-            _ => None,
-        };
-        for file in data.chain(molecule.into_iter().flatten()) {
+        for file in data.chain(config.target.files()) {
             if file.is_relative() {
                 let joined = folder.join(&*file);
                 *file = std::path::absolute(&joined)
