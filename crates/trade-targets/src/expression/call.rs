@@ -231,7 +231,7 @@ fn roll(graph: &mut Graph, arguments: &[Argument]) -> Result<Id, Fault> {
             }
         },
     };
-    let shift = shift.rem_euclid(row as i64) as usize;
+    let shift = shift.rem_euclid(row.cast_signed() as i64) as usize;
     let from = |i: usize| i / row * row + (i % row + row - shift) % row;
     Ok(graph.pick(id, (0..length).map(from).collect()))
 }

@@ -82,7 +82,7 @@ pub(super) fn parse(text: &str, graph: &mut Graph, names: &Names) -> Result<Valu
     match &next.kind {
         Kind::End => Ok(value),
         Kind::Mark(mark @ ("<" | "<=" | ">" | ">=")) => {
-            fault(next.column, format!("{} found `{mark}`", COMPARISON))
+            fault(next.column, format!("{COMPARISON} found `{mark}`"))
         }
         _ => fault(
             next.column,
@@ -251,7 +251,7 @@ impl Parser<'_> {
             Value::Node(id) => (self.graph.width(id), "entries"),
             Value::Matrix(matrix) => (self.graph.matrix(matrix).rows, "rows"),
         };
-        let signed = length as i64;
+        let signed = length.cast_signed() as i64;
         if !(-signed..signed).contains(&index) {
             let reason = format!(
                 "index {index} is out of range; there are {length} {what}, numbered from 0 to {} \
@@ -281,7 +281,7 @@ impl Parser<'_> {
         column: usize,
     ) -> Result<Value, Fault> {
         let id = self.node(value, column, "a slice")?;
-        let length = self.graph.width(id) as i64;
+        let length = self.graph.width(id).cast_signed() as i64;
         let from_start = |i: i64| if i < 0 { i.saturating_add(length) } else { i };
         let (from, to) = (
             from_start(start.unwrap_or(0)),

@@ -1,5 +1,7 @@
 //! The family that a text states, as a target.
 
+use std::cell::RefCell;
+
 use burn::tensor::{Bool, Tensor, backend::Backend};
 use trade_core::{Condition, Family, Interval, PowerFamily, Support, Target};
 
@@ -27,7 +29,8 @@ fn inside(support: Support, x: f64) -> bool {
 
 impl Expression {
     /// `log q(x|c)` in f64 on the host; `−∞` outside of the support and where it is not a number.
-    /// `x` has `dim` entries and `c` has one for each control parameter.
+    /// `x` has `dim` entries and `c` has one for each control parameter; a shorter slice is a mistake
+    /// of the caller and panics.
     pub fn log_density_at(&self, x: &[f64], c: &[f64]) -> f64 {
         self.along(x, c, &[], &[]).0
     }
@@ -117,24 +120,28 @@ impl<B: Backend> Target<B> for Expression {
     /// clipped, so that all its gradients are finite, and gives the gradient.
     fn log_density(&self, x: Tensor<B, 2>, condition: &Condition<B>) -> Tensor<B, 1> {
         let c = condition.control.value.clone();
-        let evaluate = |x: Tensor<B, 2>, c: Tensor<B, 2>, clipped| {
-            let tensors = Tensors {
-                x,
-                c,
-                along: None,
-                clipped,
-            };
-            tensors.full(self.program.run(&tensors), 1).value
+        let tensors = Tensors {
+            x: x.clone().detach(),
+            c: c.clone().detach(),
+            along: None,
+            clipped: false,
+            choices: RefCell::default(),
         };
-        let value = evaluate(x.clone().detach(), c.clone().detach(), false);
-        let refused = self.refused(&x.clone().detach(), &value);
+        let value = tensors.full(self.program.run(&tensors), 1).value;
+        let refused = self.refused(&tensors.x, &value);
         let log_density = if B::ad_enabled(&x.device()) {
             let (mut x, mut c) = (x, c);
             if let Some((state, at)) = &self.reference {
                 x = Self::replaced(x, &refused, state);
                 c = Self::replaced(c, &refused, at);
             }
-            let smooth = evaluate(x, c, true);
+            let tensors = Tensors {
+                x,
+                c,
+                clipped: true,
+                ..tensors
+            };
+            let smooth = tensors.full(self.program.run(&tensors), 1).value;
             let rest = (value - smooth.clone()).detach();
             smooth + rest.mask_fill(refused.clone(), 0.0)
         } else {
@@ -153,6 +160,7 @@ impl<B: Backend> Target<B> for Expression {
                 c: condition.control.value.clone(),
                 along: Some(k),
                 clipped: false,
+                choices: RefCell::default(),
             };
             let found = tensors.full(self.program.run(&tensors), 1);
             let refused = self.refused(&x, &found.value);

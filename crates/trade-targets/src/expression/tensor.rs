@@ -1,5 +1,7 @@
 //! Expressions on a batch of states, as tensors with the derivative along a direction of the controls.
 
+use std::{cell::RefCell, collections::VecDeque};
+
 use burn::tensor::{Bool, DType, Int, Tensor, TensorData, backend::Backend};
 use trade_core::Dual;
 
@@ -29,6 +31,9 @@ pub(super) struct Tensors<B: Backend> {
     /// wrong but finite, and so are all gradients: reverse mode multiplies the gradient 0 of a branch
     /// that is not taken with the derivative in that branch, and 0 · ∞ would spoil the rest.
     pub(super) clipped: bool,
+    /// Where each comparison holds, in the order of evaluation. An evaluation without clipping writes
+    /// them, and one with clipping reads them, so that both take the same branches.
+    pub(super) choices: RefCell<VecDeque<Tensor<B, 2, Bool>>>,
 }
 
 /// Where arguments are clipped, by precision.
@@ -182,12 +187,22 @@ impl<B: Backend> Arithmetic for Tensors<B> {
         no: Rows<B>,
         width: usize,
     ) -> Rows<B> {
-        let [left, right] = [left, right].map(|side| self.full(side, width).value);
-        let holds: Tensor<B, 2, Bool> = match comparison {
-            Comparison::Less => left.lower(right),
-            Comparison::LessEqual => left.lower_equal(right),
-            Comparison::Greater => left.greater(right),
-            Comparison::GreaterEqual => left.greater_equal(right),
+        let compare = || {
+            let [left, right] = [left, right].map(|side| self.full(side, width).value);
+            match comparison {
+                Comparison::Less => left.lower(right),
+                Comparison::LessEqual => left.lower_equal(right),
+                Comparison::Greater => left.greater(right),
+                Comparison::GreaterEqual => left.greater_equal(right),
+            }
+        };
+        let holds: Tensor<B, 2, Bool> = if self.clipped {
+            let earlier = self.choices.borrow_mut().pop_front();
+            earlier.unwrap_or_else(compare)
+        } else {
+            let holds = compare();
+            self.choices.borrow_mut().push_back(holds.clone());
+            holds
         };
         let [yes, no] = [yes, no].map(|branch| self.full(branch, width));
         Rows::Dual(no.mask_where(holds, yes))
@@ -207,7 +222,7 @@ impl<B: Backend> Arithmetic for Tensors<B> {
         Rows::Dual(if indices.iter().copied().eq(start..start + len) {
             a.slice_dim(1, start..start + len)
         } else {
-            let indices: Vec<i64> = indices.iter().map(|&i| i as i64).collect();
+            let indices: Vec<i64> = indices.iter().map(|&i| i.cast_signed() as i64).collect();
             let data = TensorData::new(indices, [len]);
             a.select(1, Tensor::<B, 1, Int>::from_data(data, &self.x.device()))
         })

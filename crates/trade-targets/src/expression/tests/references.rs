@@ -243,6 +243,11 @@ fn rows_without_a_density_spoil_no_gradient() {
             "gamma_lpdf(x, 2, T) - norm2(y)",
             vec![1.0, -1.0, 0.0, 1.0, 0.1, 0.1],
         ),
+        // A comparison with something that is not a number.
+        (
+            "where(sqrt(x[0]) < 1, 1/(a - a), a) - T*norm2(y)",
+            vec![-1.0, 1.0, 2.0, 1.0, 0.1, 0.1],
+        ),
         // The branch that is not taken is not a number.
         (
             "sum(where(x > 0, y[0]*log(x), -x^2))/T",

@@ -68,6 +68,8 @@ fn outside_of_the_support_there_is_no_density() {
 
 #[test]
 fn power_families_are_found_and_checked() {
+    use PowerFamily::{Exponent, Temperature};
+
     let family = |stated: Option<&str>, text: &str| {
         let mut config = json!({ "variables": { "x": 2 }, "controls": ["c"], "log_density": text });
         if let Some(stated) = stated {
@@ -77,7 +79,6 @@ fn power_families_are_found_and_checked() {
         let target = config.init().map_err(|error| error.to_string());
         target.map(|target| target.power_family())
     };
-    use PowerFamily::{Exponent, Temperature};
     for (text, expected) in [
         ("-norm2(x)/c", Some(Temperature)),
         ("-norm2(x)*c", Some(Exponent)),
