@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use burn::tensor::{Tensor, backend::Backend};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{Condition, Interval, Support, random::Stream};
@@ -13,7 +14,7 @@ pub type Perturbation = Arc<dyn Fn(&[f32], &[f64], &mut Stream) -> Vec<f32> + Se
 
 /// How the first control parameter acts, where the family is a power of one density:
 /// `q(x|c) = h(x) · s(x)^{e(c)}`. Such families can be trained without an energy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PowerFamily {
     /// `c` is a temperature: `e(T) = 1/T`.

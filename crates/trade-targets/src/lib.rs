@@ -2,6 +2,7 @@
 
 mod drawn;
 pub mod exact;
+pub mod expression;
 pub mod lattice;
 pub mod posterior;
 mod tensor;

@@ -235,11 +235,7 @@ pub(crate) fn read_json<C: serde::de::DeserializeOwned + NamesFiles>(path: &Path
         DataSource::File(file) => Some(file),
         DataSource::Exact(_) => None,
     });
-    let molecule = match target {
-        TargetConfig::Molecule(molecule) => Some(molecule.files()),
-        _ => None,
-    };
-    for file in data.chain(molecule.into_iter().flatten()) {
+    for file in data.chain(target.files()) {
         if file.is_relative() {
             let joined = folder.join(&*file);
             *file = std::path::absolute(&joined)
@@ -250,7 +246,7 @@ pub(crate) fn read_json<C: serde::de::DeserializeOwned + NamesFiles>(path: &Path
 }
 
 impl RunConfig {
-    /// Reads a configuration; relative files of data and of a molecule are resolved against the
+    /// Reads a configuration; relative files of data and of the target are resolved against the
     /// config's folder.
     ///
     /// # Errors

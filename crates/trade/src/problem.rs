@@ -98,35 +98,43 @@ fn draw(
 }
 
 /// The configuration with what follows from its target: a posterior whose prior is bounded gets the
-/// `support` layer of that prior, with a sentence that says so.
+/// `support` layer of that prior, and a text whose variables are bounded gets that of its variables,
+/// with a sentence that says so.
 ///
 /// # Errors
 /// If the target makes no sense, or if a `support` layer contradicts the prior.
 pub fn complete(config: &RunConfig) -> Result<(RunConfig, Vec<String>)> {
     let mut config = config.clone();
     let mut said = Vec::new();
-    let TargetConfig::SimulatedPosterior(posterior) = &config.target else {
-        return Ok((config, said));
+    let (posterior, supports, what) = match &config.target {
+        TargetConfig::SimulatedPosterior(posterior) => {
+            let posterior = posterior.init().context("`target`")?;
+            let supports = posterior.support();
+            (Some(posterior), supports, "prior")
+        }
+        TargetConfig::Expression(expression) => {
+            let expression = expression.init().context("`target`")?;
+            (None, expression.support(), "target")
+        }
+        _ => return Ok((config, said)),
     };
-    let posterior = posterior.init().context("`target`")?;
     let mut layers = config.flow.layers.iter().flat_map(|stage| &stage.of);
     let own = layers.find_map(|layer| match layer {
         LayerConfig::Support(supports) => Some(&supports[..]),
         _ => None,
     });
-    let supports = posterior.support();
-    if own.is_none() && supports.iter().any(|support| *support != Support::Real) {
+    let bounded = |support: &Support| support.ends() != Support::Real.ends();
+    if own.is_none() && supports.iter().any(bounded) {
         let first = Stage {
             repeat: 1,
             of: vec![LayerConfig::Support(supports)],
         };
         config.flow.layers.insert(0, first);
-        said.push(
-            "the prior is bounded: the flow got a `support` layer first, so that it samples where \
-             the prior has density and only there"
-                .into(),
-        );
-    } else {
+        said.push(format!(
+            "the {what} is bounded: the flow got a `support` layer first, so that it samples where \
+             the {what} has density and only there"
+        ));
+    } else if let Some(posterior) = posterior {
         posterior.check_supports(own)?;
     }
     Ok((config, said))

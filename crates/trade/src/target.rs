@@ -1,6 +1,6 @@
 //! A target as JSON.
 
-use std::fmt::Debug;
+use std::{fmt::Debug, path::PathBuf};
 
 use burn::tensor::{Tensor, backend::Backend};
 use rand::Rng;
@@ -16,6 +16,7 @@ use trade_targets::{
     exact::{
         DoubleWellConfig, Exact, GaussianMixture, GaussianMixtureConfig, MultiWellConfig, Wells,
     },
+    expression::{Expression, ExpressionConfig},
     lattice::{Phi4, Phi4Config},
     posterior::{SimulatedPosterior, SimulatedPosteriorConfig},
     two_moons::{TwoMoons, TwoMoonsConfig},
@@ -39,6 +40,8 @@ pub enum TargetConfig {
     Phi4(Phi4Config),
     /// A small molecule in internal coordinates.
     Molecule(MoleculeConfig),
+    /// A log density that is stated as text.
+    Expression(ExpressionConfig),
 }
 
 impl TargetConfig {
@@ -55,7 +58,17 @@ impl TargetConfig {
             Self::SimulatedPosterior(config) => AnyTarget::SimulatedPosterior(config.init()?),
             Self::Phi4(config) => AnyTarget::Phi4(config.init()?),
             Self::Molecule(config) => AnyTarget::Molecule(config.init()?),
+            Self::Expression(config) => AnyTarget::Expression(config.init()?),
         })
+    }
+
+    /// The files of the settings, for a caller that resolves relative paths.
+    pub fn files(&mut self) -> Vec<&mut PathBuf> {
+        match self {
+            Self::Molecule(config) => config.files().collect(),
+            Self::Expression(config) => config.files().collect(),
+            _ => Vec::new(),
+        }
     }
 }
 
@@ -69,6 +82,7 @@ macro_rules! inner {
             AnyTarget::SimulatedPosterior(target) => target,
             AnyTarget::Phi4(target) => target,
             AnyTarget::Molecule(target) => target,
+            AnyTarget::Expression(target) => target,
         }
     };
 }
@@ -88,6 +102,8 @@ pub enum AnyTarget {
     Phi4(Phi4),
     /// A small molecule.
     Molecule(Molecule),
+    /// A log density stated as text.
+    Expression(Expression),
 }
 
 impl AnyTarget {
@@ -98,9 +114,11 @@ impl AnyTarget {
         match self {
             Self::Wells(target) => Some(target),
             Self::GaussianMixture(target) => Some(target),
-            Self::TwoMoons(_) | Self::SimulatedPosterior(_) | Self::Phi4(_) | Self::Molecule(_) => {
-                None
-            }
+            Self::TwoMoons(_)
+            | Self::SimulatedPosterior(_)
+            | Self::Phi4(_)
+            | Self::Molecule(_)
+            | Self::Expression(_) => None,
         }
     }
 
@@ -134,6 +152,13 @@ impl AnyTarget {
                 return Err(Error::inexact(
                     "the simulator",
                     "of this target only pairs are known; give them in a file",
+                ));
+            }
+            Self::Expression(_) => {
+                return Err(Error::inexact(
+                    "the normalised density",
+                    "a target that is stated as text has no sampler; give samples in a file, or \
+                     train without data, from `bases` and with `reverse_kl`",
                 ));
             }
         };

@@ -78,6 +78,29 @@ impl<B: Backend, const D: usize> Dual<B, D> {
         self.chain(x.clone().cos(), || x.sin().neg())
     }
 
+    /// `|x|`; the derivative at 0 is 0.
+    pub fn abs(self) -> Self {
+        let x = self.value.clone();
+        self.chain(x.clone().abs(), || x.sign())
+    }
+
+    /// `log Σ exp` along one dimension, kept with size 1. Entries of `−∞` count nothing, whatever
+    /// their tangents are.
+    pub fn log_sum_exp(self, dim: usize) -> Self {
+        // With this bound, a row of −∞ alone has the sum 0 and not NaN.
+        let largest = self.value.clone().max_dim(dim).detach().clamp_min(-1e37);
+        let weights = (self.value - largest.clone()).exp();
+        let sum = weights.clone().sum_dim(dim);
+        let tangent = self.tangent.map(|t| {
+            let t = t.mask_fill(weights.clone().equal_elem(0.0), 0.0);
+            (weights * t).sum_dim(dim) / sum.clone()
+        });
+        Self {
+            value: largest + sum.log(),
+            tangent,
+        }
+    }
+
     /// Softmax along one dimension.
     pub fn softmax(self, dim: usize) -> Self {
         let value = activation::softmax(self.value, dim);

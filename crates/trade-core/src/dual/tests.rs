@@ -106,7 +106,7 @@ fn stable_softplus(x: f64) -> f64 {
 #[test]
 fn elementary_functions() {
     type Case = (&'static str, fn(D2) -> D2, fn(f64) -> f64, bool);
-    let cases: [Case; 16] = [
+    let cases: [Case; 17] = [
         ("exp", Dual::exp, f64::exp, false),
         ("log", Dual::log, f64::ln, true),
         ("log1p", Dual::log1p, f64::ln_1p, true),
@@ -122,6 +122,7 @@ fn elementary_functions() {
         ("softplus", Dual::softplus, stable_softplus, false),
         ("sin", Dual::sin, f64::sin, false),
         ("cos", Dual::cos, f64::cos, false),
+        ("abs", Dual::abs, f64::abs, false),
         ("recip", Dual::recip, f64::recip, true),
         ("square", Dual::square, |x| x * x, false),
         ("sqrt", Dual::sqrt, f64::sqrt, true),
@@ -183,6 +184,7 @@ fn reductions() {
         check("mean_dim", x(), |x| x.mean_dim(dim));
         check("cumsum", x(), |x| x.cumsum(dim));
         check("softmax", x(), |x| x.softmax(dim));
+        check("log_sum_exp", x(), |x| x.log_sum_exp(dim));
     }
     check("sum_columns", normal([4, 5], 9), Dual::sum_columns);
     let sums = D2::constant(tensor(vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0], [2, 3])).sum_columns();
@@ -199,6 +201,31 @@ fn softmax_keeps_far_logits_finite() {
         "softmax",
         &p,
         &[1.0 - second, 0.0, second, 1.0, 0.0, 0.0],
+        1e-15,
+    );
+}
+
+#[test]
+fn log_sum_exp_leaves_out_what_has_no_weight() {
+    let nothing = f64::NEG_INFINITY;
+    let x = tensor(
+        vec![800.0, nothing, 799.0, nothing, nothing, nothing],
+        [2, 3],
+    );
+    let v = tensor(vec![2.0, nothing, 2.0, 0.0, 0.0, 0.0], [2, 3]);
+    let found = Dual::new(x, v).log_sum_exp(1);
+    let values = numbers(&found.value);
+    assert_close(
+        "value",
+        &values[..1],
+        &[800.0 + (-1_f64).exp().ln_1p()],
+        1e-15,
+    );
+    assert_eq!(values[1], nothing);
+    assert_close(
+        "tangent",
+        &numbers(&found.tangent.unwrap())[..1],
+        &[2.0],
         1e-15,
     );
 }

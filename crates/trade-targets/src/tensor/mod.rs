@@ -9,7 +9,7 @@ mod tests;
 use burn::tensor::{Tensor, TensorData, backend::Backend};
 
 /// A small constant array in the precision and on the device of `like`.
-fn constant<B: Backend, const D: usize, const E: usize>(
+pub(crate) fn constant<B: Backend, const D: usize, const E: usize>(
     values: &[f64],
     shape: [usize; D],
     like: &Tensor<B, E>,
