@@ -303,8 +303,7 @@ impl Graph {
             }
             _ => return None,
         };
-        // A scalar density of vectors does not arise: every argument enters entry by entry, except in
-        // a uniform density of constant ends, whose comparison is as wide as `x`.
+        // Every argument enters entry by entry, so nothing is left to broadcast before the sum.
         debug_assert_eq!(self.width(each), width);
         Some(self.sum(each))
     }

@@ -245,7 +245,7 @@ fn rows_without_a_density_spoil_no_gradient() {
         ),
         // A comparison with something that is not a number.
         (
-            "where(sqrt(x[0]) < 1, 1/(a - a), a) - T*norm2(y)",
+            "where(sqrt(x[0]) < 1, a^2, a) - T*norm2(y)",
             vec![-1.0, 1.0, 2.0, 1.0, 0.1, 0.1],
         ),
         // The branch that is not taken is not a number.
@@ -286,4 +286,16 @@ fn rows_without_a_density_spoil_no_gradient() {
             assert!(numbers(score)[0].is_finite(), "{text}");
         }
     }
+}
+
+#[test]
+fn gradients_follow_the_branch_that_was_taken() {
+    type AD = Autodiff<Flex>;
+    // √−1 < 1 does not hold, so the gradient in `a` is that of the second branch, also where the
+    // argument of the root is clipped.
+    let target = standard("where(sqrt(x[0]) < 1, a^2, a) - T*norm2(y)").unwrap();
+    let x = rows::<AD>(&[2.0, -1.0, 0.0, 0.0, 0.0, 0.0], 6, DType::F64).require_grad();
+    let values = target.log_density(x.clone(), &Condition::uniform(&[1.0], 1, &x));
+    let gradient = numbers(x.grad(&values.sum().backward()).unwrap());
+    assert_eq!(gradient[0], 1.0);
 }
