@@ -24,6 +24,7 @@ pub mod problem;
 pub mod recipe;
 pub mod run;
 pub mod states;
+mod support;
 pub mod target;
 pub mod threads;
 pub mod trained;

@@ -126,6 +126,7 @@ fn elementary_functions() {
         ("recip", Dual::recip, f64::recip, true),
         ("square", Dual::square, |x| x * x, false),
         ("sqrt", Dual::sqrt, f64::sqrt, true),
+        ("asinh", Dual::asinh, f64::asinh, false),
         ("neg", |x| -x, |x| -x, false),
         ("add_scalar", |x| x.add_scalar(0.7), |x| x + 0.7, false),
         ("mul_scalar", |x| x.mul_scalar(-1.3), |x| x * -1.3, false),
