@@ -27,6 +27,7 @@ pub mod target;
 pub mod threads;
 pub mod trained;
 pub mod training;
+pub mod verdict;
 
 pub use burn;
 pub use energy::{Energy, Tempered};
