@@ -78,7 +78,7 @@ pub struct AtCondition {
 
 impl AtCondition {
     /// Nothing measured yet.
-    fn empty(c: &[f64]) -> Self {
+    pub(crate) fn empty(c: &[f64]) -> Self {
         Self {
             condition: c.to_vec(),
             nll: None,

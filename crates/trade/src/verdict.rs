@@ -1,13 +1,13 @@
 //! What measures say to their reader: over which part of the range the flow is fit for importance
 //! weights, where it is not, and what to try next.
 
-mod stretches;
+pub(crate) mod stretches;
 
 use trade_core::Family;
 pub use trade_core::estimate::pareto::LARGEST_RELIABLE_K;
 
 use crate::{evaluate::Evaluation, free_energy::PathPoint, run::Run};
-use stretches::{Place, number, places};
+use stretches::{Place, number, places, short};
 
 /// So many effective samples an estimate needs before its error means something: the hundred for
 /// each chain of Vehtari, Gelman, Simpson, Carpenter and Bürkner, *Rank-normalization, folding, and
@@ -80,7 +80,7 @@ fn of_observations(evaluation: &Evaluation) -> String {
     let lowest = ess.min_by(|a, b| a.1.total_cmp(&b.1));
     let found = lowest.map_or(String::new(), |(a, ess)| {
         let at = stretches::named(&evaluation.controls, &a.condition);
-        format!(" The lowest mean relative ESS is {} at {at}.", number(ess))
+        format!(" The lowest mean relative ESS is {} at {at}.", short(ess))
     });
     format!(
         "Each observation has weights of its own, so the Pareto shape and log Z were not measured; \
@@ -141,7 +141,7 @@ impl View<'_> {
         let mut text = format!(
             "The flow is fit for importance weights {} (lowest relative ESS {} at {}).",
             self.places(judged, true),
-            number(lowest.ess),
+            short(lowest.ess),
             stretches::named(self.controls, &lowest.condition)
         );
         if !bad.is_empty() {
@@ -173,7 +173,7 @@ impl View<'_> {
         if shape > LARGEST_RELIABLE_K {
             parts.push(format!(
                 "Pareto k up to {}, at most {LARGEST_RELIABLE_K} is reliable",
-                number(shape)
+                short(shape)
             ));
         }
         let few = if effective < LEAST_EFFECTIVE {
@@ -184,7 +184,7 @@ impl View<'_> {
         } else {
             String::new()
         };
-        parts.push(format!("relative ESS down to {}{few}", number(ess)));
+        parts.push(format!("relative ESS down to {}{few}", short(ess)));
         parts.join("; ")
     }
 

@@ -22,15 +22,24 @@ pub(super) fn stretches<'a>(marks: &[(&'a [f64], bool)]) -> Vec<Place<'a>> {
 
 /// A number with four significant digits, without zeros at its end.
 pub(crate) fn number(value: f64) -> String {
+    significant(value, 4)
+}
+
+/// A measure with two significant digits, as much as a sentence needs.
+pub(crate) fn short(value: f64) -> String {
+    significant(value, 2)
+}
+
+fn significant(value: f64, digits: i32) -> String {
     if !value.is_finite() {
         return value.to_string();
     }
-    let digits = if value == 0.0 {
+    let decimals = if value == 0.0 {
         0
     } else {
-        (3 - value.abs().log10().floor() as i32).clamp(0, 12) as usize
+        (digits - 1 - value.abs().log10().floor() as i32).clamp(0, 12) as usize
     };
-    let text = format!("{value:.digits$}");
+    let text = format!("{value:.decimals$}");
     if text.contains('.') {
         text.trim_end_matches('0').trim_end_matches('.').to_string()
     } else {
