@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use trade_plot::{Axis, Colour, Figure, Panel, Series, styles};
+use trade_plot::{Axis, Colour, Dash, Figure, Panel, Series, Style};
 
 use crate::{
     error::{Result, bail, ensure},
@@ -18,6 +18,7 @@ type Reading = fn(&AtCondition) -> Option<(f64, f64)>;
 
 const ESS: Reading = |a| Some((a.ess?, a.ess_error?));
 const LOG_Z: Reading = |a| Some((a.log_z?, a.log_z_error?));
+const ERROR: Reading = |a| Some((a.log_z? - a.exact_log_z?, a.log_z_error?));
 const NLL: Reading = |a| Some((a.nll?, a.nll_error?));
 
 /// The evaluations of several runs of the same control parameters.
@@ -162,19 +163,29 @@ impl Comparison {
                 Some((c[0], found.next()?))
             });
             let (x, y): (Vec<f64>, Vec<f64>) = exact.unzip();
-            let log_z = self
+            let zero = Series::line(x.clone(), vec![0.0; x.len()], Colour::Ink);
+            let exact = Series::line(x, y, Colour::Ink).labelled("exact");
+            let mut log_z = self
                 .panel(control, Axis::new("log Z"), LOG_Z)
                 .titled("log Z");
-            let exact = Series::line(x, y, Colour::Ink).labelled("exact");
-            figure = figure.with(log_z.with(exact));
+            // Below the runs, which may agree with it.
+            log_z.content.insert(0, exact);
+            figure = figure.with(log_z);
+            if self.measured(ERROR) {
+                let mut error = self.panel(control, Axis::new("log Z − exact"), ERROR);
+                error.content.insert(0, zero);
+                figure = figure.with(error.titled("Error of log Z")).columns(3);
+            }
         }
         Ok(figure)
     }
 
     fn panel(&self, control: &str, y: Axis, read: Reading) -> Panel {
-        let names: Vec<&str> = self.runs.iter().map(|(name, _)| &**name).collect();
         let mut panel = Panel::new(Axis::new(control), y);
-        for ((name, evaluation), style) in self.runs.iter().zip(styles(&names)) {
+        for (i, (name, evaluation)) in self.runs.iter().enumerate() {
+            let dash = [Dash::Solid, Dash::Dashed, Dash::Dotted][i / 8 % 3];
+            let colour = Colour::Hue(i);
+            let style = Style { colour, dash };
             let at = self.conditions.iter().filter_map(|c| find(evaluation, c));
             let found = at.filter_map(|a| Some((a.condition[0], read(a)?)));
             let (x, pairs): (Vec<f64>, Vec<(f64, f64)>) = found.unzip();

@@ -70,8 +70,8 @@ pub struct AtCondition {
     /// determined, and in files also where it is infinite.
     #[serde(default)]
     pub pareto_k: Option<f64>,
-    /// Whether ESS, `log Z` and their errors mean something, see [`verdict::is_fit`]; none where
-    /// the weights were not judged.
+    /// Whether ESS, `log Z` and their errors mean something, see [`verdict::is_fit`] and
+    /// [`verdict::misses`]; none where the weights were not judged.
     #[serde(default)]
     pub fit: Option<bool>,
 }
@@ -101,8 +101,19 @@ impl AtCondition {
             condition: self.condition.clone(),
             ess: self.ess?,
             pareto_k: self.pareto_k,
+            misses: self.misses(),
             fit: self.fit?,
         })
+    }
+
+    /// Whether exact samples contradict the weights.
+    fn misses(&self) -> bool {
+        let kl = self.kl.zip(self.kl_error);
+        let ess = self.ess.zip(self.ess_error);
+        kl.zip(ess)
+            .is_some_and(|((kl, kl_error), (ess, ess_error))| {
+                verdict::misses(kl, kl_error, ess, ess_error)
+            })
     }
 
     /// ESS, `log Z` and the mark, from log weights. Where no sample has weight, the ESS is 0.
@@ -229,6 +240,9 @@ fn measure(run: &Run, c: &[f64], stream: &mut Stream, seed: u64) -> Result<AtCon
     if result.nll.is_some() {
         let kl = divergence::kl(&log_target, &log_model)?;
         (result.kl, result.kl_error) = (Some(kl.value), Some(kl.error));
+        if result.misses() {
+            result.fit = Some(false);
+        }
     }
     Ok(result)
 }

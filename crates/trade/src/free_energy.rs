@@ -68,6 +68,7 @@ impl PathPoint {
             condition: self.condition.clone(),
             ess: self.ess,
             pareto_k: self.pareto_k,
+            misses: false,
             fit: self.fit,
         }
     }

@@ -3,10 +3,16 @@
 
 pub(crate) mod stretches;
 
+use std::fmt::Write as _;
+
 use trade_core::Family;
 pub use trade_core::estimate::pareto::LARGEST_RELIABLE_K;
 
-use crate::{evaluate::Evaluation, free_energy::PathPoint, run::Run};
+use crate::{
+    evaluate::{AtCondition, Evaluation},
+    free_energy::PathPoint,
+    run::Run,
+};
 use stretches::{Place, number, places, short};
 
 /// So many effective samples an estimate needs before its error means something: the hundred for
@@ -23,6 +29,14 @@ const MOST_SAMPLES: f64 = 1e6;
 pub fn is_fit(pareto_k: Option<f64>, relative_ess: f64, samples: usize) -> bool {
     pareto_k.is_none_or(|k| k <= LARGEST_RELIABLE_K)
         && relative_ess * samples as f64 >= LEAST_EFFECTIVE
+}
+
+/// Whether flow samples missed a part of the target, which their weights cannot tell but exact
+/// samples can. By Jensen's inequality `KL(p‖p_θ) = E_p[log w] ≤ log E_p[w] = −log ESS`, so a larger
+/// KL, by three errors of both, says that the ESS was measured without that part.
+pub fn misses(kl: f64, kl_error: f64, ess: f64, ess_error: f64) -> bool {
+    let least = ess - 3.0 * ess_error;
+    least > 0.0 && kl - 3.0 * kl_error > -least.ln()
 }
 
 /// The word for a mark in a table.
@@ -43,6 +57,8 @@ pub struct Judged {
     pub ess: f64,
     /// The Pareto shape of the weights, where it is determined.
     pub pareto_k: Option<f64>,
+    /// Whether exact samples show a part of the target that flow samples missed, see [`misses`].
+    pub misses: bool,
     /// Whether estimates mean something.
     pub fit: bool,
 }
@@ -59,7 +75,11 @@ pub fn of_evaluation(run: &Run, evaluation: &Evaluation) -> String {
     if run.target.contexts() > 0 {
         return of_observations(evaluation);
     }
-    let mut judged: Vec<Judged> = evaluation.at.iter().filter_map(|a| a.judged()).collect();
+    let mut judged: Vec<Judged> = evaluation
+        .at
+        .iter()
+        .filter_map(AtCondition::judged)
+        .collect();
     let line = evaluation.controls.len() == 1;
     if line {
         judged.sort_by(|a, b| a.condition[0].total_cmp(&b.condition[0]));
@@ -145,7 +165,8 @@ impl View<'_> {
             stretches::named(self.controls, &lowest.condition)
         );
         if !bad.is_empty() {
-            text += &format!(
+            let _ = write!(
+                text,
                 " It is unreliable {} ({}); ESS, log Z and their errors mean little there. {}",
                 self.places(judged, false),
                 self.found(&bad),
@@ -176,6 +197,13 @@ impl View<'_> {
                 short(shape)
             ));
         }
+        if bad.iter().any(|j| j.misses) {
+            parts.push(
+                "the exact KL is larger than −log ESS, so the flow's samples miss a part of the \
+                 target"
+                    .into(),
+            );
+        }
         let few = if effective < LEAST_EFFECTIVE {
             format!(
                 ", worth {effective:.0} of {} samples where {LEAST_EFFECTIVE} are needed",
@@ -193,7 +221,7 @@ impl View<'_> {
         let ess = bad.iter().map(|j| j.ess).fold(f64::INFINITY, f64::min);
         let light = bad
             .iter()
-            .all(|j| j.pareto_k.is_none_or(|k| k <= LARGEST_RELIABLE_K));
+            .all(|j| !j.misses && j.pareto_k.is_none_or(|k| k <= LARGEST_RELIABLE_K));
         let wanted = 1.5 * LEAST_EFFECTIVE / ess;
         if light && wanted <= MOST_SAMPLES {
             let round = 10_f64.powf(wanted.log10().floor());
@@ -214,7 +242,7 @@ impl View<'_> {
         let far = far.map_or(String::new(), |j| {
             stretches::named(self.controls, &j.condition)
         });
-        let range = match (self.controls, self.fit_stretch(judged)) {
+        let range = match (self.controls, fit_stretch(judged)) {
             ([name], Some((low, high))) => format!(
                 ", or narrow the range to {name} from {} to {}",
                 number(low),
@@ -224,17 +252,17 @@ impl View<'_> {
         };
         format!("Next, train longer, give data at a base condition nearer to {far}{range}.")
     }
+}
 
-    /// The longest stretch of fit conditions of a single control parameter.
-    fn fit_stretch(&self, judged: &[Judged]) -> Option<(f64, f64)> {
-        let marks: Vec<(&[f64], bool)> = judged.iter().map(|j| (&j.condition[..], j.fit)).collect();
-        let found = stretches::stretches(&marks).into_iter();
-        let ends = found.filter_map(|place| match place {
-            Place::Between(a, b) => Some((a[0].min(b[0]), a[0].max(b[0]))),
-            Place::At(_) => None,
-        });
-        ends.max_by(|a, b| (a.1 - a.0).total_cmp(&(b.1 - b.0)))
-    }
+/// The longest stretch of fit conditions of a single control parameter.
+fn fit_stretch(judged: &[Judged]) -> Option<(f64, f64)> {
+    let marks: Vec<(&[f64], bool)> = judged.iter().map(|j| (&j.condition[..], j.fit)).collect();
+    let found = stretches::stretches(&marks).into_iter();
+    let ends = found.filter_map(|place| match place {
+        Place::Between(a, b) => Some((a[0].min(b[0]), a[0].max(b[0]))),
+        Place::At(_) => None,
+    });
+    ends.max_by(|a, b| (a.1 - a.0).total_cmp(&(b.1 - b.0)))
 }
 
 /// Whether the measured condition nearest to some base condition is fit. Without a base condition
@@ -268,6 +296,7 @@ mod tests {
             condition: vec![c],
             ess,
             pareto_k: Some(k),
+            misses: false,
             fit: is_fit(Some(k), ess, 10_000),
         };
         found.iter().map(one).collect()
@@ -292,6 +321,16 @@ mod tests {
         assert!(is_fit(None, 1.0, 100) && !is_fit(None, 1.0, 99));
         assert!(is_fit(Some(f64::NEG_INFINITY), 1.0, 100));
         assert!(!is_fit(Some(f64::INFINITY), 1.0, 100) && !is_fit(Some(f64::NAN), 1.0, 100));
+    }
+
+    #[test]
+    fn a_missed_half_is_noticed_by_exact_samples() {
+        // A flow with one of two equal modes has equal weights, but an infinite KL; one that has
+        // 1 % of the second has KL = ½ ln(0.5/0.99) + ½ ln(0.5/0.01) = 1.61 > −ln 1.
+        assert!(misses(1.61, 0.05, 1.0, 0.0));
+        // log-normal weights of spread s: KL = s²/2, −log ESS = s².
+        assert!(!misses(0.5, 0.01, (-1.0_f64).exp(), 0.01));
+        assert!(!misses(0.05, 0.02, 0.99, 0.001) && !misses(5.0, 0.1, 0.01, 0.004));
     }
 
     #[test]

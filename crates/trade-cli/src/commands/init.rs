@@ -1,8 +1,13 @@
 //! `trade init`: the smallest configuration, to be completed by hand or by defaults.
 
-use std::{fs::OpenOptions, io::Write as _};
+use std::{
+    fs::OpenOptions,
+    io::Write as _,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result, bail, ensure};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::Session;
@@ -27,8 +32,18 @@ pub(super) fn run(session: &Session, typed: InitArgs) -> Result<()> {
     Ok(())
 }
 
-/// Target, ranges, and data or a base condition without.
-fn config(typed: &InitArgs) -> Result<Value> {
+/// The smallest configuration: target, ranges, and data or a base condition without.
+#[derive(Serialize)]
+struct Smallest {
+    target: Value,
+    ranges: Map<String, Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bases: Option<Value>,
+}
+
+fn config(typed: &InitArgs) -> Result<Smallest> {
     let mut ranges = Map::new();
     for text in &typed.range {
         let (name, range) = range(text)?;
@@ -52,17 +67,27 @@ fn config(typed: &InitArgs) -> Result<Value> {
     if let Some(name) = at.keys().find(|name| !ranges.contains_key(*name)) {
         bail!("`{name}` has a value in --at but no range; add --range {name}=LOW,HIGH");
     }
-    let mut config = Map::new();
-    config.insert("target".into(), target(typed)?);
-    config.insert("ranges".into(), Value::Object(ranges));
+    let (mut data, mut bases) = (None, None);
     match &typed.data {
-        Some(file) => config.insert(
-            "data".into(),
-            json!([{ "at": at, "from": { "file": file } }]),
-        ),
-        None => config.insert("bases".into(), json!([at])),
-    };
-    Ok(Value::Object(config))
+        Some(file) => data = Some(json!([{ "at": at, "from": { "file": beside(typed, file)? } }])),
+        None => bases = Some(json!([at])),
+    }
+    Ok(Smallest {
+        target: target(typed)?,
+        ranges,
+        data,
+        bases,
+    })
+}
+
+/// The path of the data as the configuration needs it, where a relative path starts at the folder of
+/// the configuration.
+fn beside(typed: &InitArgs, file: &Path) -> Result<PathBuf> {
+    let here = typed.file.parent().is_none_or(|p| p.as_os_str().is_empty());
+    if here {
+        return Ok(file.to_owned());
+    }
+    std::path::absolute(file).with_context(|| format!("--data: {}", file.display()))
 }
 
 fn target(typed: &InitArgs) -> Result<Value> {

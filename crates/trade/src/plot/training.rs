@@ -33,7 +33,8 @@ pub(super) fn draw(run: &Run, plots: &mut Plots) -> Result<()> {
         });
         found.unzip::<f64, f64, Vec<f64>, Vec<f64>>()
     };
-    let steps = || Axis::new("step");
+    let last = reports.last().map_or(1.0, |report| report.step as f64);
+    let steps = || Axis::new("step").from_to(0.0, last);
     let mut figure = Figure::new("Training").columns(2);
     for (i, name) in names.iter().enumerate() {
         let (x, y) = curve(name, &|term| Some(term.loss));

@@ -11,7 +11,7 @@ use crate::{
     error::Result,
     evaluate::{AtCondition, Evaluation},
     run::Run,
-    verdict::stretches::{named, short},
+    verdict::stretches::{number, short},
 };
 
 /// The most conditions that are shown.
@@ -53,7 +53,7 @@ pub(super) fn draw(run: &Run, evaluation: &Evaluation, seed: u64, plots: &mut Pl
     }
     let ends = shown
         .iter()
-        .filter_map(|(_, weights)| interval(weights.iter().copied(), 0.001));
+        .filter_map(|(_, weights)| interval(weights.iter().copied(), 0.002));
     let ends = ends.fold((0.0_f64, 0.0_f64), |all, one| {
         (all.0.min(one.0), all.1.max(one.1))
     });
@@ -61,8 +61,10 @@ pub(super) fn draw(run: &Run, evaluation: &Evaluation, seed: u64, plots: &mut Pl
         ends.0.max(LEAST),
         ends.1 + 0.05 * (ends.1 - ends.0).max(0.1),
     );
-    let mut figure = Figure::new("Importance weights of flow samples").columns(3);
-    figure.window = (240.0, 150.0);
+    let controls = evaluation.controls.join(", ");
+    let heading = format!("Importance weights of flow samples, by {controls}");
+    let mut figure = Figure::new(heading).columns(3);
+    figure.window = (270.0, 150.0);
     for (at, weights) in &shown {
         let ess = at
             .ess
@@ -70,7 +72,8 @@ pub(super) fn draw(run: &Run, evaluation: &Evaluation, seed: u64, plots: &mut Pl
         let shape = at
             .pareto_k
             .map_or(String::new(), |k| format!(", Pareto k {}", short(k)));
-        let title = named(&evaluation.controls, &at.condition) + &ess + &shape;
+        let values: Vec<String> = at.condition.iter().map(|c| number(*c)).collect();
+        let title = values.join(", ") + &ess + &shape;
         let (colour, label) = match at.fit {
             Some(false) => (Colour::Hue(1), "unreliable weights"),
             _ => (Colour::Hue(0), "weights"),

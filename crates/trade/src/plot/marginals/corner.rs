@@ -28,7 +28,7 @@ pub(super) fn figure(title: &str, clouds: &[Cloud], shown: usize) -> Figure {
         };
         Axis::new(label).from_to(ranges[i].0, ranges[i].1)
     };
-    for row in 0..shown {
+    for (row, &range) in ranges.iter().enumerate() {
         for column in 0..shown {
             let x = axis(column, row + 1 == shown);
             let panel = match column.cmp(&row) {
@@ -38,7 +38,7 @@ pub(super) fn figure(title: &str, clouds: &[Cloud], shown: usize) -> Figure {
                     clouds.iter().fold(panel, |panel, cloud| {
                         let values = cloud.column(row);
                         let (filled, colour) = look(cloud);
-                        let bars = histogram(&values, ranges[row], BINS, filled, colour);
+                        let bars = histogram(&values, range, BINS, filled, colour);
                         panel.with(bars.labelled(cloud.label))
                     })
                 }
