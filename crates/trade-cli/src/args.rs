@@ -227,7 +227,7 @@ pub(crate) struct LogProbArgs {
 pub(crate) struct InitArgs {
     /// The file to write. A file that exists is not overwritten.
     pub(crate) file: PathBuf,
-    /// The kind of target, e.g. double_well; `trade config schema` lists all with their settings.
+    /// The kind of target, e.g. `double_well`; `trade config schema` lists all with their settings.
     #[arg(
         long,
         value_name = "KIND",

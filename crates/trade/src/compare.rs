@@ -163,18 +163,19 @@ impl Comparison {
                 Some((c[0], found.next()?))
             });
             let (x, y): (Vec<f64>, Vec<f64>) = exact.unzip();
-            let zero = Series::line(x.clone(), vec![0.0; x.len()], Colour::Ink);
-            let exact = Series::line(x, y, Colour::Ink).labelled("exact");
-            let mut log_z = self
-                .panel(control, Axis::new("log Z"), LOG_Z)
-                .titled("log Z");
-            // Below the runs, which may agree with it.
-            log_z.content.insert(0, exact);
-            figure = figure.with(log_z);
+            // Dashed, for a run may agree with it.
+            let style = Style {
+                colour: Colour::Ink,
+                dash: Dash::Dashed,
+            };
+            let zero = Series::styled(x.clone(), vec![0.0; x.len()], style);
+            let exact = Series::styled(x, y, style).labelled("exact");
+            let log_z = self.panel(control, Axis::new("log Z"), LOG_Z);
+            figure = figure.with(log_z.titled("log Z").with(exact));
             if self.measured(ERROR) {
-                let mut error = self.panel(control, Axis::new("log Z − exact"), ERROR);
-                error.content.insert(0, zero);
-                figure = figure.with(error.titled("Error of log Z")).columns(3);
+                let error = self.panel(control, Axis::new("log Z − exact"), ERROR);
+                let error = error.with(zero).titled("Error of log Z");
+                figure = figure.with(error).columns(3);
             }
         }
         Ok(figure)

@@ -91,7 +91,12 @@ pub fn of_evaluation(run: &Run, evaluation: &Evaluation) -> String {
         setting: "`evaluate.samples`",
     };
     let bases = run.config.bases(&evaluation.controls).unwrap_or_default();
-    view.sentences(&judged, &bases)
+    let mut text = view.sentences(&judged, &bases);
+    if judged.iter().all(|j| bases.contains(&j.condition)) {
+        text += " Only base conditions were measured; add others to `evaluate.conditions` to learn \
+                 about the rest of the range.";
+    }
+    text
 }
 
 /// Of a target with observations only the mean ESS is measured.

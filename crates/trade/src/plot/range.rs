@@ -41,15 +41,17 @@ pub(super) fn draw(run: &Run, evaluation: &Evaluation, plots: &mut Plots) {
         let (x, y): (Vec<f64>, Vec<f64>) = exact.unzip();
         let known = !x.is_empty();
         if known {
-            log_z = log_z.with(Series::line(x.clone(), y, Colour::Ink).labelled("exact"));
+            let exact = Series::line(x.clone(), y, Colour::Ink).labelled("exact");
+            log_z.content.insert(0, exact);
         }
         figure = figure.with(log_z.titled("log Z"));
         if known {
-            let error = panel(Axis::new("log Z − exact"), &|a| {
+            let mut error = panel(Axis::new("log Z − exact"), &|a| {
                 Some((a.log_z? - a.exact_log_z?, a.log_z_error?))
             });
             let zero = Series::line(x.clone(), vec![0.0; x.len()], Colour::Ink);
-            figure = figure.with(error.with(zero).titled("Error of log Z"));
+            error.content.insert(0, zero);
+            figure = figure.with(error.titled("Error of log Z"));
         }
     }
     let columns = figure.panels.len();

@@ -23,11 +23,15 @@ const BINS: usize = 60;
 /// Histograms of `log w − log mean w`, a panel for each condition, from the samples that
 /// `trade evaluate` draws with the same seed.
 pub(super) fn draw(run: &Run, evaluation: &Evaluation, seed: u64, plots: &mut Plots) -> Result<()> {
-    if !run.target.is_known() || run.target.contexts() > 0 {
-        plots.note(
-            "the weights are not shown, for the target has no known density or each of its \
-             observations has weights of its own",
-        );
+    let why = if !run.target.is_known() {
+        Some("the target's density is not known")
+    } else if run.target.contexts() > 0 {
+        Some("each observation of the target has weights of its own")
+    } else {
+        None
+    };
+    if let Some(why) = why {
+        plots.note(format!("`weights` is not drawn, for {why}"));
         return Ok(());
     }
     let mut shown: Vec<(&AtCondition, Vec<f64>)> = Vec::new();

@@ -83,10 +83,17 @@ impl Source {
         stream: &mut Stream,
     ) -> Result<Vec<Cloud>> {
         let dim = run.target.dim();
-        let data = self.data.as_ref();
+        // Of two moons there are pairs at any condition.
+        let moons = match &run.target {
+            AnyTarget::TwoMoons(_) if !at_data => Some(run.target.draw(c, COUNT, stream)?),
+            _ => None,
+        };
+        let data = moons.as_ref().or(self.data.as_ref());
         let mut clouds = Vec::new();
         if let Some(data) = data.filter(|_| at_data) {
             clouds.push(Cloud::new("data", true, &data.x, dim));
+        } else if let Some(moons) = &moons {
+            clouds.push(Cloud::new("exact samples", true, &moons.x, dim));
         } else if let Some(exact) = run.target.exact() {
             let x = exact.sample(c, COUNT, stream)?;
             clouds.push(Cloud::new("exact samples", true, &x, dim));
@@ -103,7 +110,7 @@ impl Source {
             let samples = at.draw(n, stream)?;
             let x: Vec<f64> = samples.x.iter().map(|&x| f64::from(x)).collect();
             clouds.push(Cloud::new(
-                "flow, given the data's observations",
+                "flow, one sample for each observation",
                 false,
                 &x,
                 dim,

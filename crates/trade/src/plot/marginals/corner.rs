@@ -5,7 +5,7 @@ use trade_plot::{Axis, Colour, Figure, Mark, Panel, Series};
 use super::clouds::Cloud;
 use crate::plot::binned::{histogram, interval};
 
-/// Bins of a histogram.
+/// The most bins of a histogram.
 const BINS: usize = 50;
 /// Dots of a cloud in all panels of a figure together.
 const DOTS: usize = 9_000;
@@ -16,6 +16,9 @@ const WIDTH: f64 = 760.0;
 pub(super) fn figure(title: &str, clouds: &[Cloud], shown: usize) -> Figure {
     let pairs = (shown * (shown.max(2) - 1) / 2).max(1);
     let dots = (DOTS / pairs).min(2_000);
+    let fewest = clouds.iter().map(|cloud| cloud.x.len() / cloud.dim).min();
+    // The width of a bin goes with the cube root, as in every rule for histograms.
+    let bins = ((2.5 * (fewest.unwrap_or(0) as f64).cbrt()) as usize).clamp(15, BINS);
     let side = (WIDTH / shown as f64).clamp(120.0, 300.0);
     let mut figure = Figure::new(title).columns(shown);
     figure.window = (side, 0.8 * side);
@@ -38,7 +41,7 @@ pub(super) fn figure(title: &str, clouds: &[Cloud], shown: usize) -> Figure {
                     clouds.iter().fold(panel, |panel, cloud| {
                         let values = cloud.column(row);
                         let (filled, colour) = look(cloud);
-                        let bars = histogram(&values, range, BINS, filled, colour);
+                        let bars = histogram(&values, range, bins, filled, colour);
                         panel.with(bars.labelled(cloud.label))
                     })
                 }
