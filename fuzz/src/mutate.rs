@@ -96,13 +96,21 @@ impl Mutator {
     pub fn input(&self, seed: u64, index: u64) -> Vec<u8> {
         let mut random = Random::new(seed, index);
         let mut bytes = random.choose(&self.seeds).to_vec();
-        let framed = random.one_in(2);
-        for _ in 0..=random.below(4) {
-            if framed && self.format != Format::Npz {
-                let change = |bytes: &mut _, random: &mut _| self.change(bytes, random);
+        // Half of the inputs keep their structure: a few words or numbers are other ones.
+        let gentle = random.one_in(2);
+        let framed = random.one_in(2) && self.format != Format::Npz;
+        for _ in 0..=random.below(if gentle { 2 } else { 4 }) {
+            let change = |bytes: &mut Vec<u8>, random: &mut Random| {
+                if gentle {
+                    self.other_word(bytes, random);
+                } else {
+                    self.change(bytes, random);
+                }
+            };
+            if framed {
                 self.format.framed(&mut bytes, &mut random, change);
             } else {
-                self.change(&mut bytes, &mut random);
+                change(&mut bytes, &mut random);
             }
         }
         // An archive is closed once, and only around an array.
@@ -158,15 +166,25 @@ impl Mutator {
                 let word = random.choose(&self.words);
                 bytes.splice(at..at, word.iter().copied());
             }
-            18..=21 => {
+            _ => self.other_word(bytes, random),
+        }
+    }
+
+    /// Puts an extreme in the place of a number, or in the place of a word another one, of this input or
+    /// of any.
+    fn other_word(&self, bytes: &mut Vec<u8>, random: &mut Random) {
+        let at = random.below(bytes.len() + 1);
+        match random.below(8) {
+            0..=2 => {
                 let word = EXTREMES[random.below(EXTREMES.len())].as_bytes();
                 replace(bytes, at, true, word);
             }
-            22 | 23 => {
+            3 | 4 => {
                 let word = word_at(bytes, random.below(bytes.len() + 1), false);
                 let word = bytes[word].to_vec();
                 replace(bytes, at, false, &word);
             }
+            5 => integer(bytes, at, random),
             _ => replace(bytes, at, false, random.choose(&self.words)),
         }
     }

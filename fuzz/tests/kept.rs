@@ -11,7 +11,7 @@ fn kept_inputs_are_read_or_refused() {
     for target in &TARGETS {
         let corpus = files(&folder("corpus", target.name)).unwrap();
         assert!(!corpus.is_empty(), "{}", target.name);
-        let mut read = |bytes: &[u8]| {
+        let read = |bytes: &[u8]| {
             fs::write(&path, bytes).unwrap();
             (target.read)(Input { bytes, path: &path })
         };

@@ -77,6 +77,19 @@ fn whole(folder: &Path) -> Duration {
     start.elapsed()
 }
 
+/// The lengths of the files of a run.
+fn lengths(run: &Path) -> Vec<u64> {
+    let folders = [run.to_owned(), run.join("checkpoints")];
+    let entries = folders
+        .iter()
+        .flat_map(|f| fs::read_dir(f).expect("a folder"));
+    let files = entries.map(|entry| entry.expect("a file").metadata().expect("a length"));
+    files
+        .filter(fs::Metadata::is_file)
+        .map(|file| file.len())
+        .collect()
+}
+
 /// The run that had accidents ends with the bits of the one that had none.
 fn assert_same(folder: &Path) {
     assert_eq!(result(&folder.join("hurt")), result(&folder.join("whole")));
@@ -133,12 +146,9 @@ fn writes_that_fail_at_random_places() {
     let folder = tempfile::tempdir().expect("a folder");
     let folder = folder.path();
     whole(folder);
-    let largest = |of: &str| {
-        let entries = fs::read_dir(folder.join(of)).expect("a folder");
-        let sizes = entries.map(|entry| entry.expect("a file").metadata().expect("a size").len());
-        sizes.max().unwrap_or(0)
-    };
-    let most = largest("whole").max(largest("whole/checkpoints")) as f64 / 512.0;
+    let largest = lengths(&folder.join("whole")).into_iter().max();
+    // Now and then a limit is no accident.
+    let most = 1.1 * largest.unwrap_or(0) as f64 / 512.0;
     let mut chance = Chance::new();
     let (mut failures, mut finished) = (0, 0);
     while failures < accidents() {
@@ -203,12 +213,17 @@ fn disks_that_fill_up() {
     let folder = tempfile::tempdir().expect("a folder");
     let folder = folder.path();
     whole(folder);
+    // In pages of memory. Now and then there is room enough.
+    let pages: u64 = lengths(&folder.join("whole"))
+        .iter()
+        .map(|n| n.div_ceil(4096))
+        .sum();
     let mut chance = Chance::new();
     let mut full = 0;
     for _ in 0..accidents() {
         let hurt = folder.join("hurt");
-        // The whole run takes some 60 kB.
-        let Some(disk) = SmallDisk::mount(&hurt, 8 + (60.0 * chance.next()) as usize) else {
+        let kilobytes = 8 + (6.0 * pages as f64 * chance.next()) as usize;
+        let Some(disk) = SmallDisk::mount(&hurt, kilobytes) else {
             println!("disks_that_fill_up SKIPPED: no tmpfs can be mounted here");
             return;
         };
