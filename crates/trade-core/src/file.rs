@@ -27,7 +27,8 @@ pub fn write_atomic(path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
 /// The bytes go to `.<name>.partial` in the same folder. That file is synced, takes the permissions
 /// of the file it replaces, and is renamed onto it; then the folder is synced, so that the new name
 /// survives a power cut. A partial file that a kill left behind is overwritten by the next write of
-/// the same name. The function does not support two writers of one path at the same time.
+/// the same name. Of two writers of one path the second waits until the first is done, on file systems
+/// that have locks; so the file is always all of one of them.
 ///
 /// A symbolic link stays a link: the file it points to is replaced. A named pipe, a terminal or
 /// another device, and every path below `/dev` and `/proc`, is opened and written directly.
@@ -55,15 +56,15 @@ pub fn write_atomically<T>(
         let mut file = OpenOptions::new().append(true).open(path).map_err(failed)?;
         return write_through(path, &mut file, write);
     };
-    let partial = Partial::beside(&path)?;
-    let mut file = File::create(&partial.0).map_err(|error| Error::io(&path, error))?;
-    let value = write_through(&path, &mut file, write)?;
+    let mut partial = Partial::beside(&path)?;
+    let value = write_through(&path, &mut partial.file, write)?;
     let replace = || {
-        file.sync_all()?;
+        partial.file.sync_all()?;
         if let Some(metadata) = existing {
-            file.set_permissions(metadata.permissions())?;
+            partial.file.set_permissions(metadata.permissions())?;
         }
-        fs::rename(&partial.0, &path)?;
+        fs::rename(&partial.name, &path)?;
+        partial.renamed = true;
         sync_folder(&path)
     };
     replace().map_err(|error| Error::io(&path, error))?;
@@ -102,9 +103,15 @@ fn write_through<T>(
     Ok(value)
 }
 
-/// A file under its temporary name, removed when it goes out of scope. After the rename the name is
-/// gone, and nothing is removed.
-struct Partial(PathBuf);
+/// An empty file under its temporary name, which this writer alone has. Unless it was renamed, it is
+/// removed when it goes out of scope.
+struct Partial {
+    name: PathBuf,
+    /// Holds the lock. It is closed after the file is removed, never before.
+    file: File,
+    /// After the rename the name may be that of the next writer.
+    renamed: bool,
+}
 
 impl Partial {
     fn beside(path: &Path) -> Result<Self> {
@@ -114,14 +121,55 @@ impl Partial {
         let mut partial = OsString::from(".");
         partial.push(name);
         partial.push(".partial");
-        Ok(Self(path.with_file_name(partial)))
+        let name = path.with_file_name(partial);
+        let file = Self::claim(&name).map_err(|error| Error::io(path, error))?;
+        Ok(Self {
+            name,
+            file,
+            renamed: false,
+        })
+    }
+
+    /// Opens the file and waits for its lock. Meanwhile another writer may have renamed or removed it;
+    /// then the name is free again.
+    fn claim(name: &Path) -> io::Result<File> {
+        loop {
+            let mut open = OpenOptions::new();
+            let file = open.write(true).create(true).truncate(false).open(name)?;
+            // A file system without locks cannot tell.
+            file.lock().ok();
+            if is_at(&file, name)? {
+                file.set_len(0)?;
+                return Ok(file);
+            }
+        }
     }
 }
 
 impl Drop for Partial {
     fn drop(&mut self) {
-        fs::remove_file(&self.0).ok();
+        if !self.renamed {
+            fs::remove_file(&self.name).ok();
+        }
     }
+}
+
+/// Whether an open file is the one that a name leads to. Only Unix tells, and only there can an open
+/// file lose its name.
+#[cfg(unix)]
+fn is_at(file: &File, name: &Path) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt;
+    let identity = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+    match fs::metadata(name) {
+        Ok(found) => Ok(identity(found) == identity(file.metadata()?)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(not(unix))]
+fn is_at(_: &File, _: &Path) -> io::Result<bool> {
+    Ok(true)
 }
 
 /// Syncs the folder of a file. Only Unix lets a folder be opened and synced; elsewhere the rename
@@ -182,6 +230,27 @@ mod tests {
         assert_eq!(failed.unwrap_err().to_string(), "out of luck");
         assert_eq!(fs::read_to_string(&path).unwrap(), "good");
         assert_eq!(names(folder.path()), ["state.json"]);
+    }
+
+    #[test]
+    fn of_many_writers_at_once_each_file_is_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("shared");
+        let writers = 8;
+        let text = |writer: usize| vec![b'a' + writer as u8; 100_000 + 1000 * writer];
+        std::thread::scope(|scope| {
+            for writer in 0..writers {
+                let path = &path;
+                scope.spawn(move || {
+                    for _ in 0..30 {
+                        write_atomic(path, text(writer)).unwrap();
+                        let read = fs::read(path).unwrap();
+                        assert_eq!(read, text(usize::from(read[0] - b'a')));
+                    }
+                });
+            }
+        });
+        assert_eq!(names(folder.path()), ["shared"]);
     }
 
     #[test]

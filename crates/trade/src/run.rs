@@ -14,7 +14,7 @@ use crate::{
     target::AnyTarget,
     trained::{On, TrainedFlow},
 };
-use trade_core::{Family, file::write_atomically};
+use trade_core::{Family, file::write_atomically, train::Checkpoint};
 
 /// The folder of a run: `config.json`, `metrics.jsonl`, TensorBoard events, `checkpoints/`,
 /// `model.safetensors` and `model.json` once trained, `report/` once evaluated.
@@ -111,6 +111,28 @@ impl RunFolder {
             // A file system without locks cannot tell.
             Ok(()) | Err(fs::TryLockError::Error(_)) => Ok(file),
         }
+    }
+
+    /// Refuses a training that would overwrite another one or go on from it.
+    ///
+    /// # Errors
+    /// If the folder holds a run and `resume` is not asked for, or if that run has another
+    /// configuration.
+    pub(crate) fn admit(&self, config: &RunConfig, resume: bool) -> Result<()> {
+        let started = Checkpoint::newest(&self.checkpoints())?.is_some();
+        ensure!(
+            resume || !started,
+            "{} already holds a run; go on with --resume, or choose another folder with --out",
+            self.path.display()
+        );
+        if resume && self.config().is_file() {
+            ensure!(
+                self.read_config()? == *config,
+                "{} was started with another configuration; resume it with its own config.json",
+                self.path.display()
+            );
+        }
+        Ok(())
     }
 
     /// Makes the folder, with the configuration in it.

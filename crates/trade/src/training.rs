@@ -19,7 +19,7 @@ use trade_core::{
     parameters::parameters,
     ramp::Ramp,
     random::{Purpose, Streams},
-    train::{Checkpoint, TrainConfig, Trainer, WeightedObjective},
+    train::{TrainConfig, Trainer, WeightedObjective},
 };
 use trade_flows::{Flow, FlowBackend, FlowConfig};
 
@@ -27,7 +27,7 @@ use crate::{
     condition,
     config::{LossConfig, ObjectiveConfig, RunConfig},
     device::{AnyDevice, DeviceName, on_device},
-    error::{Context, Result, bail, ensure},
+    error::{Context, Result},
     model, problem,
     recipe::{self, Budget, FlowJudge, PilotConfig, SelectionConfig},
     run::RunFolder,
@@ -49,8 +49,8 @@ pub struct Training<T> {
     seed: u64,
     device: DeviceName,
     folder: Option<RunFolder>,
-    /// The configuration to keep in the folder.
-    record: Option<RunConfig>,
+    /// The configuration to keep in the folder, and whether a run there may be resumed.
+    record: Option<(RunConfig, bool)>,
     observers: Vec<Box<dyn Observer>>,
     stop: Arc<AtomicBool>,
 }
@@ -300,7 +300,9 @@ impl<T: AnyDevice> Training<T> {
         if let Some(folder) = &self.folder {
             folder.make()?;
             _lock = Some(folder.lock()?);
-            if let Some(config) = &self.record {
+            if let Some((config, resume)) = &self.record {
+                // Another training may have begun and ended since the folder was looked at first.
+                folder.admit(config, *resume)?;
                 folder.create(config)?;
             }
             trainer.resume(&folder.checkpoints())?;
@@ -419,24 +421,11 @@ pub fn train(config: &RunConfig, folder: &RunFolder, options: TrainOptions) -> R
             observer.note(sentence)?;
         }
     }
-    let started = Checkpoint::newest(&folder.checkpoints())?.is_some();
-    if started && !resume {
-        bail!(
-            "{} already holds a run; go on with --resume, or choose another folder with --out",
-            folder.path().display()
-        );
-    }
-    if resume && folder.config().is_file() {
-        ensure!(
-            folder.read_config()? == config,
-            "{} was started with another configuration; resume it with its own config.json",
-            folder.path().display()
-        );
-    }
+    folder.admit(&config, resume)?;
     Training {
         device,
         folder: Some(folder.clone()),
-        record: Some(config.clone()),
+        record: Some((config.clone(), resume)),
         observers,
         stop,
         ..Training::configured(&config, problem)

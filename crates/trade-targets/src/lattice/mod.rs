@@ -33,4 +33,6 @@ pub use symmetry::Symmetry;
 pub use torus::Torus;
 
 #[cfg(test)]
+mod pulls;
+#[cfg(test)]
 mod tests;
