@@ -130,22 +130,12 @@ fn conditions<T: Family>(problem: &Problem<T>) -> Vec<Vec<f64>> {
     all
 }
 
-impl<T> FlowJudge<T> {
-    /// `log p_θ` of each held-out sample, with its condition and its state.
-    fn log_probs<B: FlowBackend>(
-        &self,
-        flow: &Flow<B>,
-        data: &Dataset,
-        device: &B::Device,
-    ) -> Vec<f64> {
-        let rows: Vec<usize> = (0..data.len()).collect();
-        let (x, condition) = data.rows::<B>(&rows, device);
-        flow.log_prob(x, &condition)
-            .value
-            .into_data()
-            .iter::<f64>()
-            .collect()
-    }
+/// `log p_θ` of each held-out sample.
+fn log_probs<B: FlowBackend>(flow: &Flow<B>, data: &Dataset, device: &B::Device) -> Vec<f64> {
+    let rows: Vec<usize> = (0..data.len()).collect();
+    let (x, condition) = data.rows::<B>(&rows, device);
+    let log_prob = flow.log_prob(x, &condition).value.into_data();
+    log_prob.iter::<f64>().collect()
 }
 
 impl<B, T> Judge<B, Flow<B>> for FlowJudge<T>
@@ -158,7 +148,7 @@ where
         let device = flow.devices().into_iter().next().unwrap_or_default();
         let target = &*self.target;
         let likelihood = self.held_out.as_ref().map(|data| {
-            let log_probs = self.log_probs(flow, data, &device);
+            let log_probs = log_probs(flow, data, &device);
             (data.clone(), log_probs)
         });
         if !target.is_known() || target.contexts() > 0 || flow.augmentation() > 0 {
@@ -214,8 +204,8 @@ where
         let at = describe(&c, &target.controls());
         let mut found = format!("lowest relative ESS {value:.3} at {at}");
         if outside > MUCH {
-            found += &format!(
-                "; up to {:.0} % of its samples lie where the target has no density: declare its `support`",
+            found = format!(
+                "{found}; up to {:.0} % of its samples lie where the target has no density: declare its `support`",
                 100.0 * outside
             );
         }

@@ -2,7 +2,7 @@
 //!
 //! An ensemble of walkers needs no step size and no units: a walker moves by the difference of two
 //! others (differential evolution, ter Braak, Statistics and Computing 16, 239, 2006) or along the line
-//! to another (the stretch move of Goodman and Weare, CAMCoS 5, 65, 2010). Both halves of the ensemble
+//! to another (the stretch move of Goodman and Weare, `CAMCoS` 5, 65, 2010). Both halves of the ensemble
 //! move in turn, each by the other.
 
 use std::f64::consts::{FRAC_1_SQRT_2, PI, TAU};
@@ -148,7 +148,7 @@ pub(crate) fn run<F: FnMut(&[f32]) -> Vec<f64>>(
     for sweep in 0..config.burn_in {
         ensemble.sweep(sweep);
         // Walkers that are lost beyond hope begin again where another one is.
-        if sweep % 20 == 0 && sweep < config.burn_in / 2 {
+        if sweep.is_multiple_of(20) && sweep < config.burn_in / 2 {
             ensemble.rescue(&all);
         }
     }
@@ -242,7 +242,7 @@ impl<F: FnMut(&[f32]) -> Vec<f64>> Ensemble<'_, F> {
             return (d as f64 - 1.0) * z.ln();
         }
         // Now and then the whole difference, which leads from one mode into another.
-        let factor = if number % 10 == 0 {
+        let factor = if number.is_multiple_of(10) {
             1.0
         } else {
             2.38 / (2.0 * d as f64).sqrt()
