@@ -54,9 +54,12 @@ fn nll() -> Nll {
     )
 }
 
+/// Notes, steps and learning rates.
+type Log = (Vec<String>, Vec<usize>, Vec<f64>);
+
 /// What observers were told.
 #[derive(Clone, Default)]
-struct Told(Rc<RefCell<(Vec<String>, Vec<usize>, Vec<f64>)>>);
+struct Told(Rc<RefCell<Log>>);
 
 impl Observer for Told {
     fn step(&mut self, report: &StepReport) -> Result<()> {
@@ -156,6 +159,17 @@ fn rounds_follow_while_the_measure_grows() {
     assert_eq!(judged(&growing, 2.0, 2).0, 30);
 }
 
+/// Asks for a stop after step 12.
+struct Stop(Arc<AtomicBool>);
+impl Observer for Stop {
+    fn step(&mut self, report: &StepReport) -> Result<()> {
+        if report.step == 12 {
+            self.0.store(true, std::sync::atomic::Ordering::Relaxed);
+        }
+        Ok(())
+    }
+}
+
 #[test]
 fn a_judged_run_resumes_bit_for_bit() {
     let growing = [0.1, 0.2, 0.3, 0.4, 0.35, 0.5, 0.45, 0.45];
@@ -173,15 +187,6 @@ fn a_judged_run_resumes_bit_for_bit() {
     };
     // Stopped after step 13, in the second round, when four measures were taken.
     let stop = Arc::new(AtomicBool::new(false));
-    struct Stop(Arc<AtomicBool>);
-    impl Observer for Stop {
-        fn step(&mut self, report: &StepReport) -> Result<()> {
-            if report.step == 12 {
-                self.0.store(true, std::sync::atomic::Ordering::Relaxed);
-            }
-            Ok(())
-        }
-    }
     let mut first = trainer(config(10, 2), nll());
     first.judged_by(script(0));
     first.stop_on(stop.clone());

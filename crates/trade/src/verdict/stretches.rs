@@ -25,9 +25,9 @@ pub(crate) fn number(value: f64) -> String {
     significant(value, 4)
 }
 
-/// A measure with two significant digits, as much as a sentence needs.
+/// A measure with two significant digits, as much as a sentence needs; with three next to 1.
 pub(crate) fn short(value: f64) -> String {
-    significant(value, 2)
+    significant(value, if (0.95..1.0).contains(&value) { 3 } else { 2 })
 }
 
 fn significant(value: f64, digits: i32) -> String {
