@@ -14,7 +14,7 @@ use crate::{
     error::{Context, Error, Result, bail, ensure},
     recipe::Draft,
     states::read_samples,
-    support::contradiction,
+    support::{contradiction, outside},
     target::{AnyTarget, TargetConfig},
 };
 
@@ -62,6 +62,9 @@ pub fn assemble<'a>(config: impl Into<Parts<'a>>) -> Result<(Problem<AnyTarget>,
         let at = ordered(&entry.at, &names).with_context(|| format!("`data[{i}].at`"))?;
         let (drawn, said) = draw(&config, &problem.target, i, &at).context(&place)?;
         warnings.extend(said);
+        if let Some(reason) = outside(&drawn.x, &problem.target.support()) {
+            bail!("{place}: {reason}");
+        }
         problem = if drawn.contexts > 0 {
             problem.with_pairs(&at, &drawn.x, &drawn.context)
         } else {

@@ -43,9 +43,51 @@ pub(crate) fn contradiction(flow: Option<&[Support]>, target: &[Support]) -> Opt
     ))
 }
 
+/// The first number of states, row-major `[n, dim]`, that lies outside of the support of its entry, in a
+/// sentence.
+pub(crate) fn outside(x: &[f64], support: &[Support]) -> Option<String> {
+    let lies_within = |support: Support, x: f64| match support {
+        Support::Real | Support::Angle => true,
+        Support::Positive => x > 0.0,
+        // Files round numbers next to an end onto it.
+        Support::Interval { low, high } => (low..=high).contains(&x),
+    };
+    let rows = x.chunks(support.len()).enumerate();
+    let mut entries = rows.flat_map(|(row, values)| {
+        values
+            .iter()
+            .zip(support)
+            .enumerate()
+            .map(move |e| (row, e))
+    });
+    let (row, (entry, (value, support))) =
+        entries.find(|(_, (_, (value, support)))| !lies_within(**support, **value))?;
+    Some(format!(
+        "row {row} has {value} at entry {entry}, where the target allows {support}; leave the row out, or \
+         correct `support`"
+    ))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_first_number_outside_is_named() {
+        let interval = Support::Interval {
+            low: 0.0,
+            high: 1.0,
+        };
+        let support = [Support::Real, Support::Positive, interval];
+        assert_eq!(outside(&[-5.0, 0.1, 1.0, 9.0, 3.0, 0.0], &support), None);
+        for (x, says) in [
+            ([1.0, 1.0, 0.5, 1.0, 0.0, 0.5], "row 1 has 0 at entry 1"),
+            ([1.0, 1.0, 1.5, 1.0, -1.0, 0.5], "row 0 has 1.5 at entry 2"),
+        ] {
+            let message = outside(&x, &support).unwrap();
+            assert!(message.contains(says), "{message}");
+        }
+    }
 
     #[test]
     fn a_flow_that_reaches_elsewhere_than_the_prior_is_told_what_to_write() {

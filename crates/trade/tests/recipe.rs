@@ -225,6 +225,14 @@ fn what_cannot_be_chosen_is_said() {
             "observation": 2 } }, "ranges": { "beta": [0.5, 1.0] } }"#;
     let error = complete(text).unwrap_err().to_string();
     assert!(error.contains("at least one base condition"), "{error}");
+    // Samples where the target has no density.
+    let x = [1.0, 2.0, -0.5, 3.0];
+    write_npy_f64(folder.path().join("x.npy"), &[4, 1], &x).unwrap();
+    let text = r#"{ "target": { "expression": { "variables": { "x": 1 }, "controls": ["T"],
+            "support": { "x": "positive" }, "log_density": "-x/T" } }, "ranges": { "T": [0.5, 2.0] },
+            "data": [{ "at": { "T": 1 }, "from": { "file": "x.npy" } }] }"#;
+    let error = complete(text).unwrap_err().to_string();
+    assert!(error.contains("row 2 has -0.5 at entry 0"), "{error}");
     // A density that vanishes where the walkers begin.
     let text = r#"{ "target": { "expression": { "variables": { "x": 1 }, "controls": ["T"],
             "log_density": "uniform_lpdf(x, 1e9, 2e9) - x/T" } }, "ranges": { "T": [0.5, 2.0] } }"#;

@@ -45,8 +45,10 @@ pub(super) fn weighted_means<B: Backend>(
     let zero = weights.clone().equal_elem(0.0).unsqueeze_dim::<3>(2);
     let values = values.reshape([groups, group, k]);
     let values = values.mask_fill(zero.clone().expand([groups, group, k]), 0.0);
-    let shares = (weights / sum.clone()).unsqueeze_dim::<3>(2);
-    let mean = (values.clone() * shares.clone()).sum_dim(1);
+    let weights = weights.unsqueeze_dim::<3>(2);
+    let total = (values.clone() * weights.clone()).sum_dim(1);
+    let mean = total / sum.clone().unsqueeze_dim::<3>(2);
+    let shares = weights / sum.clone().unsqueeze_dim::<3>(2);
     let centred = (values - mean.clone()).mask_fill(zero.expand([groups, group, k]), 0.0);
     WeightedMeans {
         mean: mean.squeeze_dim::<2>(1),
