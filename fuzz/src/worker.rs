@@ -8,7 +8,7 @@ use std::{
     path::Path,
     process,
     sync::{
-        Mutex,
+        Mutex, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     thread,
@@ -39,7 +39,7 @@ pub(crate) fn work(args: &Args, scratch: &Path) -> Result<bool> {
     watch(Duration::from_secs(args.limit));
     panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string);
-        *PLACE.lock().unwrap_or_else(|e| e.into_inner()) = place.unwrap_or_default();
+        *PLACE.lock().unwrap_or_else(PoisonError::into_inner) = place.unwrap_or_default();
     }));
 
     let path = scratch.join(CURRENT);
@@ -61,16 +61,15 @@ pub(crate) fn work(args: &Args, scratch: &Path) -> Result<bool> {
         let read = catch_unwind(AssertUnwindSafe(|| (target.read)(input)));
         slowest = slowest.max(begin.elapsed());
         done += 1;
-        match read {
-            Ok(read) => accepted += u64::from(read),
-            Err(_) => {
-                let place = PLACE.lock().map(|place| place.clone()).unwrap_or_default();
-                let count = panics.entry(place.clone()).or_default();
-                *count += 1;
-                if *count == 1 {
-                    let kept = keep(target, &file_name(&place), &bytes)?;
-                    eprintln!("{}: panic at {place}: {}", target.name, kept.display());
-                }
+        if let Ok(read) = read {
+            accepted += u64::from(read);
+        } else {
+            let place = PLACE.lock().map(|place| place.clone()).unwrap_or_default();
+            let count = panics.entry(place.clone()).or_default();
+            *count += 1;
+            if *count == 1 {
+                let kept = keep(target, &file_name(&place), &bytes)?;
+                eprintln!("{}: panic at {place}: {}", target.name, kept.display());
             }
         }
     }

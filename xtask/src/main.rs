@@ -45,6 +45,14 @@ enum Chore {
         #[arg(long, value_delimiter = ',', default_value = "1,2")]
         threads: Vec<usize>,
     },
+    /// Train and measure problems of many kinds with nothing but target, range and data;
+    /// `cargo xtask battery --help` lists the options.
+    #[command(disable_help_flag = true)]
+    Battery {
+        /// What `trade-bench battery` takes; with `--device` the backend's feature is built in.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        options: Vec<String>,
+    },
     /// Run what continuous integration runs.
     Ci,
     /// Build the book (needs `cargo install mdbook`) and the API documentation.
@@ -70,6 +78,11 @@ fn run(chore: Chore) -> Result<()> {
             build(device(&options), !no_autotune)?;
             let program = target_folder()?.join("release").join("trade-bench");
             call(Command::new(program).arg("reproduce").args(options))
+        }
+        Chore::Battery { options } => {
+            build(device(&options), true)?;
+            let program = target_folder()?.join("release").join("trade-bench");
+            call(Command::new(program).arg("battery").args(options))
         }
         Chore::Bench {
             settings,

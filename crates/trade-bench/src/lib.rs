@@ -3,6 +3,7 @@
 //! An [`experiment`] is a list of methods, each a run configuration; [`reproduce`] trains and
 //! evaluates them with the tool `trade` and writes a [`report`].
 
+pub mod battery;
 pub mod experiment;
 pub mod report;
 pub mod reproduce;

@@ -5,7 +5,7 @@ use std::{path::PathBuf, process::ExitCode};
 use anyhow::{Result, ensure};
 use clap::{Parser, Subcommand};
 use trade::{device::DeviceName, threads};
-use trade_bench::{experiment::Preset, reproduce::Reproduce, speed::Speed};
+use trade_bench::{battery::Battery, experiment::Preset, reproduce::Reproduce, speed::Speed};
 
 /// The experiments of the TRADE paper.
 #[derive(Parser)]
@@ -40,6 +40,24 @@ enum Command {
         /// Where the report and the runs go; `reports/<experiment>/<preset>` unless given.
         #[arg(long)]
         out: Option<PathBuf>,
+    },
+    /// Train and measure problems of many kinds with nothing but target, range and data.
+    Battery {
+        /// How many seeds.
+        #[arg(long, default_value_t = 3)]
+        seeds: u64,
+        /// Minutes that each training may take.
+        #[arg(long, default_value_t = 5.0)]
+        minutes: f64,
+        /// Problems, separated by commas; all by default.
+        #[arg(long, value_delimiter = ',')]
+        only: Vec<String>,
+        /// Where to compute: flex, ndarray, wgpu, cuda; a second GPU is wgpu:1 or cuda:1.
+        #[arg(long, default_value_t)]
+        device: DeviceName,
+        /// Where the runs and the page go.
+        #[arg(long, default_value = "reports/battery")]
+        out: PathBuf,
     },
     /// Time the training step at the published settings; one line of JSON per operation.
     Speed {
@@ -94,6 +112,24 @@ fn run(args: Args) -> Result<()> {
                 jobs,
                 out,
                 command,
+            }
+            .run()
+        }
+        Command::Battery {
+            seeds,
+            minutes,
+            only,
+            device,
+            out,
+        } => {
+            ensure!(seeds > 0, "--seeds: at least one is needed");
+            threads::join_pool(device);
+            Battery {
+                seeds,
+                minutes,
+                only,
+                device,
+                out,
             }
             .run()
         }

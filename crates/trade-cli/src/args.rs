@@ -31,10 +31,30 @@ pub(crate) enum Command {
     Sample(SampleArgs),
     /// Evaluate the log density of given states.
     LogProb(LogProbArgs),
-    /// Measure a trained flow: NLL, exact KL, effective sample size, log Z.
+    /// Write the smallest configuration of a target, to complete and train.
+    Init(InitArgs),
+    /// Measure a trained flow: NLL, exact KL, effective sample size, log Z; and say where it is fit
+    /// for importance weights.
     Evaluate {
         /// The run's folder.
         run: PathBuf,
+    },
+    /// Draw figures of a trained flow: training, samples, weights, measures over the range.
+    Plot {
+        /// The run's folder.
+        run: PathBuf,
+        /// The folder for the figures, SVG and PNG; `report` in the run's folder by default.
+        #[arg(short, long, value_name = "FOLDER")]
+        output: Option<PathBuf>,
+    },
+    /// Put the evaluations of several runs of one target side by side.
+    Compare {
+        /// The runs' folders.
+        #[arg(required = true, num_args = 2..)]
+        runs: Vec<PathBuf>,
+        /// Also draw ESS and log Z along the range, to this file: .svg or .png.
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
     },
     /// Free-energy differences along a path of conditions, with errors.
     FreeEnergy(FreeEnergyArgs),
@@ -207,6 +227,52 @@ pub(crate) struct LogProbArgs {
     /// The npy file to write, of shape (n).
     #[arg(short, long)]
     pub(crate) output: PathBuf,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct InitArgs {
+    /// The file to write. A file that exists is not overwritten.
+    pub(crate) file: PathBuf,
+    /// The kind of target, e.g. `double_well`; `trade config schema` lists all with their settings.
+    #[arg(
+        long,
+        value_name = "KIND",
+        required_unless_present = "expression",
+        conflicts_with = "expression"
+    )]
+    pub(crate) target: Option<String>,
+    /// The dimension, of a target that has one to choose.
+    #[arg(long, value_name = "N", conflicts_with = "expression")]
+    pub(crate) dim: Option<usize>,
+    /// The log density as a formula of its variables and control parameters, instead of a target.
+    #[arg(long, value_name = "TEXT", requires_all = ["variables", "controls"], allow_hyphen_values = true)]
+    pub(crate) expression: Option<String>,
+    /// The variables of the formula with their dimensions, e.g. x=2 or x=2,y=1.
+    #[arg(
+        long,
+        value_name = "NAME=N",
+        requires = "expression",
+        value_delimiter = ','
+    )]
+    pub(crate) variables: Vec<String>,
+    /// The control parameters of the formula, e.g. T or T,a.
+    #[arg(
+        long,
+        value_name = "NAME",
+        requires = "expression",
+        value_delimiter = ','
+    )]
+    pub(crate) controls: Vec<String>,
+    /// The range of a control parameter, e.g. temperature=0.4,1.1; once for each.
+    #[arg(long, value_name = "NAME=LOW,HIGH", required = true)]
+    pub(crate) range: Vec<String>,
+    /// The base condition, e.g. temperature=1.
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) at: String,
+    /// The samples at the base condition, npy or npz. Without it the flow is trained on the density
+    /// alone.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) data: Option<PathBuf>,
 }
 
 #[derive(clap::Args)]

@@ -93,6 +93,8 @@ fn from_a_config_to_samples_densities_and_free_energies() {
 
     let table = ok(folder, &["evaluate", run_folder]);
     assert!(table.contains("exact KL"), "{table}");
+    let fit = "The flow is fit for importance weights for temperature from 0.5 to 1";
+    assert!(table.contains(" ok\n") && table.contains(fit), "{table}");
     let text =
         std::fs::read_to_string(folder.join("runs/small/report/evaluation.json")).expect("written");
     let evaluation: Value = serde_json::from_str(&text).expect("JSON");
@@ -100,6 +102,8 @@ fn from_a_config_to_samples_densities_and_free_energies() {
         // 400 short steps: far from perfect, but the flow has learned the density.
         assert!(at["kl"].as_f64().expect("known") < 0.5, "{at}");
         assert!(at["ess"].as_f64().expect("a number") > 0.5, "{at}");
+        assert!(at["pareto_k"].as_f64().expect("a number") < 0.7, "{at}");
+        assert_eq!(at["fit"], true, "{at}");
         let error =
             at["log_z"].as_f64().expect("a number") - at["exact_log_z"].as_f64().expect("known");
         assert!(
@@ -136,6 +140,42 @@ fn from_a_config_to_samples_densities_and_free_energies() {
         (last["integral"].as_f64().expect("a number") - exact).abs() < 0.1,
         "{last}"
     );
+    assert_eq!(last["fit"], true, "{last}");
+}
+
+#[test]
+fn weights_that_mean_nothing_are_marked() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    let mut config = small_config(2);
+    config["evaluate"]["samples"] = json!(60);
+    write(folder, "small.json", &config);
+    ok(folder, &["train", "small.json", "--out", "run", "--quiet"]);
+    let table = ok(folder, &["evaluate", "run"]);
+    assert!(table.contains(" unreliable\n"), "{table}");
+    assert!(table.contains("not fit for importance weights"), "{table}");
+    let csv = std::fs::read_to_string(folder.join("run/report/evaluation.csv")).expect("written");
+    assert!(
+        csv.lines()
+            .next()
+            .is_some_and(|head| head.ends_with("pareto_k,fit"))
+    );
+    assert!(
+        csv.lines().skip(1).all(|row| row.ends_with(",false")),
+        "{csv}"
+    );
+    let path = [
+        "--from",
+        "T=1",
+        "--to",
+        "T=0.5",
+        "--samples",
+        "60",
+        "--points",
+        "3",
+    ];
+    let table = ok(folder, &[&["free-energy", "run"], &path[..]].concat());
+    assert!(table.contains("path starts where"), "{table}");
 }
 
 #[test]

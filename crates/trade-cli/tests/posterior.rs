@@ -120,11 +120,13 @@ fn tempered_posteriors_follow_from_pairs_at_one_power() {
         }
     }
     let table = ok(folder, &["evaluate", "runs/linear"]);
+    let (table, verdict) = table.split_once("\n\n").expect("a verdict after the table");
     assert_eq!(
         table.lines().count(),
         2,
         "the base alone can be measured: {table}"
     );
+    assert!(verdict.contains("density is not known"), "{verdict}");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::grid::Spacing;
 use crate::random::Stream;
-use crate::validate::Validate;
+use crate::validate::{Validate, check};
 
 /// A distribution over conditions that widens with training progress `p ∈ [0, 1]`.
 ///
@@ -31,10 +31,14 @@ pub enum Schedule {
         /// The skew at the end of training.
         s_max: f64,
     },
-    /// `f = p u`, `u ~ U(0,1)`: uniform over an interval that grows from the base to the range.
+    /// `f = min(p/until, 1) u`, `u ~ U(0,1)`: uniform over an interval that grows from the base to the
+    /// range.
     GrowingInterval {
         /// The scale on which it grows and on which conditions are uniform.
         spacing: Spacing,
+        /// The part of training after which it is the range, in `(0, 1]`.
+        #[serde(default = "to_the_end")]
+        until: f64,
     },
     /// Uniform over the whole range of each parameter, from the start.
     Uniform {
@@ -43,6 +47,10 @@ pub enum Schedule {
     },
     /// A base condition, all equally likely.
     Bases,
+}
+
+fn to_the_end() -> f64 {
+    1.0
 }
 
 impl Default for Schedule {
@@ -56,6 +64,11 @@ impl Default for Schedule {
 
 impl Validate for Schedule {
     fn validate(&self, field: &str) -> Result<()> {
+        if let Self::GrowingInterval { until, .. } = *self {
+            let field = format!("{field}.growing_interval");
+            let fits = until > 0.0 && until <= 1.0;
+            check(&field, "until", fits, "be above 0 and at most 1", until)?;
+        }
         if let Self::SkewedLogUniform { s_min, s_max } = *self {
             for (name, s) in [("s_min", s_min), ("s_max", s_max)] {
                 if !(s.is_finite() && s > 0.0) {
@@ -108,7 +121,7 @@ impl Schedule {
         let progress = progress.clamp(0.0, 1.0);
         let spacing = match *self {
             Self::SkewedLogUniform { .. } | Self::Bases => Spacing::Log,
-            Self::GrowingInterval { spacing } | Self::Uniform { spacing } => spacing,
+            Self::GrowingInterval { spacing, .. } | Self::Uniform { spacing } => spacing,
         };
         let axes = Axis::all(ranges, spacing)?;
         let fraction = match *self {
@@ -119,7 +132,9 @@ impl Schedule {
                     .collect());
             }
             Self::Bases => 0.0,
-            Self::GrowingInterval { .. } => progress * stream.uniform_one(),
+            Self::GrowingInterval { until, .. } => {
+                (progress / until).min(1.0) * stream.uniform_one()
+            }
             Self::SkewedLogUniform { s_min, s_max } => {
                 let s = s_min * (s_max / s_min).powf(progress);
                 1.0 - stream.uniform_one().powf(s)
@@ -160,7 +175,10 @@ pub(crate) fn on_the_way(
     let length = way.iter().map(|d| d * d).sum::<f64>().sqrt();
     // Conditions come in single precision.
     if length < 1e-5 {
-        let around = Schedule::GrowingInterval { spacing };
+        let around = Schedule::GrowingInterval {
+            spacing,
+            until: 1.0,
+        };
         return around.draw_from(Some(base), 1.0, ranges, bases, stream);
     }
     let direction: Vec<f64> = way.iter().map(|d| d / length).collect();
@@ -394,7 +412,10 @@ mod tests {
     #[test]
     fn growing_interval_is_uniform_over_its_part() {
         // Base 1 in [0, 4]; at p = ½ uniform over [0.5, 2.5].
-        let schedule = Schedule::GrowingInterval { spacing: LINEAR };
+        let schedule = Schedule::GrowingInterval {
+            spacing: LINEAR,
+            until: 1.0,
+        };
         let c = draws(&schedule, 0.5, &[(0.0, 4.0)], &[vec![1.0]], 40_000);
         assert!(c.iter().all(|c| (0.5..=2.5).contains(&c[0])));
         for (low, high) in [(0.5, 1.0), (1.0, 1.5), (2.0, 2.5)] {
@@ -406,7 +427,10 @@ mod tests {
                 .all(|c| c[0] == 1.0)
         );
         // Log scale: base 1 in [1/16, 4]; at p = ½ log-uniform over [1/4, 2].
-        let schedule = Schedule::GrowingInterval { spacing: LOG };
+        let schedule = Schedule::GrowingInterval {
+            spacing: LOG,
+            until: 1.0,
+        };
         let c = draws(&schedule, 0.5, &[(0.0625, 4.0)], &[vec![1.0]], 40_000);
         assert!(c.iter().all(|c| (0.249_999..=2.000_001).contains(&c[0])));
         check(&c, 1.0 / 3.0, |c| c[0] < 0.5);
@@ -416,7 +440,10 @@ mod tests {
     #[test]
     fn several_bases_share_the_range() {
         // Bases 1 and 3 in [0, 4] at p = 1: each base sees [0, 3] or [1, 4] uniformly.
-        let schedule = Schedule::GrowingInterval { spacing: LINEAR };
+        let schedule = Schedule::GrowingInterval {
+            spacing: LINEAR,
+            until: 1.0,
+        };
         let c = draws(
             &schedule,
             1.0,
@@ -461,7 +488,10 @@ mod tests {
     #[test]
     fn several_parameters_move_along_a_scaled_direction() {
         let ranges = [(0.0, 1.0), (10.0, 30.0)];
-        let schedule = Schedule::GrowingInterval { spacing: LINEAR };
+        let schedule = Schedule::GrowingInterval {
+            spacing: LINEAR,
+            until: 1.0,
+        };
         // From the centre at p = ½: half way to the boundary, a scaled box of half the width.
         let c = draws(&schedule, 0.5, &ranges, &[vec![0.5, 20.0]], 20_000);
         assert!(
@@ -555,7 +585,10 @@ mod tests {
         assert!(refused(&skewed, (1.0, 2.0), &[1.0, 1.0]));
         assert!(!refused(&skewed, (1.0, 2.0), &[1.0]));
         assert!(!refused(
-            &Schedule::GrowingInterval { spacing: LINEAR },
+            &Schedule::GrowingInterval {
+                spacing: LINEAR,
+                until: 1.0
+            },
             (-1.0, 1.0),
             &[0.0]
         ));

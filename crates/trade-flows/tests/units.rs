@@ -11,7 +11,10 @@ use trade_core::{
     Condition, Density, Dual,
     random::{Purpose, Stream, Streams},
 };
-use trade_flows::{Base, Features, Flow, FlowConfig, Stage, Transform, layer::LayerConfig};
+use trade_flows::{
+    Base, Features, Flow, FlowConfig, Stage, Transform,
+    layer::{LayerConfig, WhitenConfig},
+};
 
 const F64: DType = DType::F64;
 
@@ -24,7 +27,7 @@ fn data(n: usize) -> Vec<f64> {
 
 fn whitened() -> FlowConfig {
     let mut config = FlowConfig::spline(3).blocks(2).hidden(&[8]);
-    let whiten = vec![LayerConfig::Whiten(Default::default())];
+    let whiten = vec![LayerConfig::Whiten(WhitenConfig::default())];
     config.layers.insert(
         0,
         Stage {

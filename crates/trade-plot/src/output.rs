@@ -44,6 +44,27 @@ impl Figure {
             .and_then(|bytes| std::fs::write(&file, bytes))
             .map_err(at(&file))
     }
+
+    /// Writes one file: a PNG, at twice the size in pixels, if the name ends with `.png`, and an SVG
+    /// otherwise.
+    ///
+    /// # Errors
+    /// As [`save`](Self::save).
+    pub fn save_as(&self, file: &Path) -> Result<(), Error> {
+        let scene = layout::arrange(self);
+        let is_png = file.extension().is_some_and(|ending| ending == "png");
+        let bytes = if is_png {
+            png::encode(&scene)
+        } else {
+            Ok(svg::document(&scene, &self.title).into_bytes())
+        };
+        bytes
+            .and_then(|bytes| std::fs::write(file, bytes))
+            .map_err(|source| Error {
+                path: file.to_owned(),
+                source,
+            })
+    }
 }
 
 #[cfg(test)]
@@ -121,6 +142,11 @@ mod tests {
         assert_eq!(svg, figure.to_svg());
         assert!(svg.contains("All &amp; every"));
         let png = std::fs::read(new.join("all.png")).expect("written");
+        for (name, bytes) in [("one.png", &png[..]), ("one.svg", svg.as_bytes())] {
+            let file = dir.path().join(name);
+            figure.save_as(&file).expect("a writable folder");
+            assert_eq!(std::fs::read(file).expect("written"), bytes);
+        }
         let image = tiny_skia::Pixmap::decode_png(&png).expect("a whole file");
         let scene = layout::arrange(&figure);
         let size = [image.width(), image.height()].map(f64::from);

@@ -28,6 +28,18 @@ impl Panel {
         }
     }
 
+    /// Makes a panel that leaves its place in the grid free.
+    #[must_use]
+    pub fn free() -> Self {
+        Self::default()
+    }
+
+    /// Whether nothing was declared, neither axes nor content.
+    pub(crate) fn is_free(&self) -> bool {
+        let axis = |axis: &Axis| axis.label.is_empty() && axis.range.is_none();
+        self.title.is_empty() && axis(&self.x) && axis(&self.y) && self.content.is_empty()
+    }
+
     /// Sets the heading.
     #[must_use]
     pub fn titled(mut self, title: impl Into<String>) -> Self {

@@ -7,7 +7,7 @@ use std::{fmt::Write, fs, time::Instant};
 use serde::{Deserialize, Serialize};
 use trade_core::{
     Family,
-    estimate::{divergence, ess::relative_ess_with_error, log_z::log_z},
+    estimate::{divergence, ess::relative_ess_with_error, log_z::log_z, pareto::pareto_k},
     random::Stream,
 };
 
@@ -17,6 +17,7 @@ use crate::{
     run::{Run, RunFolder, write_file},
     target::AnyTarget,
     trained::Samples,
+    verdict::{self, Judged},
 };
 
 /// Bootstrap resamples behind an error of the ESS.
@@ -33,6 +34,9 @@ pub struct Evaluation {
     pub at: Vec<AtCondition>,
     /// Marginal densities of the first coordinate.
     pub marginals: Vec<Marginal>,
+    /// Flow samples behind ESS and `log Z` at each condition; 0 in reports of old versions.
+    #[serde(default)]
+    pub samples: usize,
     /// Wall-clock seconds of the evaluation.
     pub seconds: f64,
 }
@@ -62,11 +66,19 @@ pub struct AtCondition {
     pub log_z_error: Option<f64>,
     /// The exact `log Z`.
     pub exact_log_z: Option<f64>,
+    /// The Pareto shape k̂ of the importance weights, see [`pareto_k`]; none where it is not
+    /// determined, and in files also where it is infinite.
+    #[serde(default)]
+    pub pareto_k: Option<f64>,
+    /// Whether ESS, `log Z` and their errors mean something, see [`verdict::is_fit`] and
+    /// [`verdict::misses`]; none where the weights were not judged.
+    #[serde(default)]
+    pub fit: Option<bool>,
 }
 
 impl AtCondition {
     /// Nothing measured yet.
-    fn empty(c: &[f64]) -> Self {
+    pub(crate) fn empty(c: &[f64]) -> Self {
         Self {
             condition: c.to_vec(),
             nll: None,
@@ -78,7 +90,45 @@ impl AtCondition {
             log_z: None,
             log_z_error: None,
             exact_log_z: None,
+            pareto_k: None,
+            fit: None,
         }
+    }
+
+    /// The weights at this condition as the verdict sees them, where they were judged.
+    pub(crate) fn judged(&self) -> Option<Judged> {
+        Some(Judged {
+            condition: self.condition.clone(),
+            ess: self.ess?,
+            pareto_k: self.pareto_k,
+            misses: self.misses(),
+            fit: self.fit?,
+        })
+    }
+
+    /// Whether exact samples contradict the weights.
+    fn misses(&self) -> bool {
+        let kl = self.kl.zip(self.kl_error);
+        let ess = self.ess.zip(self.ess_error);
+        kl.zip(ess)
+            .is_some_and(|((kl, kl_error), (ess, ess_error))| {
+                verdict::misses(kl, kl_error, ess, ess_error)
+            })
+    }
+
+    /// ESS, `log Z` and the mark, from log weights. Where no sample has weight, the ESS is 0.
+    fn set_weights(&mut self, log_weights: &[f64], seed: u64) -> Result<()> {
+        if log_weights.iter().all(|w| *w == f64::NEG_INFINITY) {
+            (self.ess, self.ess_error, self.fit) = (Some(0.0), Some(0.0), Some(false));
+            return Ok(());
+        }
+        let ess = relative_ess_with_error(log_weights, RESAMPLES, seed)?;
+        let log_z = log_z(log_weights)?;
+        (self.ess, self.ess_error) = (Some(ess.value), Some(ess.error));
+        (self.log_z, self.log_z_error) = (Some(log_z.value), Some(log_z.error));
+        self.pareto_k = pareto_k(log_weights)?;
+        self.fit = Some(verdict::is_fit(self.pareto_k, ess.value, log_weights.len()));
+        Ok(())
     }
 
     fn set_nll(&mut self, log_model: &[f64]) -> Result<()> {
@@ -139,6 +189,7 @@ pub fn evaluate(run: &Run, seed: u64) -> Result<Evaluation> {
         controls,
         at,
         marginals,
+        samples: config.evaluate.samples,
         seconds: start.elapsed().as_secs_f64(),
     })
 }
@@ -172,12 +223,8 @@ fn conditions(config: &RunConfig, target: &AnyTarget, names: &[String]) -> Resul
 fn measure(run: &Run, c: &[f64], stream: &mut Stream, seed: u64) -> Result<AtCondition> {
     let (at, config) = (run.at(c), &run.config.evaluate);
     let samples = at.sample_with(config.samples, stream)?;
-    let weights = samples.weights()?;
-    let ess = relative_ess_with_error(weights, RESAMPLES, seed)?;
-    let log_z = log_z(weights)?;
     let mut result = AtCondition::empty(c);
-    (result.ess, result.ess_error) = (Some(ess.value), Some(ess.error));
-    (result.log_z, result.log_z_error) = (Some(log_z.value), Some(log_z.error));
+    result.set_weights(samples.weights()?, seed)?;
     let Some(Ok(exact)) = run.target.exact().map(|exact| exact.at(c)) else {
         return Ok(result);
     };
@@ -193,6 +240,9 @@ fn measure(run: &Run, c: &[f64], stream: &mut Stream, seed: u64) -> Result<AtCon
     if result.nll.is_some() {
         let kl = divergence::kl(&log_target, &log_model)?;
         (result.kl, result.kl_error) = (Some(kl.value), Some(kl.error));
+        if result.misses() {
+            result.fit = Some(false);
+        }
     }
     Ok(result)
 }
@@ -266,13 +316,14 @@ impl Evaluation {
     /// The measures as comma-separated values.
     pub fn csv(&self) -> String {
         let mut text = self.controls.join(",")
-            + ",nll,nll_error,kl,kl_error,ess,ess_error,log_z,log_z_error,exact_log_z\n";
+            + ",nll,nll_error,kl,kl_error,ess,ess_error,log_z,log_z_error,exact_log_z,pareto_k,fit\n";
         let cell = |value: Option<f64>| value.map_or(String::new(), |v| v.to_string());
         for a in &self.at {
             let mut row: Vec<String> = a.condition.iter().map(ToString::to_string).collect();
             row.extend([a.nll, a.nll_error, a.kl, a.kl_error].map(cell));
             row.extend([a.ess, a.ess_error, a.log_z, a.log_z_error].map(cell));
-            row.push(cell(a.exact_log_z));
+            row.extend([a.exact_log_z, a.pareto_k].map(cell));
+            row.push(a.fit.map_or(String::new(), |fit| fit.to_string()));
             text += &(row.join(",") + "\n");
         }
         text
@@ -281,13 +332,15 @@ impl Evaluation {
     /// The measures as a table for a terminal.
     pub fn table(&self) -> String {
         let mut text = format!(
-            "{:>24}  {:>18}  {:>18}  {:>16}  {:>18}  {:>12}\n",
+            "{:>24}  {:>18}  {:>18}  {:>16}  {:>18}  {:>12}  {:>8}  {:>10}\n",
             self.controls.join(", "),
             "NLL",
             "exact KL",
             "relative ESS",
             "log Z",
-            "exact log Z"
+            "exact log Z",
+            "Pareto k",
+            "weights"
         );
         let pair = |value: Option<f64>, error: Option<f64>| match (value, error) {
             (Some(v), Some(e)) => format!("{v:.4} ± {e:.4}"),
@@ -296,14 +349,16 @@ impl Evaluation {
         for a in &self.at {
             let condition: Vec<String> = a.condition.iter().map(|c| format!("{c:.4}")).collect();
             let exact = a.exact_log_z.map_or("–".to_string(), |z| format!("{z:.4}"));
+            let shape = a.pareto_k.map_or("–".to_string(), |k| format!("{k:.2}"));
             let _ = writeln!(
                 text,
-                "{:>24}  {:>18}  {:>18}  {:>16}  {:>18}  {exact:>12}",
+                "{:>24}  {:>18}  {:>18}  {:>16}  {:>18}  {exact:>12}  {shape:>8}  {:>10}",
                 condition.join(", "),
                 pair(a.nll, a.nll_error),
                 pair(a.kl, a.kl_error),
                 pair(a.ess, a.ess_error),
                 pair(a.log_z, a.log_z_error),
+                verdict::word(a.fit),
             );
         }
         text

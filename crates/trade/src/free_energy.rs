@@ -4,7 +4,8 @@ use serde::Serialize;
 use trade_core::{
     Family,
     estimate::{
-        Estimate, free_energy::log_z_difference, integral::log_z_along, log_z::log_z, snis::Weights,
+        Estimate, free_energy::log_z_difference, integral::log_z_along, log_z::log_z,
+        pareto::pareto_k, snis::Weights,
     },
     random::Stream,
 };
@@ -12,6 +13,7 @@ use trade_core::{
 use crate::{
     error::{Result, ensure},
     run::Run,
+    verdict::{self, Judged},
 };
 
 /// A straight path between two conditions.
@@ -50,6 +52,26 @@ pub struct PathPoint {
     pub integral_error: f64,
     /// The exact difference, where it is known.
     pub exact: Option<f64>,
+    /// The relative effective sample size of the weights at this condition.
+    pub ess: f64,
+    /// Their Pareto shape k̂, where it is determined and finite.
+    pub pareto_k: Option<f64>,
+    /// Whether estimates from the weights at this condition mean something, see
+    /// [`verdict::is_fit`].
+    pub fit: bool,
+}
+
+impl PathPoint {
+    /// The weights at this condition as the verdict sees them.
+    pub(crate) fn judged(&self) -> Judged {
+        Judged {
+            condition: self.condition.clone(),
+            ess: self.ess,
+            pareto_k: self.pareto_k,
+            misses: false,
+            fit: self.fit,
+        }
+    }
 }
 
 /// Computes `log Z(c) − log Z(from)` along the straight path from one condition to another.
@@ -77,13 +99,17 @@ pub fn free_energy(
         })
         .collect();
     let (mut by_weights, mut means, mut variances) = (Vec::new(), Vec::new(), Vec::new());
+    let mut marks = Vec::new();
     for (i, c) in path.iter().enumerate() {
         let at = run.at(c);
         let samples = at.sample_with(config.samples, &mut Stream::new(config.seed, i as u64))?;
         let log_weights = samples.weights()?;
         by_weights.push(log_z(log_weights)?);
         let score = at.condition_score(&samples.x)?;
-        let mean = Weights::from_log(log_weights)?.mean_with_variance(&score, from.len())?;
+        let weights = Weights::from_log(log_weights)?;
+        let (ess, shape) = (weights.relative_ess(), pareto_k(log_weights)?);
+        marks.push((ess, shape, verdict::is_fit(shape, ess, config.samples)));
+        let mean = weights.mean_with_variance(&score, from.len())?;
         means.push(mean.mean);
         variances.push(mean.variance);
     }
@@ -91,7 +117,8 @@ pub fn free_energy(
     let exact = |c: &[f64]| target.exact()?.log_z(c).ok();
     let start = exact(from);
     let points = path.into_iter().zip(by_weights.iter().zip(integral));
-    let points = points.enumerate().map(|(i, (condition, (w, integral)))| {
+    let points = points.zip(marks).enumerate();
+    let points = points.map(|(i, ((condition, (w, integral)), (ess, pareto_k, fit)))| {
         // The first point is its own reference.
         let weights = if i == 0 {
             Estimate {
@@ -108,6 +135,9 @@ pub fn free_energy(
             weights_error: weights.error,
             integral: integral.value,
             integral_error: integral.error,
+            ess,
+            pareto_k,
+            fit,
         }
     });
     Ok(points.collect())

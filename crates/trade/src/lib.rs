@@ -8,6 +8,7 @@
 )))]
 compile_error!("trade needs a backend: enable the feature flex, ndarray, wgpu or cuda");
 
+pub mod compare;
 pub mod condition;
 pub mod config;
 pub mod device;
@@ -19,15 +20,18 @@ pub mod free_energy;
 mod json;
 pub mod model;
 pub mod molecule;
+pub mod plot;
 pub mod prelude;
 pub mod problem;
 pub mod recipe;
 pub mod run;
 pub mod states;
+mod support;
 pub mod target;
 pub mod threads;
 pub mod trained;
 pub mod training;
+pub mod verdict;
 
 pub use burn;
 pub use energy::{Energy, Tempered};
@@ -39,6 +43,7 @@ pub use trade_core::objective::Problem;
 pub use trade_data as data;
 pub use trade_flows as flows;
 pub use trade_molecule as molecules;
+pub use trade_plot as figures;
 pub use trade_targets as targets;
 pub use trained::{FlowAt, Samples, TrainedFlow};
 pub use training::{TrainOptions, Training, train, train_unsaved};

@@ -4,16 +4,17 @@ use std::collections::BTreeMap;
 
 use trade_core::{Family, PowerFamily, Support, objective::Problem, random::Stream};
 use trade_data::inspect;
-use trade_flows::{FlowConfig, Stage, layer::LayerConfig};
+use trade_flows::{Base, FlowConfig, Stage, layer::LayerConfig};
 use trade_targets::Drawn;
 
 use crate::{
     condition::within_domain,
     config::{DataConfig, DataSource, ObjectiveConfig, RunConfig, ordered},
     device::AnyDevice,
-    error::{Context, Result, ensure},
+    error::{Context, Error, Result, bail, ensure},
     recipe::Draft,
     states::read_samples,
+    support::contradiction,
     target::{AnyTarget, TargetConfig},
 };
 
@@ -97,47 +98,47 @@ fn draw(
     }
 }
 
-/// The configuration with what follows from its target: a posterior whose prior is bounded gets the
-/// `support` layer of that prior, and a text whose variables are bounded gets that of its variables,
-/// with a sentence that says so.
+/// The configuration with what follows from its target: where the state is bounded, the flow gets a
+/// `support` layer, with a sentence that says so.
 ///
 /// # Errors
-/// If the target makes no sense, or if a `support` layer contradicts the prior.
+/// If the target makes no sense, if a `support` layer contradicts it, or if it has angles and the flow
+/// no circles for them.
 pub fn complete(config: &RunConfig) -> Result<(RunConfig, Vec<String>)> {
     let mut config = config.clone();
-    let mut said = Vec::new();
-    let (posterior, supports, what) = match &config.target {
-        TargetConfig::SimulatedPosterior(posterior) => {
-            let posterior = posterior.init().context("`target`")?;
-            let supports = posterior.support();
-            (Some(posterior), supports, "prior")
-        }
-        TargetConfig::Expression(expression) => {
-            let expression = expression.init().context("`target`")?;
-            (None, expression.support(), "target")
-        }
-        _ => return Ok((config, said)),
-    };
+    let target = config.target.init().context("`target`")?;
+    let supports = target.support();
     let mut layers = config.flow.layers.iter().flat_map(|stage| &stage.of);
     let own = layers.find_map(|layer| match layer {
         LayerConfig::Support(supports) => Some(&supports[..]),
         _ => None,
     });
-    let bounded = |support: &Support| support.ends() != Support::Real.ends();
-    if own.is_none() && supports.iter().any(bounded) {
-        let first = Stage {
-            repeat: 1,
-            of: vec![LayerConfig::Support(supports)],
-        };
-        config.flow.layers.insert(0, first);
-        said.push(format!(
-            "the {what} is bounded: the flow got a `support` layer first, so that it samples where \
-             the {what} has density and only there"
-        ));
-    } else if let Some(posterior) = posterior {
-        posterior.check_supports(own)?;
+    let circles = matches!(config.flow.base, Base::Torus { .. });
+    let angle = supports.iter().position(|s| *s == Support::Angle);
+    if let Some(entry) = angle.filter(|_| !circles) {
+        bail!(
+            "`flow`: entry {entry} of the state is an angle, and the flow's base is no `torus`; leave out \
+             `flow`, which chooses one that is periodic, or declare the angle as an interval"
+        );
     }
-    Ok((config, said))
+    let real = supports.iter().all(|s| *s == Support::Real);
+    if own.is_some() || real {
+        // A density that is real by default may vanish where the user's own layer does not go.
+        let own = own.filter(|_| !real || !target.is_known());
+        let contradiction = own.and_then(|own| contradiction(Some(own), &supports));
+        return match contradiction {
+            Some(reason) => Err(Error::refused(format!("`flow.layers`: {reason}"))),
+            None => Ok((config, Vec::new())),
+        };
+    }
+    let first = Stage {
+        repeat: 1,
+        of: vec![LayerConfig::Support(supports)],
+    };
+    config.flow.layers.insert(0, first);
+    let said = "the state is bounded: the flow got a `support` layer first, so that it samples where the \
+                target has density and only there";
+    Ok((config, vec![said.into()]))
 }
 
 /// Refuses a flow and a loss that do not fit a problem, naming the field.

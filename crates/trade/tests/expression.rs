@@ -3,8 +3,10 @@
 use std::{fs, path::Path};
 
 use trade::{
+    Draft,
     config::RunConfig,
     device::DeviceName,
+    recipe::Length,
     target::{AnyTarget, TargetConfig},
 };
 
@@ -98,8 +100,10 @@ fn mistakes_are_told_with_field_and_column() {
 fn the_examples_of_the_book_train() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/text");
     for name in ["valley", "counts", "chain"] {
-        let mut config = RunConfig::read(&folder.join(format!("{name}.json"))).unwrap();
-        config.train.steps = 3;
+        let draft = Draft::read(&folder.join(format!("{name}.json"))).unwrap();
+        let config = draft
+            .complete(DeviceName::default(), Length::Steps(3))
+            .unwrap();
         let flow = trade::train_unsaved(&config, DeviceName::default()).unwrap();
         let samples = flow.at(&[0.9]).sample(64).unwrap();
         let weights = samples.log_weight.unwrap();

@@ -1,7 +1,7 @@
 //! `trade config`.
 
 use anyhow::{Context, Result};
-use trade::{config::RunConfig, examples, molecule, molecules::MoleculeConfig};
+use trade::{Draft, examples, molecule, molecules::MoleculeConfig};
 
 use super::{Session, print};
 use crate::args::ConfigCommand;
@@ -9,7 +9,7 @@ use crate::args::ConfigCommand;
 pub(super) fn run(session: &Session, what: ConfigCommand) -> Result<()> {
     match what {
         ConfigCommand::Schema => {
-            let schema = schemars::schema_for!(RunConfig);
+            let schema = schemars::schema_for!(Draft);
             print(&(serde_json::to_string_pretty(&schema)? + "\n"))
         }
         ConfigCommand::Example { name } => {

@@ -10,6 +10,7 @@ pub(super) fn run(session: &Session, folder: PathBuf) -> Result<()> {
     let run = session.open(folder)?;
     let evaluation = trade::evaluate::evaluate(&run, session.seed())?;
     // A table that was printed is not lost if the folder cannot be written.
-    session.show(&evaluation.table())?;
+    let verdict = trade::verdict::of_evaluation(&run, &evaluation);
+    session.show(&format!("{}\n{verdict}\n", evaluation.table()))?;
     Ok(evaluation.write(&run.folder)?)
 }

@@ -3,7 +3,10 @@
 use std::fmt::Write as _;
 
 use anyhow::Result;
-use trade::free_energy::{PathConfig, PathPoint, free_energy};
+use trade::{
+    free_energy::{PathConfig, PathPoint, free_energy},
+    verdict,
+};
 
 use super::{Session, print};
 use crate::args::FreeEnergyArgs;
@@ -18,29 +21,40 @@ pub(super) fn run(session: &Session, typed: FreeEnergyArgs) -> Result<()> {
         seed: session.seed(),
     };
     let points = free_energy(&run, &from, &to, config)?;
+    let controls = run.family().controls();
+    let bases = run.config.bases(&controls)?;
+    let verdict = verdict::of_path(&controls, &points, typed.samples, &bases);
     if typed.json {
+        // The output is for a program, the sentence for a person.
+        session.say(verdict);
         return print(&(serde_json::to_string_pretty(&points)? + "\n"));
     }
-    print(&table(&run.family().controls(), &points))
+    print(&format!("{}\n{verdict}\n", table(&controls, &points)))
 }
 
 fn table(controls: &[String], points: &[PathPoint]) -> String {
     let mut text = format!(
-        "{:>24}  {:>20}  {:>20}  {:>10}\n",
+        "{:>24}  {:>20}  {:>20}  {:>10}  {:>12}  {:>8}  {:>10}\n",
         controls.join(", "),
         "log Z/Z₀ (weights)",
         "log Z/Z₀ (integral)",
-        "exact"
+        "exact",
+        "relative ESS",
+        "Pareto k",
+        "weights"
     );
     for p in points {
         let condition: Vec<String> = p.condition.iter().map(|c| format!("{c:.4}")).collect();
         let exact = p.exact.map_or("–".to_string(), |e| format!("{e:.4}"));
+        let shape = p.pareto_k.map_or("–".to_string(), |k| format!("{k:.2}"));
         let _ = writeln!(
             text,
-            "{:>24}  {:>20}  {:>20}  {exact:>10}",
+            "{:>24}  {:>20}  {:>20}  {exact:>10}  {:>12.4}  {shape:>8}  {:>10}",
             condition.join(", "),
             format!("{:.4} ± {:.4}", p.weights, p.weights_error),
             format!("{:.4} ± {:.4}", p.integral, p.integral_error),
+            p.ess,
+            verdict::word(Some(p.fit)),
         );
     }
     text

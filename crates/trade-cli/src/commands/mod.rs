@@ -1,9 +1,12 @@
 //! The commands, one a file: what each does with what was typed.
 
+mod compare;
 mod config;
 mod evaluate;
 mod free_energy;
+mod init;
 mod log_prob;
+mod plot;
 mod sample;
 mod simulate_molecule;
 mod simulate_phi4;
@@ -75,6 +78,9 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         Command::Sample(typed) => sample::run(&session, typed),
         Command::LogProb(typed) => log_prob::run(&session, typed),
         Command::Evaluate { run } => evaluate::run(&session, run),
+        Command::Init(typed) => init::run(&session, typed),
+        Command::Plot { run, output } => plot::run(&session, run, output),
+        Command::Compare { runs, output } => compare::run(&session, runs, output.as_deref()),
         Command::FreeEnergy(typed) => free_energy::run(&session, typed),
         Command::Simulate { what } => match what {
             SimulateCommand::Molecule(typed) => simulate_molecule::run(&session, typed),

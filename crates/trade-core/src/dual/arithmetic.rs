@@ -101,6 +101,18 @@ impl<B: Backend, const D: usize> Dual<B, D> {
         self.chain(x.clone().square(), || x.mul_scalar(2.0))
     }
 
+    /// `asinh x`, which grows like a logarithm on both sides.
+    pub fn asinh(self) -> Self {
+        // Squares of what is larger leave single precision, and the logarithm hardly moves there.
+        let x = self.value.clone().clamp(-1e18, 1e18);
+        let root = x.clone().square().add_scalar(1.0).sqrt();
+        // log(|x| + √(x² + 1)), without the cancellation of small x.
+        let size = x.clone().abs();
+        let beyond = size.clone() + x.clone().square() / root.clone().add_scalar(1.0);
+        let value = x.sign().detach() * beyond.log1p();
+        self.chain(value, || root.recip())
+    }
+
     /// `√x`; the argument must be positive where there is a tangent.
     pub fn sqrt(self) -> Self {
         let value = self.value.clone().sqrt();

@@ -106,7 +106,7 @@ fn stable_softplus(x: f64) -> f64 {
 #[test]
 fn elementary_functions() {
     type Case = (&'static str, fn(D2) -> D2, fn(f64) -> f64, bool);
-    let cases: [Case; 17] = [
+    let cases: [Case; 18] = [
         ("exp", Dual::exp, f64::exp, false),
         ("log", Dual::log, f64::ln, true),
         ("log1p", Dual::log1p, f64::ln_1p, true),
@@ -126,6 +126,7 @@ fn elementary_functions() {
         ("recip", Dual::recip, f64::recip, true),
         ("square", Dual::square, |x| x * x, false),
         ("sqrt", Dual::sqrt, f64::sqrt, true),
+        ("asinh", Dual::asinh, f64::asinh, false),
         ("neg", |x| -x, |x| -x, false),
         ("add_scalar", |x| x.add_scalar(0.7), |x| x + 0.7, false),
         ("mul_scalar", |x| x.mul_scalar(-1.3), |x| x * -1.3, false),

@@ -79,7 +79,7 @@ impl Bootstrap {
 }
 
 /// The quantile of rising values at probability `p`, linear between the values; NaN if empty.
-pub(crate) fn quantile(sorted: &[f64], p: f64) -> f64 {
+pub fn quantile(sorted: &[f64], p: f64) -> f64 {
     let Some(last) = sorted.len().checked_sub(1) else {
         return f64::NAN;
     };

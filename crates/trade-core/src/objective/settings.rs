@@ -73,7 +73,7 @@ impl Schedule {
     fn takes_logarithms(&self) -> bool {
         match self {
             Self::SkewedLogUniform { .. } => true,
-            Self::Uniform { spacing } | Self::GrowingInterval { spacing } => {
+            Self::Uniform { spacing } | Self::GrowingInterval { spacing, .. } => {
                 *spacing == Spacing::Log
             }
             Self::Bases => false,

@@ -48,7 +48,7 @@ impl Guard {
 
     /// The factor on the learning rate: a half for each retry.
     pub(super) fn rate(&self) -> f64 {
-        0.5_f64.powi(self.state.retries.min(100) as i32)
+        (-(self.state.retries as f64)).exp2()
     }
 
     /// Takes note of a loss in nats; whether it has risen so far that the flow is torn.

@@ -332,7 +332,7 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
         if gained && !is_good && self.round + 1 < self.config.rounds {
             self.round += 1;
             self.begun = self.step;
-            note += &format!("; {} further steps follow", self.round_steps());
+            note = format!("{note}; {} further steps follow", self.round_steps());
         }
         (observers.iter_mut()).try_for_each(|observer| observer.note(&note))
     }
@@ -463,7 +463,7 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
         let (in_round, steps) = (step - self.begun, self.round_steps());
         let learning_rate = self.config.learning_rate.value(in_round, steps)
             * self.guard.rate()
-            * 0.5_f64.powi(self.round as i32);
+            * (-(self.round as f64)).exp2();
         if norm.is_finite() && loss.is_finite() {
             (self.non_finite, self.guard.state.moved) = (0, true);
             if let Some(gradient) = gradient {

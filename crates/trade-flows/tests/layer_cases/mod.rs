@@ -65,6 +65,7 @@ pub(crate) fn cases() -> Vec<Case> {
                     tails,
                     conditioner,
                     use_control,
+                    soft_inputs: use_control,
                 };
                 cases.push((LayerConfig::RqsCoupling(config), false));
             }

@@ -116,6 +116,9 @@ impl<'a> Frame<'a> {
     }
 
     pub(super) fn draw(&self, scene: &mut Scene, window: Window) {
+        if self.panel.is_free() {
+            return;
+        }
         let Window([left, right, top, bottom]) = window;
         let at_x = |v: f64| left + self.x.scale.place(v) * (right - left);
         let at_y = |v: f64| bottom - self.y.scale.place(v) * (bottom - top);

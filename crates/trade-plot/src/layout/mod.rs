@@ -121,4 +121,13 @@ mod tests {
         let listed = texts(&scene);
         assert_eq!(listed.iter().filter(|t| t.content == "exact").count(), 1);
     }
+
+    #[test]
+    fn a_free_place_stays_empty() {
+        let scene = arrange(&Figure::new("").with(Panel::free()));
+        assert!(texts(&scene).is_empty());
+        let declared = Panel::new(Axis::new("x"), Axis::new("y"));
+        let scene = arrange(&Figure::new("").with(declared));
+        assert!(texts(&scene).iter().any(|text| text.content == "no data"));
+    }
 }

@@ -16,7 +16,9 @@ fn cases(seed: u64, weighted: bool) -> Vec<(&'static str, Estimate, f64)> {
     let (volume, widening) = (16.0, if weighted { 1.05 } else { 1.0 });
     let width = widening * 0.5_f64.sqrt();
     let mut fields = Stream::new(seed, 1).normal64(FIELDS * 16);
-    fields.iter_mut().for_each(|phi| *phi *= width);
+    for phi in &mut fields {
+        *phi *= width;
+    }
     let log_weight = |field: &[f64]| {
         let square: f64 = field.iter().map(|phi| phi * phi).sum();
         square / (2.0 * width * width) - square

@@ -7,7 +7,6 @@
 //! effective sample size, do not exist for such a target.
 
 mod prior;
-mod support;
 
 use burn::tensor::{Tensor, backend::Backend};
 use schemars::JsonSchema;
@@ -70,18 +69,6 @@ impl SimulatedPosterior {
     /// The width of an observation.
     pub fn observation(&self) -> usize {
         self.config.observation
-    }
-
-    /// Refuses a flow that does not sample where the prior has density, and only there. `flow` holds
-    /// the entries of its `support` layer, `None` where it has no such layer.
-    ///
-    /// # Errors
-    /// [`Error::Setting`] naming the parameter, both supports, and what to write.
-    pub fn check_supports(&self, flow: Option<&[Support]>) -> Result<()> {
-        match support::contradiction(flow, &self.support()) {
-            Some(reason) => Err(Error::setting("flow.layers", reason)),
-            None => Ok(()),
-        }
     }
 
     /// Refuses parameters that the prior excludes.

@@ -87,6 +87,7 @@ pub(super) fn choose<T: Family>(problem: &Problem<T>, seed: u64) -> FlowConfig {
         let coupling = RqsCouplingConfig {
             bins: size.bins,
             conditioner: conditioner.clone(),
+            soft_inputs: true,
             ..RqsCouplingConfig::default()
         };
         layers.push(Stage {

@@ -55,6 +55,8 @@ impl Validate for SelectionConfig {
 
 /// From which relative effective sample size on further training is not worth its time.
 const GOOD: f64 = 0.98;
+/// The share of samples without density from which on the target seems to be bounded.
+const MUCH: f64 = 0.02;
 /// Conditions over the range of one control parameter.
 const CONDITIONS: usize = 7;
 /// The most samples that are held out.
@@ -128,22 +130,12 @@ fn conditions<T: Family>(problem: &Problem<T>) -> Vec<Vec<f64>> {
     all
 }
 
-impl<T> FlowJudge<T> {
-    /// `log p_θ` of each held-out sample, with its condition and its state.
-    fn log_probs<B: FlowBackend>(
-        &self,
-        flow: &Flow<B>,
-        data: &Dataset,
-        device: &B::Device,
-    ) -> Vec<f64> {
-        let rows: Vec<usize> = (0..data.len()).collect();
-        let (x, condition) = data.rows::<B>(&rows, device);
-        flow.log_prob(x, &condition)
-            .value
-            .into_data()
-            .iter::<f64>()
-            .collect()
-    }
+/// `log p_θ` of each held-out sample.
+fn log_probs<B: FlowBackend>(flow: &Flow<B>, data: &Dataset, device: &B::Device) -> Vec<f64> {
+    let rows: Vec<usize> = (0..data.len()).collect();
+    let (x, condition) = data.rows::<B>(&rows, device);
+    let log_prob = flow.log_prob(x, &condition).value.into_data();
+    log_prob.iter::<f64>().collect()
 }
 
 impl<B, T> Judge<B, Flow<B>> for FlowJudge<T>
@@ -156,7 +148,7 @@ where
         let device = flow.devices().into_iter().next().unwrap_or_default();
         let target = &*self.target;
         let likelihood = self.held_out.as_ref().map(|data| {
-            let log_probs = self.log_probs(flow, data, &device);
+            let log_probs = log_probs(flow, data, &device);
             (data.clone(), log_probs)
         });
         if !target.is_known() || target.contexts() > 0 || flow.augmentation() > 0 {
@@ -169,6 +161,7 @@ where
         }
         let n = self.config.samples;
         let mut lowest = (f64::INFINITY, Vec::new());
+        let mut outside = 0.0_f64;
         for (i, c) in self.conditions.iter().enumerate() {
             let noise = Stream::new(4242, i as u64).normal(n * flow.noise_dim());
             let noise = upload::<B::InnerBackend>(noise, flow.noise_dim(), &device);
@@ -180,6 +173,8 @@ where
             };
             let weights = log_weights(&host(density), &host(log_prob));
             let ess = relative_ess(&weights).unwrap_or(0.0);
+            let lost = weights.iter().filter(|w| **w == f64::NEG_INFINITY);
+            outside = outside.max(lost.count() as f64 / n as f64);
             if ess < lowest.0 {
                 lowest = (ess, c.clone());
             }
@@ -206,12 +201,17 @@ where
             }
         }
         let (value, c) = lowest;
+        let at = describe(&c, &target.controls());
+        let mut found = format!("lowest relative ESS {value:.3} at {at}");
+        if outside > MUCH {
+            found = format!(
+                "{found}; up to {:.0} % of its samples lie where the target has no density: declare its `support`",
+                100.0 * outside
+            );
+        }
         Ok(Judgement {
             value,
-            found: format!(
-                "lowest relative ESS {value:.3} at {}",
-                describe(&c, &target.controls())
-            ),
+            found,
             is_good: value >= GOOD,
         })
     }

@@ -25,9 +25,7 @@ pub(super) fn choose<T: Family>(problem: &Problem<T>) -> Vec<ObjectiveConfig> {
     if known {
         let along = LogVarianceConfig {
             batch: 2 * BATCH,
-            conditions: Schedule::Uniform {
-                spacing: if log { Spacing::Log } else { Spacing::Linear },
-            },
+            conditions: outward(log),
             // A few points far off must not make the loss of all.
             clip: Clip {
                 log_clip: Some(4.0),
@@ -70,6 +68,19 @@ fn after(part: f64, weight: f64) -> Ramp {
     }
 }
 
+/// Conditions over an interval that grows from the bases and is the range from the middle of training on:
+/// what a flow samples far off, before it has been carried there, is worth nothing.
+fn outward(log: bool) -> Schedule {
+    Schedule::GrowingInterval {
+        spacing: spacing(log),
+        until: 0.5,
+    }
+}
+
+fn spacing(log: bool) -> Spacing {
+    if log { Spacing::Log } else { Spacing::Linear }
+}
+
 fn trade<T: Family>(problem: &Problem<T>, log: bool) -> LossConfig {
     let target = &*problem.target;
     let trade = TradeConfig {
@@ -86,17 +97,16 @@ fn trade<T: Family>(problem: &Problem<T>, log: bool) -> LossConfig {
         return LossConfig::TradeGrid(TradeGridConfig {
             trade,
             points: 25,
-            spacing: if log { Spacing::Log } else { Spacing::Linear },
+            spacing: spacing(log),
             batch: BATCH,
             expectation_samples: 2 * BATCH,
             expectation_every: 50,
             ..TradeGridConfig::default()
         });
     }
-    let spacing = if log { Spacing::Log } else { Spacing::Linear };
     LossConfig::TradeContinuous(TradeContinuousConfig {
         trade,
-        schedule: Schedule::GrowingInterval { spacing },
+        schedule: outward(log),
         conditions: 4,
         contexts: 16,
         samples: if target.contexts() > 0 { 16 } else { 128 },

@@ -2,7 +2,7 @@
 //!
 //! An ensemble of walkers needs no step size and no units: a walker moves by the difference of two
 //! others (differential evolution, ter Braak, Statistics and Computing 16, 239, 2006) or along the line
-//! to another (the stretch move of Goodman and Weare, CAMCoS 5, 65, 2010). Both halves of the ensemble
+//! to another (the stretch move of Goodman and Weare, `CAMCoS` 5, 65, 2010). Both halves of the ensemble
 //! move in turn, each by the other.
 
 use std::f64::consts::{FRAC_1_SQRT_2, PI, TAU};
@@ -148,7 +148,7 @@ pub(crate) fn run<F: FnMut(&[f32]) -> Vec<f64>>(
     for sweep in 0..config.burn_in {
         ensemble.sweep(sweep);
         // Walkers that are lost beyond hope begin again where another one is.
-        if sweep % 20 == 0 && sweep < config.burn_in / 2 {
+        if sweep.is_multiple_of(20) && sweep < config.burn_in / 2 {
             ensemble.rescue(&all);
         }
     }
@@ -242,7 +242,7 @@ impl<F: FnMut(&[f32]) -> Vec<f64>> Ensemble<'_, F> {
             return (d as f64 - 1.0) * z.ln();
         }
         // Now and then the whole difference, which leads from one mode into another.
-        let factor = if number % 10 == 0 {
+        let factor = if number.is_multiple_of(10) {
             1.0
         } else {
             2.38 / (2.0 * d as f64).sqrt()
@@ -294,5 +294,104 @@ fn bounded(support: Support, u: f64) -> (f64, f64) {
             let log_slope = -0.5 * u * u - 0.5 * TAU.ln() + (high - low).ln();
             (low + share * (high - low), log_slope)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(at: Vec<f64>) -> PilotConfig {
+        PilotConfig {
+            at,
+            samples: 20_000,
+            walkers: 400,
+            burn_in: 600,
+            thin: 10,
+        }
+    }
+
+    /// Rows of one column.
+    fn column(x: &[f64], d: usize, j: usize) -> Vec<f64> {
+        x.iter().skip(j).step_by(d).copied().collect()
+    }
+
+    fn mean_and_deviation(x: &[f64]) -> (f64, f64) {
+        let n = x.len() as f64;
+        let mean = x.iter().sum::<f64>() / n;
+        (
+            mean,
+            (x.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / n).sqrt(),
+        )
+    }
+
+    #[test]
+    fn walkers_need_no_units() {
+        // A normal distribution in uneven units, correlated, away from the origin.
+        let evaluate = |x: &[f32]| {
+            let log = |row: &[f32]| {
+                let (a, b) = (f64::from(row[0]) / 1e3 - 5.0, f64::from(row[1]) / 1e-2);
+                -0.5 * (a * a - 1.8 * a * b + b * b) / (1.0 - 0.81)
+            };
+            x.chunks(2).map(log).collect()
+        };
+        let found = run(&config(vec![1.0]), &[Support::Real; 2], evaluate, 3).unwrap();
+        let (mean, deviation) = mean_and_deviation(&column(&found.x, 2, 0));
+        // 50 samples of each of 400 walkers, correlated over a few: errors of 2 %.
+        assert!((mean / 5000.0 - 1.0).abs() < 0.03, "{mean}");
+        assert!((deviation / 1e3 - 1.0).abs() < 0.1, "{deviation}");
+        let (mean, deviation) = mean_and_deviation(&column(&found.x, 2, 1));
+        assert!(
+            mean.abs() < 1e-3 && (deviation / 1e-2 - 1.0).abs() < 0.1,
+            "{mean} {deviation}"
+        );
+        assert!((0.1..0.9).contains(&found.accepted), "{}", found.accepted);
+    }
+
+    #[test]
+    fn bounded_entries_have_their_moments() {
+        // An exponential, a uniform and a von Mises distribution of concentration 2.
+        let support = [
+            Support::Positive,
+            Support::Interval {
+                low: 2.0,
+                high: 6.0,
+            },
+            Support::Angle,
+        ];
+        let evaluate = |x: &[f32]| {
+            let log = |row: &[f32]| f64::from(-3.0 * row[0] + 2.0 * row[2].cos());
+            x.chunks(3).map(log).collect()
+        };
+        let found = run(&config(vec![1.0]), &support, evaluate, 4).unwrap();
+        let (mean, deviation) = mean_and_deviation(&column(&found.x, 3, 0));
+        assert!(
+            (3.0 * mean - 1.0).abs() < 0.08 && (3.0 * deviation - 1.0).abs() < 0.1,
+            "{mean}"
+        );
+        let (mean, deviation) = mean_and_deviation(&column(&found.x, 3, 1));
+        assert!(
+            (mean - 4.0).abs() < 0.1 && (deviation - 4.0 / 12.0_f64.sqrt()).abs() < 0.08,
+            "{mean}"
+        );
+        // ⟨cos a⟩ = I₁(2)/I₀(2).
+        let cosines: Vec<f64> = column(&found.x, 3, 2).iter().map(|a| a.cos()).collect();
+        assert!((mean_and_deviation(&cosines).0 - 0.697_774_658).abs() < 0.04);
+    }
+
+    #[test]
+    fn two_modes_far_apart_are_both_found() {
+        let evaluate = |x: &[f32]| {
+            let log = |x: &f32| {
+                let mode = |m: f64| -0.5 * (f64::from(*x) - m).powi(2);
+                (0.3 * mode(-20.0).exp() + 0.7 * mode(20.0).exp())
+                    .max(1e-300)
+                    .ln()
+            };
+            x.iter().map(log).collect()
+        };
+        let found = run(&config(vec![1.0]), &[Support::Real], evaluate, 5).unwrap();
+        let share = found.x.iter().filter(|x| **x > 0.0).count() as f64 / found.x.len() as f64;
+        assert!((share - 0.7).abs() < 0.1, "{share}");
     }
 }

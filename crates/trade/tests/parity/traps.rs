@@ -197,6 +197,7 @@ fn tails<B: FlowBackend>(dtype: DType) -> Vec<Quantity> {
                 ..ConditionerConfig::default()
             },
             use_control: true,
+            soft_inputs: false,
         });
         let case = Case {
             config,

@@ -28,6 +28,9 @@ pub struct RqsCouplingConfig {
     pub conditioner: ConditionerConfig,
     /// Whether the networks see the control parameters.
     pub use_control: bool,
+    /// Whether the networks see `asinh` of the entries, which keeps far outliers and heavy tails from
+    /// swamping them.
+    pub soft_inputs: bool,
 }
 
 impl Default for RqsCouplingConfig {
@@ -37,6 +40,7 @@ impl Default for RqsCouplingConfig {
             tails: Tails::Learnable,
             conditioner: ConditionerConfig::default(),
             use_control: true,
+            soft_inputs: false,
         }
     }
 }
@@ -76,6 +80,7 @@ impl Recipe for RqsCouplingConfig {
             shape,
             split: split_at(widths.dim).0,
             use_control: self.use_control,
+            soft_inputs: self.soft_inputs,
         }
     }
 }
@@ -93,6 +98,8 @@ pub struct RqsCoupling<B: Backend> {
     split: usize,
     #[module(skip)]
     use_control: bool,
+    #[module(skip)]
+    soft_inputs: bool,
 }
 
 impl<B: FlowBackend> RqsCoupling<B> {
@@ -110,6 +117,7 @@ impl<B: FlowBackend> RqsCoupling<B> {
                 return (moved, log_det);
             };
             let given = match self.shape.tails {
+                _ if self.soft_inputs => given.map(Dual::asinh),
                 Tails::Learnable => given.map(seen),
                 _ => given,
             };

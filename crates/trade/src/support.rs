@@ -1,42 +1,44 @@
-//! Where parameters may lie, according to the prior and according to a flow.
+//! Where the entries of a state may lie, according to the target and according to a flow.
 
 use trade_core::Support;
 
-/// What contradicts between the supports of a flow and those of the prior, in a sentence; `None` where
+/// What contradicts between the supports of a flow and those of its target, in a sentence; `None` where
 /// they agree. `flow` is `None` for a flow that has no `support` layer, which reaches every number.
-pub(super) fn contradiction(flow: Option<&[Support]>, prior: &[Support]) -> Option<String> {
-    let wanted = || serde_json::to_string(prior).unwrap_or_default();
+pub(crate) fn contradiction(flow: Option<&[Support]>, target: &[Support]) -> Option<String> {
+    let wanted = || serde_json::to_string(target).unwrap_or_default();
     let Some(flow) = flow else {
-        let bounded = prior.iter().position(|&support| support != Support::Real)?;
+        let bounded = target
+            .iter()
+            .position(|&support| support != Support::Real)?;
         return Some(format!(
-            "the prior of parameter {bounded} allows {}, but the flow has no layer `support` and would \
+            "entry {bounded} of the state allows {}, but the flow has no layer `support` and would \
              sample outside of it; put {{\"support\": {}}} first among its layers",
-            prior[bounded],
+            target[bounded],
             wanted()
         ));
     };
-    if flow.len() != prior.len() {
+    if flow.len() != target.len() {
         return Some(format!(
-            "the flow's layer `support` has {} entries for {} parameters of the prior; write {}",
+            "the flow's layer `support` has {} entries for {} of the state; write {}",
             flow.len(),
-            prior.len(),
+            target.len(),
             wanted()
         ));
     }
     let (k, (found, expected)) = flow
         .iter()
-        .zip(prior)
+        .zip(target)
         .enumerate()
         .find(|(_, (found, expected))| found != expected)?;
     let ((low, high), (from, to)) = (found.ends(), expected.ends());
     let consequence = if low > from || high < to {
-        "it can never reach some of the values that the prior allows"
+        "it can never reach some of the values that the target allows"
     } else {
-        "it would sample where the prior has no density"
+        "it would sample where the target has no density"
     };
     Some(format!(
-        "the support of parameter {k} is {found} in the flow's layer `support`, but {expected} in the \
-         prior: {consequence}; write {} there",
+        "the support of entry {k} is {found} in the flow's layer `support`, but {expected} in the \
+         target: {consequence}; write {} there",
         wanted()
     ))
 }
@@ -62,7 +64,7 @@ mod tests {
             let flow = [first, Support::Positive, Support::Real];
             let message = contradiction(Some(&flow), &prior).unwrap();
             assert!(
-                message.contains("parameter 0") && message.contains(says),
+                message.contains("entry 0") && message.contains(says),
                 "{message}"
             );
             assert!(message.contains(json), "{message}");

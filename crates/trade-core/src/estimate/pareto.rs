@@ -1,0 +1,240 @@
+//! The Pareto shape k̂ of importance weights: whether estimates from them can be trusted.
+//!
+//! The largest weights follow a generalised Pareto distribution with the survival function
+//! `(1 + k x/σ)^(−1/k)` of the excess `x` over a threshold. Weights have a finite variance only for
+//! `k < 1/2`, and a finite mean only for `k < 1`. The relative effective sample size cannot tell
+//! this, for it is computed from the weights that happened to be drawn.
+//!
+//! The threshold and the prior are those of Vehtari, Simpson, Gelman, Yao and Gabry, *Pareto
+//! Smoothed Importance Sampling*, JMLR 25(72) (2024). The fit is that of Zhang and Stephens, *A New
+//! and Efficient Estimation Method for the Generalized Pareto Distribution*, Technometrics 51
+//! (2009).
+
+use crate::error::Result;
+use crate::estimate::log_z::log_sum_exp;
+use crate::estimate::snis::Weights;
+
+/// Up to this k̂ estimates from a few thousand weights and their errors are meaningful. Above it, the
+/// number of samples that an estimate needs grows too fast (Vehtari et al. 2024, section 3).
+pub const LARGEST_RELIABLE_K: f64 = 0.7;
+
+/// Fewer tail weights than this determine no shape.
+const LEAST_TAIL: usize = 5;
+
+/// The prior of k̂: as much as ten weights that say ½ (Vehtari et al. 2024, appendix G).
+const PRIOR: (f64, f64) = (10.0, 0.5);
+
+/// k̂ of the largest `min(n/5, 3√n)` weights, from their logarithms, known up to a common constant.
+///
+/// A log weight may be −∞. The largest weight below the tail is the threshold, and weights equal to
+/// it do not count as tail. The shape is −∞ if all weights are equal, or all of the tail: then there
+/// is nothing beyond the threshold that could be heavy. It is +∞ if the tail spans more orders of
+/// magnitude than double precision. It is `None` if the tail has fewer than five weights.
+///
+/// ```
+/// use trade_core::estimate::pareto::pareto_k;
+/// use trade_core::random::Stream;
+///
+/// // Log weights of spread 0.3 are harmless; those of spread 6 rest on a few samples.
+/// let normal = Stream::new(1, 0).normal64(10_000);
+/// let scaled = |by: f64| normal.iter().map(|z| by * z).collect::<Vec<_>>();
+/// assert!(pareto_k(&scaled(0.3))?.is_some_and(|k| k < 0.3));
+/// assert!(pareto_k(&scaled(6.0))?.is_some_and(|k| k > 0.7));
+/// # Ok::<(), trade_core::Error>(())
+/// ```
+///
+/// # Errors
+/// If there are no weights, if one is NaN or +∞, or if all are −∞.
+pub fn pareto_k(log_weights: &[f64]) -> Result<Option<f64>> {
+    Weights::from_log(log_weights)?;
+    let n = log_weights.len();
+    let tail = (n / 5).min((3.0 * (n as f64).sqrt()).ceil() as usize);
+    if tail < LEAST_TAIL {
+        return Ok(None);
+    }
+    let mut sorted = log_weights.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let threshold = sorted[n - tail - 1];
+    let largest = sorted[n - 1];
+    let beyond = sorted.partition_point(|w| *w <= threshold);
+    let tail = &sorted[beyond..];
+    if tail.first().is_none_or(|least| *least == largest) && tail.len() != 1 {
+        return Ok(Some(f64::NEG_INFINITY));
+    }
+    if tail.len() < LEAST_TAIL {
+        return Ok(None);
+    }
+    // The shape does not depend on the scale; in units of the largest weight nothing overflows.
+    let foot = (threshold - largest).exp();
+    let excess = tail.iter().map(|w| (w - largest).exp() - foot);
+    Ok(Some(shape(&excess.collect::<Vec<_>>())))
+}
+
+/// k̂ of rising positive excesses, with the weak prior; +∞ if their spread is beyond all numbers.
+fn shape(excess: &[f64]) -> f64 {
+    let n = excess.len();
+    let count = n as f64;
+    let largest = excess[n - 1];
+    // The first quartile of the excesses sets the scale of the candidates.
+    let quartile = excess[((count / 4.0 + 0.5).floor() as usize).max(1) - 1];
+    let candidates = 30 + count.sqrt() as usize;
+    // With b = −k/σ the likelihood has one parameter: k(b) = mean log(1 − b x).
+    let k_of = |b: f64| excess.iter().map(|x| (-b * x).ln_1p()).sum::<f64>() / count;
+    let candidate = |j: usize| {
+        let spread = 1.0 - (candidates as f64 / (j as f64 - 0.5)).sqrt();
+        let b = 1.0 / largest + spread / (3.0 * quartile);
+        let k = k_of(b);
+        (b, count * ((-b / k).ln() - k - 1.0))
+    };
+    let profile = (1..=candidates).map(candidate);
+    let profile: Vec<(f64, f64)> = profile
+        .filter(|(b, height)| b.is_finite() && height.is_finite())
+        .collect();
+    if profile.is_empty() {
+        return f64::INFINITY;
+    }
+    let heights: Vec<f64> = profile.iter().map(|(_, height)| *height).collect();
+    let total = log_sum_exp(&heights);
+    let b = profile.iter().map(|(b, height)| b * (height - total).exp());
+    let k = k_of(b.sum());
+    let (strength, centre) = PRIOR;
+    (count * k + strength * centre) / (count + strength)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::estimate::mean_and_variance;
+    use crate::random::Stream;
+
+    /// k̂ of `n` weights whose logarithms a function makes of a stream, for each of 40 seeds.
+    fn over_seeds(n: usize, draw: impl Fn(&mut Stream) -> f64) -> (f64, f64) {
+        let shapes: Vec<f64> = (0..40)
+            .map(|seed| {
+                let stream = &mut Stream::new(seed, 0);
+                let log_weights: Vec<f64> = (0..n).map(|_| draw(stream)).collect();
+                pareto_k(&log_weights).unwrap().unwrap()
+            })
+            .collect();
+        let (mean, variance) = mean_and_variance(&shapes);
+        (mean, variance.sqrt())
+    }
+
+    #[test]
+    fn generalised_pareto_excesses_have_their_shape() {
+        // x = σ (u^(−k) − 1)/k; the maximum-likelihood error is (1 + k)/√n for k > −½.
+        let n = 400;
+        for k in [-0.3, 0.2, 0.5, 0.7, 1.2] {
+            let fits: Vec<f64> = (0..60)
+                .map(|seed| {
+                    let uniform = Stream::new(seed, 1).uniform(n);
+                    let mut x: Vec<f64> = uniform
+                        .iter()
+                        .map(|u| 3.0 * ((1.0 - u).powf(-k) - 1.0) / k)
+                        .collect();
+                    x.sort_by(f64::total_cmp);
+                    shape(&x)
+                })
+                .collect();
+            let (mean, variance) = mean_and_variance(&fits);
+            let prior = (400.0 * k + 5.0) / 410.0;
+            let error = (1.0 + k) / 20.0;
+            assert!(
+                (mean - prior).abs() < 4.0 * error / 60_f64.sqrt() + 0.01,
+                "{k}: {mean}"
+            );
+            assert!(
+                (variance.sqrt() / error - 1.0).abs() < 0.4,
+                "{k}: {}",
+                variance.sqrt()
+            );
+        }
+    }
+
+    #[test]
+    fn pareto_weights_have_their_shape() {
+        // w = u^(−k): the tail of any fraction is generalised Pareto with the same k.
+        for k in [0.3, 0.7, 1.0, 2.0] {
+            let (mean, spread) = over_seeds(10_000, |s| -k * (1.0 - s.uniform_one()).ln());
+            let prior = (300.0 * k + 5.0) / 310.0;
+            assert!(
+                (mean - prior).abs() < 4.0 * spread / 40_f64.sqrt() + 0.02,
+                "{k}: {mean} ± {spread}"
+            );
+        }
+    }
+
+    #[test]
+    fn gaussians_of_other_widths() {
+        // Proposal N(0, s²), target N(0, 1): log w = −x²/2 + x²/(2 s²). For s < 1 the tail is
+        // regular of index k = 1 − s²; for s > 1 weights are bounded.
+        let ratio = |s: f64| {
+            over_seeds(10_000, move |stream| {
+                let x = s * stream.normal64(1)[0];
+                -0.5 * x * x * (1.0 - 1.0 / (s * s))
+            })
+        };
+        let (broad, _) = ratio(1.5);
+        assert!(broad < 0.0, "{broad}");
+        let mut before = broad;
+        for s in [0.9, 0.7, 0.5, 0.3] {
+            let (k, _) = ratio(s);
+            // A normal tail reaches its index slowly, from below at 300 of 10 000 samples.
+            assert!((k - (1.0 - s * s)).abs() < 0.2 && k > before, "{s}: {k}");
+            before = k;
+        }
+        assert!(before > LARGEST_RELIABLE_K);
+    }
+
+    #[test]
+    fn the_constant_and_the_order_do_not_matter() {
+        let mut log_weights = Stream::new(3, 0).normal64(2_000);
+        let k = pareto_k(&log_weights).unwrap().unwrap();
+        log_weights.reverse();
+        for w in &mut log_weights {
+            *w += 4096.0;
+        }
+        assert!((pareto_k(&log_weights).unwrap().unwrap() - k).abs() < 1e-8);
+        // Samples without weight lie below every threshold that matters.
+        log_weights.extend([f64::NEG_INFINITY; 50]);
+        assert!(pareto_k(&log_weights).unwrap().unwrap().is_finite());
+    }
+
+    #[test]
+    fn ties_have_no_tail_and_few_weights_no_shape() {
+        assert_eq!(pareto_k(&[3.0; 100]).unwrap(), Some(f64::NEG_INFINITY));
+        // Forty equal weights, and none elsewhere.
+        let mut some = vec![f64::NEG_INFINITY; 100];
+        some[..40].fill(-2.0);
+        assert_eq!(pareto_k(&some).unwrap(), Some(f64::NEG_INFINITY));
+        // Ten of one size over ninety of another.
+        let mut two = vec![0.0; 100];
+        two[..10].fill(1.0);
+        assert_eq!(pareto_k(&two).unwrap(), Some(f64::NEG_INFINITY));
+        assert_eq!(pareto_k(&[0.0, 1.0, 2.0]).unwrap(), None);
+        assert_eq!(pareto_k(&Stream::new(1, 0).normal64(24)).unwrap(), None);
+        assert!(pareto_k(&Stream::new(1, 0).normal64(25)).unwrap().is_some());
+        assert!(pareto_k(&[]).is_err());
+        assert!(pareto_k(&[f64::NEG_INFINITY; 50]).is_err());
+        assert!(pareto_k(&[f64::NAN; 50]).is_err());
+    }
+
+    #[test]
+    fn one_weight_that_dominates() {
+        let mut log_weights: Vec<f64> = Stream::new(5, 0)
+            .normal64(1_000)
+            .iter()
+            .map(|z| 0.1 * z)
+            .collect();
+        log_weights[17] = 30.0;
+        let k = pareto_k(&log_weights).unwrap().unwrap();
+        assert!(k > LARGEST_RELIABLE_K, "{k}");
+        // So far above all others that they vanish beside it.
+        log_weights[17] = 5_000.0;
+        assert_eq!(pareto_k(&log_weights).unwrap(), Some(f64::INFINITY));
+        // Above equal weights it is alone in the tail: no shape, and the ESS must judge.
+        let mut alone = vec![0.0; 1_000];
+        alone[3] = 30.0;
+        assert_eq!(pareto_k(&alone).unwrap(), None);
+    }
+}

@@ -1,0 +1,237 @@
+//! Problems that state a target, a range and data, and nothing else.
+
+use std::{f64::consts::TAU, fs, path::Path};
+
+use trade::{
+    Draft, RunFolder, TrainOptions,
+    core::{Support, random::Stream},
+    data::write_npy_f64,
+    device::DeviceName,
+    problem,
+    recipe::{Length, SelectionConfig},
+};
+
+const DEVICE: DeviceName = DeviceName::Flex;
+
+/// A draft on disk, with its data.
+fn draft(folder: &Path, target: &str, ranges: &str, at: &str, x: &[f64], dim: usize) -> Draft {
+    write_npy_f64(folder.join("x.npy"), &[x.len() / dim, dim], x).unwrap();
+    let text = format!(
+        r#"{{ "target": {target}, "ranges": {ranges}, "data": [{{ "at": {at}, "from": {{ "file": "x.npy" }} }}] }}"#
+    );
+    let path = folder.join("draft.json");
+    fs::write(&path, text).unwrap();
+    Draft::read(&path).unwrap()
+}
+
+/// A bent Gaussian in units of `a`, about `b`.
+fn valley(a: f64, b: f64) -> String {
+    format!(
+        r#"{{ "expression": {{ "variables": {{ "x": 2 }}, "controls": ["T"],
+            "constants": {{ "a": {a}, "b": {b} }}, "let": {{ "u": "(x - b)/a" }},
+            "log_density": "-(u[0]^2/2 + (u[1] - u[0]^2)^2)/T" }} }}"#
+    )
+}
+
+fn samples(a: f64, b: f64, n: usize) -> Vec<f64> {
+    let noise = Stream::new(1, 0).normal64(2 * n);
+    let row = |z: &[f64]| [b + a * z[0], b + a * (z[0] * z[0] + z[1] / 2.0_f64.sqrt())];
+    noise.chunks(2).flat_map(row).collect()
+}
+
+#[test]
+fn the_units_of_the_data_do_not_matter() {
+    let n = 2000;
+    let log_prob = |a: f64, b: f64, steps: usize| {
+        let folder = tempfile::tempdir().unwrap();
+        let (x, target) = (samples(a, b, n), valley(a, b));
+        let ranges = r#"{ "T": [0.5, 2.0] }"#;
+        let draft = draft(folder.path(), &target, ranges, r#"{ "T": 1.0 }"#, &x, 2);
+        let config = draft.complete(DEVICE, Length::Steps(steps)).unwrap();
+        let flow = trade::train_unsaved(&config, DEVICE).unwrap();
+        let rows: Vec<f32> = x[..400].iter().map(|&x| x as f32).collect();
+        let found = flow.at(&[1.5]).log_prob(&rows).unwrap();
+        let own_units = found.into_iter().map(|l| l + 2.0 * a.ln());
+        own_units.collect::<Vec<_>>()
+    };
+    let mean = |l: &[f64]| l.iter().sum::<f64>() / l.len() as f64;
+    let (first, trained) = (log_prob(1.0, 0.0, 1), log_prob(1.0, 0.0, 150));
+    for (a, b) in [(100.0, 0.0), (1e-3, 0.0), (1.0, 50.0)] {
+        let other = log_prob(a, b, 1);
+        let pairs = first.iter().zip(&other).map(|(p, o)| (p - o).abs());
+        let worst = pairs.fold(0.0, f64::max);
+        assert!(worst < 0.01, "units {a}, about {b}: {worst}");
+        // Steps multiply what was rounded; the flows are as good as each other.
+        let change = mean(&trained) - mean(&log_prob(a, b, 150));
+        assert!(change.abs() < 0.1, "units {a}, about {b}: {change}");
+    }
+}
+
+#[test]
+fn a_draft_becomes_a_complete_run_that_resumes() {
+    let folder = tempfile::tempdir().unwrap();
+    let x = samples(1.0, 0.0, 1000);
+    let draft = draft(
+        folder.path(),
+        &valley(1.0, 0.0),
+        r#"{ "T": [0.5, 2.0] }"#,
+        r#"{ "T": 1.0 }"#,
+        &x,
+        2,
+    );
+    let config = draft.complete(DEVICE, Length::Steps(40)).unwrap();
+    assert!(draft.is_of(&config) && config.selection == Some(SelectionConfig::default()));
+    assert_eq!(config.train.steps, 40);
+    let run = RunFolder::new(folder.path().join("run"));
+    trade::train(&config, &run, TrainOptions::default()).unwrap();
+    assert_eq!(run.read_config().unwrap(), config);
+    // What a draft states must be the same.
+    let mut other = draft.clone();
+    other.ranges.insert("T".into(), [0.5, 3.0]);
+    assert!(!other.is_of(&config));
+    let mut flow = config.flow.clone();
+    flow.layers.truncate(1);
+    let mut stated = draft.clone();
+    stated.flow = Some(flow);
+    assert!(!stated.is_of(&config));
+    // A part that is stated is kept.
+    let kept = Draft {
+        train: Some(config.train.clone()),
+        ..draft
+    }
+    .complete(DEVICE, Length::Steps(7));
+    let kept = kept.unwrap();
+    assert_eq!((kept.train, kept.selection), (config.train, None));
+}
+
+#[test]
+fn every_support_has_a_flow_that_stays_within() {
+    let target = r#"{ "expression": {
+        "variables": { "r": 1, "p": 1, "i": 1, "a": 2 }, "controls": ["beta", "mu"],
+        "support": { "p": "positive", "i": { "interval": { "low": -2, "high": 3 } }, "a": "angle" },
+        "log_density": "-beta*((r - mu)^2/2 + p - i + cos(a[0] - a[1]))" } }"#;
+    let mut stream = Stream::new(3, 0);
+    let x: Vec<f64> = (0..600)
+        .flat_map(|_| {
+            let z = stream.normal64(1)[0];
+            let u = stream.uniform(4);
+            [
+                z + 0.5,
+                -u[0].ln(),
+                5.0 * u[1] - 2.0,
+                TAU * (u[2] - 0.5),
+                TAU * (u[3] - 0.5),
+            ]
+        })
+        .collect();
+    let folder = tempfile::tempdir().unwrap();
+    let ranges = r#"{ "beta": [0.5, 2.0], "mu": [-1, 1] }"#;
+    let draft = draft(
+        folder.path(),
+        target,
+        ranges,
+        r#"{ "beta": 1.0, "mu": 0.5 }"#,
+        &x,
+        5,
+    );
+    let config = draft.complete(DEVICE, Length::Steps(25)).unwrap();
+    let flow = trade::train_unsaved(&config, DEVICE).unwrap();
+    assert_eq!(flow.family().support()[3], Support::Angle);
+    let samples = flow.at(&[1.7, -0.3]).sample(500).unwrap();
+    for row in samples.rows() {
+        assert!(row[1] > 0.0 && (-2.0..3.0).contains(&row[2]), "{row:?}");
+        assert!(row[3].abs() <= 3.15 && row[4].abs() <= 3.15, "{row:?}");
+    }
+    assert!(samples.relative_ess().unwrap().value > 0.01);
+}
+
+#[test]
+fn without_data_walkers_find_the_target() {
+    let text = r#"{ "target": { "expression": { "variables": { "x": 2 }, "controls": ["T"],
+            "log_density": "-((x[0] - 70)^2/2 + (x[1]/0.01)^2/2)/T" } },
+        "ranges": { "T": [0.5, 2.0] } }"#;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("draft.json");
+    fs::write(&path, text).unwrap();
+    let config = Draft::read(&path)
+        .unwrap()
+        .complete(DEVICE, Length::Steps(60))
+        .unwrap();
+    assert_eq!(
+        config.pilot.as_ref().unwrap().at,
+        [2.0],
+        "the broadest condition"
+    );
+    assert!(config.bases.iter().any(|base| base["T"] == 2.0));
+    let flow = trade::train_unsaved(&config, DEVICE).unwrap();
+    let samples = flow.at(&[2.0]).sample(2000).unwrap();
+    let mean = samples.rows().map(|row| f64::from(row[0])).sum::<f64>() / 2000.0;
+    assert!((mean - 70.0).abs() < 1.0, "{mean}");
+    assert!(samples.relative_ess().unwrap().value > 0.5);
+}
+
+#[test]
+fn a_program_needs_no_settings_either() {
+    use trade::prelude::*;
+
+    struct Spring;
+
+    impl Energy for Spring {
+        fn dim(&self) -> usize {
+            1
+        }
+
+        fn energy<B: Backend>(&self, x: Tensor<B, 2>) -> Tensor<B, 1> {
+            x.mul_scalar(1e3).square().sum_dim(1).squeeze_dim(1) * 0.5
+        }
+    }
+
+    let noise = Stream::new(1, 0).normal64(800);
+    let x: Vec<f64> = noise.iter().map(|z| 1e-3 * z).collect();
+    let problem =
+        Problem::new(Tempered::temperature(Spring), [("temperature", [0.5, 2.0])]).unwrap();
+    let problem = problem.with_data(&[1.0], &x).unwrap();
+    let flow = Training::auto(problem).steps(150).run().unwrap();
+    let samples = flow.at(&[2.0]).sample(4000).unwrap();
+    let square = samples
+        .rows()
+        .map(|row| f64::from(row[0]).powi(2))
+        .sum::<f64>()
+        / 4000.0;
+    assert!((square / 2e-6 - 1.0).abs() < 0.3, "{square}");
+    assert!(samples.relative_ess().unwrap().value > 0.8);
+}
+
+#[test]
+fn what_cannot_be_chosen_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("draft.json");
+    let complete = |text: &str| {
+        fs::write(&path, text).unwrap();
+        Draft::read(&path).and_then(|draft| draft.complete(DEVICE, Length::Steps(5)))
+    };
+    // Two angles, and a flow of one's own that is not periodic.
+    let text = r#"{ "target": { "expression": { "variables": { "a": 2 }, "controls": ["beta"],
+            "support": { "a": "angle" }, "log_density": "beta*cos(a[0] - a[1])" } },
+        "ranges": { "beta": [0.5, 2.0] }, "flow": { "dim": 2, "layers": [{ "of": ["act_norm"] }] } }"#;
+    let config = complete(text).unwrap();
+    let error = problem::complete(&config).unwrap_err().to_string();
+    assert!(
+        error.contains("angle") && error.contains("leave out"),
+        "{error}"
+    );
+    // Nothing is known but that there are parameters.
+    let text = r#"{ "target": { "simulated_posterior": { "prior": [{ "normal": { "mean": 0, "std": 1 } }],
+            "observation": 2 } }, "ranges": { "beta": [0.5, 1.0] } }"#;
+    let error = complete(text).unwrap_err().to_string();
+    assert!(error.contains("at least one base condition"), "{error}");
+    // A density that vanishes where the walkers begin.
+    let text = r#"{ "target": { "expression": { "variables": { "x": 1 }, "controls": ["T"],
+            "log_density": "uniform_lpdf(x, 1e9, 2e9) - x/T" } }, "ranges": { "T": [0.5, 2.0] } }"#;
+    let config = complete(text).unwrap();
+    let error = trade::train_unsaved(&config, DEVICE)
+        .err()
+        .map(|e| e.to_string())
+        .unwrap_or_default();
+    assert!(error.contains("no density at any"), "{error}");
+}
