@@ -113,7 +113,12 @@ impl<B: FlowBackend> LogLinear<B> {
         let from_end = count(&self.beyond, &beyond).neg().add_scalar(last);
         let bin = from_end.mask_where(early.clone(), from_start);
         let (low, rise) = self.bin(&bin);
-        let inverse = |log: Dual<B, 2>| (log.exp().mul_scalar(self.step) * self.scale()).recip();
+        // Not the reciprocal of the height: in single precision the derivative of that is infinite
+        // where a bin is nearly empty.
+        let inverse = |log: Dual<B, 2>| {
+            let log = self.log_mass.clone() - log;
+            log.exp().mul_scalar(1.0 / self.step)
+        };
         let part = before - self.before.clone().gather(1, bin.clone());
         let part = part * inverse(low.clone());
         let along = part.clone() * relative_log(part * rise.clone());
