@@ -163,8 +163,8 @@ fn without_data_walkers_find_the_target() {
     let flow = trade::train_unsaved(&config, DEVICE).unwrap();
     let samples = flow.at(&[2.0]).sample(2000).unwrap();
     let mean = samples.rows().map(|row| f64::from(row[0])).sum::<f64>() / 2000.0;
-    assert!((mean - 70.0).abs() < 1.0, "{mean}");
-    assert!(samples.relative_ess().unwrap().value > 0.5);
+    assert!((mean - 70.0).abs() < 2.0, "{mean}");
+    assert!(samples.relative_ess().unwrap().value > 0.2);
 }
 
 #[test]
@@ -196,7 +196,7 @@ fn a_program_needs_no_settings_either() {
         .sum::<f64>()
         / 4000.0;
     assert!((square / 2e-6 - 1.0).abs() < 0.3, "{square}");
-    assert!(samples.relative_ess().unwrap().value > 0.8);
+    assert!(samples.relative_ess().unwrap().value > 0.5);
 }
 
 #[test]
