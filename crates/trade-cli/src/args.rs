@@ -266,9 +266,10 @@ pub(crate) struct InitArgs {
     /// The range of a control parameter, e.g. temperature=0.4,1.1; once for each.
     #[arg(long, value_name = "NAME=LOW,HIGH", required = true)]
     pub(crate) range: Vec<String>,
-    /// The base condition, e.g. temperature=1.
+    /// The condition of the data, e.g. temperature=1; needed where there are data. Without data, samples
+    /// are drawn where the target is broadest.
     #[arg(long, value_name = "NAME=VALUE")]
-    pub(crate) at: String,
+    pub(crate) at: Option<String>,
     /// The samples at the base condition, npy or npz. Without it the flow is trained on the density
     /// alone.
     #[arg(long, value_name = "FILE")]

@@ -53,7 +53,12 @@ fn config(typed: &InitArgs) -> Result<Smallest> {
         );
     }
     let mut at = Map::new();
-    for part in typed.at.split(',') {
+    ensure!(
+        typed.at.is_some() || typed.data.is_none(),
+        "--data needs --at, the condition that the samples were drawn at, e.g. --at {}=1",
+        ranges.keys().next().map_or("temperature", String::as_str)
+    );
+    for part in typed.at.iter().flat_map(|at| at.split(',')) {
         let (name, value) = pair(part, "--at")?;
         let value = number(value, "--at", part)?;
         ensure!(
@@ -61,7 +66,8 @@ fn config(typed: &InitArgs) -> Result<Smallest> {
             "--at: `{name}` is given twice"
         );
     }
-    if let Some(name) = ranges.keys().find(|name| !at.contains_key(*name)) {
+    let missing = ranges.keys().find(|name| !at.contains_key(*name));
+    if let Some(name) = missing.filter(|_| typed.at.is_some()) {
         bail!("--at gives no value for `{name}`, which has a range; add {name}=VALUE");
     }
     if let Some(name) = at.keys().find(|name| !ranges.contains_key(*name)) {
@@ -70,6 +76,7 @@ fn config(typed: &InitArgs) -> Result<Smallest> {
     let (mut data, mut bases) = (None, None);
     match &typed.data {
         Some(file) => data = Some(json!([{ "at": at, "from": { "file": beside(typed, file)? } }])),
+        None if typed.at.is_none() => {}
         None => bases = Some(json!([at])),
     }
     Ok(Smallest {
