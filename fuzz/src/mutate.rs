@@ -170,7 +170,7 @@ impl Mutator {
         }
     }
 
-    /// Puts an extreme in the place of a number, or in the place of a word another one, of this input or
+    /// Replaces a number by an extreme, or a word by another one, of this input or
     /// of any.
     fn other_word(&self, bytes: &mut Vec<u8>, random: &mut Random) {
         let at = random.below(bytes.len() + 1);
@@ -223,7 +223,7 @@ fn word_at(bytes: &[u8], at: usize, number: bool) -> std::ops::Range<usize> {
     start - before..start + after
 }
 
-/// Puts another word in the place of one.
+/// Replaces a word by another one.
 fn replace(bytes: &mut Vec<u8>, at: usize, number: bool, word: &[u8]) {
     let range = word_at(bytes, at, number);
     bytes.splice(range, word.iter().copied());

@@ -16,7 +16,7 @@ pub mod tensorboard;
 pub struct StepReport {
     /// The step, counted from 0.
     pub step: usize,
-    /// The number of steps of the whole training.
+    /// The step at which training ends, as far as is known: another round may follow.
     pub total: usize,
     /// The learning rate of this step.
     #[serde(deserialize_with = "number")]
