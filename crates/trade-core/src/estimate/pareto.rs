@@ -282,19 +282,28 @@ mod tests {
         let mean = |log: bool, seed| {
             let uniform = Stream::new(seed, 0).uniform(n);
             let w = uniform.iter().map(|u| 1.0 + a * ((1.0 - u).powf(-k) - 1.0));
-            w.map(|w| if log { w.ln() } else { w }).collect::<Vec<f64>>()
+            w.map(|w| if log { w.ln() } else { w })
+                .collect::<Vec<f64>>()
         };
         let count = n as f64;
         let exact = a * (count.powf(k - 1.0) / (1.0 - k) - 1.0 / count);
         let exact = exact / (1.0 + a * k / (1.0 - k));
-        let tails: Vec<Tail> = (0..100).map(|s| pareto_tail(&mean(true, s)).unwrap().unwrap()).collect();
+        let tails: Vec<Tail> = (0..100)
+            .map(|s| pareto_tail(&mean(true, s)).unwrap().unwrap())
+            .collect();
         let mut unseen: Vec<f64> = tails.iter().map(|tail| tail.unseen).collect();
         unseen.sort_by(f64::total_cmp);
         let median = unseen[50];
-        assert!(median > 0.4 * exact && median < 2.5 * exact, "{median} {exact}");
+        assert!(
+            median > 0.4 * exact && median < 2.5 * exact,
+            "{median} {exact}"
+        );
         // It is more than the error that the variance of the weights says, or not, as the mean's own
         // scatter shows: such a tail is harmless only where it is small.
-        let harmless = Tail { k: 0.8, unseen: 1e-5 };
+        let harmless = Tail {
+            k: 0.8,
+            unseen: 1e-5,
+        };
         assert!(harmless.is_harmless(0.999, 10_000) && !harmless.is_harmless(0.999_999_9, 10_000));
         assert!(!Tail::ALONE.is_harmless(0.5, 100) && Tail::NONE.is_harmless(1.0, 100));
     }

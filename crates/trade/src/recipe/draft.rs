@@ -113,6 +113,7 @@ impl Draft {
             problem::fits(&problem, &config.flow, &config.objectives)?;
             match length {
                 Length::Steps(steps) => (config.train.steps, config.train.rounds) = (steps, 1),
+                Length::Rounds(rounds) => config.train.rounds = rounds,
                 Length::Within(budget) => {
                     let training = Training::configured(&config, problem).device(device);
                     config.train = budget.fit(config.train, training.seconds_a_step()?)?;

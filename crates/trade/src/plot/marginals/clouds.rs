@@ -127,7 +127,8 @@ fn flow(run: &Run, c: &[f64], stream: &mut Stream) -> Result<Cloud> {
     let x: Vec<f64> = samples.x.iter().map(|&x| f64::from(x)).collect();
     let dim = samples.dim;
     let weights = samples.log_weight.as_deref().filter(|log_weights| {
-        let judged = pareto_tail(log_weights).and_then(|tail| Ok((tail, relative_ess(log_weights)?)));
+        let judged =
+            pareto_tail(log_weights).and_then(|tail| Ok((tail, relative_ess(log_weights)?)));
         judged.is_ok_and(|(tail, ess)| verdict::is_fit(tail, ess, log_weights.len()))
     });
     let Some(log_weights) = weights else {
