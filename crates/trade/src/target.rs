@@ -225,6 +225,10 @@ impl Family for AnyTarget {
         self.family().power_family()
     }
 
+    fn calls(&self) -> Option<u64> {
+        self.family().calls()
+    }
+
     fn perturbation(&self) -> Option<Perturbation> {
         self.family().perturbation()
     }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use trade_core::{Family, train::TrainConfig};
 use trade_flows::FlowConfig;
 
-use super::{Length, PilotConfig, SelectionConfig};
+use super::{Length, PilotConfig, SelectionConfig, from_prior::FromPrior};
 use crate::{
     config::{DataConfig, EvaluateConfig, ObjectiveConfig, RunConfig, read_json},
     device::DeviceName,
@@ -72,6 +72,16 @@ impl Draft {
     /// If the problem does not fit together, naming the field.
     pub fn complete(&self, device: DeviceName, length: Length) -> Result<RunConfig> {
         let (mut problem, _) = problem::assemble(self)?;
+        let mut data = self.data.clone();
+        let start = FromPrior::of(self, &problem)?;
+        if let Some(start) = &start {
+            data.push(start.data());
+            let parts = Self {
+                data: data.clone(),
+                ..self.clone()
+            };
+            (problem, _) = problem::assemble(&parts)?;
+        }
         let mut pilot = self.pilot.clone();
         if pilot.is_none() && self.objectives.is_none() {
             pilot = super::pilot(&problem);
@@ -90,16 +100,27 @@ impl Draft {
             "`data` or `bases`: at least one base condition is needed"
         );
         let dim = problem.target.dim();
-        let flow = self
-            .flow
-            .clone()
-            .unwrap_or_else(|| super::flow(&problem, self.seed));
-        let objectives = (self.objectives.clone()).unwrap_or_else(|| super::objectives(&problem));
+        let chosen = || {
+            let mut flow = super::flow(&problem, self.seed);
+            if let Some(start) = &start {
+                start.space_flow(&mut flow);
+            }
+            flow
+        };
+        let flow = self.flow.clone().unwrap_or_else(chosen);
+        let chosen = || {
+            let mut objectives = super::objectives(&problem);
+            if let Some(start) = &start {
+                start.space_losses(&mut objectives);
+            }
+            objectives
+        };
+        let objectives = self.objectives.clone().unwrap_or_else(chosen);
         let mut config = RunConfig {
             seed: self.seed,
             target: self.target.clone(),
             ranges: self.ranges.clone(),
-            data: self.data.clone(),
+            data,
             bases,
             flow,
             objectives,
@@ -131,7 +152,7 @@ impl Draft {
         self.seed == config.seed
             && self.target == config.target
             && self.ranges == config.ranges
-            && self.data == config.data
+            && self.data.iter().all(|data| config.data.contains(data))
             && self.bases.iter().all(|base| config.bases.contains(base))
             && (self.pilot.is_none() || self.pilot == config.pilot)
             && same(self.flow.as_ref(), &config.flow)

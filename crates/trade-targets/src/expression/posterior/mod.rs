@@ -50,11 +50,6 @@ impl Posterior {
         self.likelihood.log_density_at(theta, &[0.0])
     }
 
-    /// How often the log likelihood has been evaluated, in points.
-    pub fn calls(&self) -> u64 {
-        self.calls.load(Ordering::Relaxed)
-    }
-
     fn count(&self, points: usize) {
         self.calls.fetch_add(points as u64, Ordering::Relaxed);
     }
@@ -116,6 +111,11 @@ impl Family for Posterior {
 
     fn power_family(&self) -> Option<PowerFamily> {
         Some(PowerFamily::Exponent)
+    }
+
+    /// How often the log likelihood has been evaluated.
+    fn calls(&self) -> Option<u64> {
+        Some(self.calls.load(Ordering::Relaxed))
     }
 }
 
