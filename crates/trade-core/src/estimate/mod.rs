@@ -17,6 +17,7 @@ pub mod free_energy;
 pub mod integral;
 pub mod log_z;
 pub mod metropolis;
+pub mod mixture;
 pub mod pareto;
 pub mod snis;
 

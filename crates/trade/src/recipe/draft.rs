@@ -71,6 +71,15 @@ impl Draft {
     /// # Errors
     /// If the problem does not fit together, naming the field.
     pub fn complete(&self, device: DeviceName, length: Length) -> Result<RunConfig> {
+        Ok(self.completed(device, length)?.0)
+    }
+
+    /// As [`complete`](Self::complete), and how often the likelihood of a posterior was evaluated for it,
+    /// for [`TrainOptions::calls`](crate::TrainOptions::calls).
+    ///
+    /// # Errors
+    /// As [`complete`](Self::complete).
+    pub fn completed(&self, device: DeviceName, length: Length) -> Result<(RunConfig, u64)> {
         let (mut problem, _) = problem::assemble(self)?;
         let mut data = self.data.clone();
         let start = FromPrior::of(self, &problem)?;
@@ -135,12 +144,14 @@ impl Draft {
             match length {
                 Length::Steps(steps) => (config.train.steps, config.train.rounds) = (steps, 1),
                 Length::Within(budget) => {
-                    let training = Training::configured(&config, problem).device(device);
+                    let training = Training::configured(&config, problem.clone()).device(device);
                     config.train = budget.fit(config.train, training.seconds_a_step()?)?;
                 }
             }
         }
-        Ok(config)
+        // Those of measured steps are counted by the problem's own target.
+        let measured = problem.target.calls().unwrap_or(0);
+        Ok((config, measured + start.map_or(0, |start| start.calls())))
     }
 
     /// Whether a complete configuration is one of this draft: whatever the draft states is the same

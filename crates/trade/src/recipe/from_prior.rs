@@ -40,6 +40,8 @@ pub(super) struct FromPrior {
     dim: usize,
     /// What is added to the power before its logarithm is taken.
     shift: f64,
+    /// How often the likelihood was evaluated for that.
+    calls: u64,
 }
 
 impl FromPrior {
@@ -56,13 +58,20 @@ impl FromPrior {
         if range.0 != 0.0 || stated {
             return Ok(None);
         }
+        let before = target.calls().unwrap_or(0);
         let powers = population(target, range.1, draft.seed).context("`target.posterior`")?;
         Ok(Some(Self {
             control: target.controls()[0].clone(),
             range,
             dim: target.dim(),
             shift: fitted_shift(&powers),
+            calls: target.calls().unwrap_or(0) - before,
         }))
+    }
+
+    /// How often the likelihood was evaluated to choose the scale.
+    pub(super) fn calls(&self) -> u64 {
+        self.calls
     }
 
     /// The boundary: draws of the prior at the power 0.
