@@ -20,6 +20,9 @@ pub mod metropolis;
 pub mod mixture;
 pub mod pareto;
 pub mod snis;
+pub mod tarp;
+pub mod two_samples;
+pub mod uniformity;
 
 /// A number with its standard error.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

@@ -133,7 +133,13 @@ impl Draft {
             bases,
             flow,
             objectives,
-            train: self.train.clone().unwrap_or_else(|| super::train(dim)),
+            train: self.train.clone().unwrap_or_else(|| {
+                let mut train = super::train(dim);
+                if start.is_some() {
+                    FromPrior::slow_down(&mut train);
+                }
+                train
+            }),
             pilot,
             selection: self.selection,
             evaluate: self.evaluate.clone().unwrap_or_default(),

@@ -9,10 +9,13 @@
 //! is fitted to them, which the flow and its losses use for a scale.
 
 use trade_core::{
-    Family, estimate::snis::Weights, grid::Spacing, objective::Problem, random::Stream,
-    schedule::Schedule,
+    Family, estimate::snis::Weights, grid::Spacing, learning_rate::LearningRate,
+    objective::Problem, random::Stream, schedule::Schedule, train::TrainConfig,
 };
-use trade_flows::{FlowConfig, PreprocessConfig, layer::LayerConfig};
+use trade_flows::{
+    ConditionerConfig, FlowConfig, PreprocessConfig,
+    layer::{ConditionalLinearConfig, LayerConfig, RelativeConfig, SoftClamp},
+};
 use trade_targets::expression::Posterior;
 
 use super::Draft;
@@ -30,6 +33,12 @@ const MOST_NUMBERS: usize = 20_000_000;
 const KEPT: f64 = 0.612_626;
 /// Moves of each particle after a step.
 const MOVES: usize = 4;
+/// The largest learning rate.
+const MOST_RATE: f64 = 2e-3;
+/// The most entries of a state whose correlations follow the power.
+const MOST_ENTRIES: usize = 64;
+/// The bound on how much narrower than the prior a posterior may be, as a logarithm.
+const MOST_NARROWER: f64 = 8.0;
 /// The most steps; a target beyond that is not reached by particles.
 const MOST_STEPS: usize = 500;
 
@@ -38,6 +47,8 @@ pub(super) struct FromPrior {
     control: String,
     range: (f64, f64),
     dim: usize,
+    /// The location and the scale of each entry, see [`Posterior::relations`].
+    relations: (Vec<Option<usize>>, Vec<Option<usize>>),
     /// What is added to the power before its logarithm is taken.
     shift: f64,
     /// How often the likelihood was evaluated for that.
@@ -64,6 +75,7 @@ impl FromPrior {
             control: target.controls()[0].clone(),
             range,
             dim: target.dim(),
+            relations: target.relations(),
             shift: fitted_shift(&powers),
             calls: target.calls().unwrap_or(0) - before,
         }))
@@ -82,6 +94,13 @@ impl FromPrior {
         }
     }
 
+    /// A training loop with a learning rate that a target that narrows fast can bear.
+    pub(super) fn slow_down(train: &mut TrainConfig) {
+        if let LearningRate::OneCycle(cycle) = &mut train.learning_rate {
+            cycle.max_lr = MOST_RATE;
+        }
+    }
+
     /// Lets the networks of a flow see `log(β + shift)`, from −1 to 1 over the range.
     pub(super) fn space_flow(&self, flow: &mut FlowConfig) {
         let [low, high] = [self.range.0, self.range.1].map(|c| (c + self.shift).ln());
@@ -96,6 +115,29 @@ impl FromPrior {
             if let LayerConfig::ConditionalAffine(affine) = layer {
                 affine.embedded = true;
             }
+        }
+        let Some(first) = flow.layers.first_mut() else {
+            return;
+        };
+        self.relate(&mut first.of);
+        if self.dim <= MOST_ENTRIES {
+            // Posteriors narrow by orders of magnitude: couplings see them at unit scale.
+            let linear = ConditionalLinearConfig {
+                clamp: SoftClamp::Atan(MOST_NARROWER),
+                conditioner: ConditionerConfig {
+                    hidden: vec![64; 2],
+                    ..ConditionerConfig::default()
+                },
+            };
+            first.of.push(LayerConfig::ConditionalLinear(linear));
+        }
+    }
+
+    /// Lets entries that the prior measures from and in units of others be so for the flow, too.
+    fn relate(&self, layers: &mut Vec<LayerConfig>) {
+        let (location, scale) = self.relations.clone();
+        if location.iter().chain(&scale).any(Option::is_some) {
+            layers.insert(0, LayerConfig::Relative(RelativeConfig { location, scale }));
         }
     }
 

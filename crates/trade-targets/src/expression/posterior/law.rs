@@ -71,6 +71,19 @@ impl Law {
         found.map_or(&[], |(_, arguments)| &arguments[1..])
     }
 
+    /// Which argument the law is shifted by, and which one it scales with.
+    pub(super) fn location_and_scale(self) -> (Option<usize>, Option<usize>) {
+        match self {
+            Self::Normal | Self::Cauchy => (Some(0), Some(1)),
+            Self::StudentT => (Some(1), Some(2)),
+            Self::HalfNormal | Self::HalfCauchy => (None, Some(0)),
+            Self::InverseGamma => (None, Some(1)),
+            Self::LogNormal | Self::Gamma | Self::Beta | Self::Exponential | Self::Uniform => {
+                (None, None)
+            }
+        }
+    }
+
     /// Which arguments must be above zero.
     fn positive(self) -> &'static [usize] {
         match self {

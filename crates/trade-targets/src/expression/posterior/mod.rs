@@ -54,6 +54,28 @@ impl Posterior {
         self.calls.fetch_add(points as u64, Ordering::Relaxed);
     }
 
+    /// The earlier entries of the state that the prior of each entry is shifted by and scales with, where
+    /// these arguments are plain parameters: the centre and the width of the groups of a hierarchical model.
+    pub fn relations(&self) -> (Vec<Option<usize>>, Vec<Option<usize>>) {
+        let (mut location, mut scale) = (Vec::new(), Vec::new());
+        for draw in &self.draws {
+            let entries = |argument: Option<usize>| draw.arguments[argument?].entries();
+            let (shift, unit) = draw.law.location_and_scale();
+            for (argument, to) in [(shift, &mut location), (unit, &mut scale)] {
+                let entries = entries(argument);
+                to.extend((0..draw.length).map(|i| match entries.as_deref() {
+                    Some(&[one]) => Some(one),
+                    Some(each) => each.get(i).copied(),
+                    None => None,
+                }));
+            }
+        }
+        // A width is positive.
+        let support = &self.joint.support;
+        let positive = |of: Option<usize>| of.filter(|&i| support[i] == Support::Positive);
+        (location, scale.into_iter().map(positive).collect())
+    }
+
     /// `n` independent draws of the prior, row-major `[n, dim]`. The likelihood is not evaluated.
     ///
     /// # Errors

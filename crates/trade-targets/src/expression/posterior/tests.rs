@@ -136,6 +136,33 @@ fn a_hierarchical_prior_is_drawn_from_the_top() {
 }
 
 #[test]
+fn relations_are_plain_parameters_only() {
+    let target = posterior(
+        r#"{
+            "parameters": {
+                "mu": {"prior": "normal(0, 1)", "length": 2},
+                "tau": "half_cauchy(2)",
+                "a": {"prior": "normal(mu, tau)", "length": 2},
+                "b": "student_t(4, mu[1], 2*tau)",
+                "c": "normal(0, mu[0])",
+                "d": "half_normal(tau)"
+            },
+            "log_likelihood": "normal_lpdf(1, a, 1)"
+        }"#,
+    );
+    let (location, scale) = target.unwrap().relations();
+    let none = None;
+    assert_eq!(
+        location,
+        [none, none, none, Some(0), Some(1), Some(1), none, none]
+    );
+    assert_eq!(
+        scale,
+        [none, none, none, Some(2), Some(2), none, none, Some(2)]
+    );
+}
+
+#[test]
 fn density_and_score_are_prior_and_likelihood() {
     let target = posterior(
         r#"{
