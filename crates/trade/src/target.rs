@@ -16,7 +16,7 @@ use trade_targets::{
     exact::{
         DoubleWellConfig, Exact, GaussianMixture, GaussianMixtureConfig, MultiWellConfig, Wells,
     },
-    expression::{Expression, ExpressionConfig},
+    expression::{Expression, ExpressionConfig, Posterior, PosteriorConfig},
     lattice::{Phi4, Phi4Config},
     posterior::{SimulatedPosterior, SimulatedPosteriorConfig},
     two_moons::{TwoMoons, TwoMoonsConfig},
@@ -42,6 +42,8 @@ pub enum TargetConfig {
     Molecule(MoleculeConfig),
     /// A log density that is stated as text.
     Expression(ExpressionConfig),
+    /// A prior and a likelihood that are stated as text, with the likelihood raised to a power.
+    Posterior(PosteriorConfig),
 }
 
 impl TargetConfig {
@@ -59,6 +61,7 @@ impl TargetConfig {
             Self::Phi4(config) => AnyTarget::Phi4(config.init()?),
             Self::Molecule(config) => AnyTarget::Molecule(config.init()?),
             Self::Expression(config) => AnyTarget::Expression(config.init()?),
+            Self::Posterior(config) => AnyTarget::Posterior(config.init()?),
         })
     }
 
@@ -67,6 +70,7 @@ impl TargetConfig {
         match self {
             Self::Molecule(config) => config.files().collect(),
             Self::Expression(config) => config.files().collect(),
+            Self::Posterior(config) => config.files().collect(),
             _ => Vec::new(),
         }
     }
@@ -83,6 +87,7 @@ macro_rules! inner {
             AnyTarget::Phi4(target) => target,
             AnyTarget::Molecule(target) => target,
             AnyTarget::Expression(target) => target,
+            AnyTarget::Posterior(target) => target,
         }
     };
 }
@@ -104,6 +109,8 @@ pub enum AnyTarget {
     Molecule(Molecule),
     /// A log density stated as text.
     Expression(Expression),
+    /// A prior and a likelihood stated as text.
+    Posterior(Posterior),
 }
 
 impl AnyTarget {
@@ -118,7 +125,8 @@ impl AnyTarget {
             | Self::SimulatedPosterior(_)
             | Self::Phi4(_)
             | Self::Molecule(_)
-            | Self::Expression(_) => None,
+            | Self::Expression(_)
+            | Self::Posterior(_) => None,
         }
     }
 
@@ -154,6 +162,15 @@ impl AnyTarget {
                     "of this target only pairs are known; give them in a file",
                 ));
             }
+            Self::Posterior(target) => match c {
+                [0.0] => (target.draw_prior(n, rng)?, Vec::new()),
+                _ => {
+                    return Err(Error::inexact(
+                        "the posterior",
+                        "a posterior has exact samples at the power 0 only, where it is the prior",
+                    ));
+                }
+            },
             Self::Expression(_) => {
                 return Err(Error::inexact(
                     "the normalised density",
@@ -206,6 +223,10 @@ impl Family for AnyTarget {
 
     fn power_family(&self) -> Option<PowerFamily> {
         self.family().power_family()
+    }
+
+    fn calls(&self) -> Option<u64> {
+        self.family().calls()
     }
 
     fn perturbation(&self) -> Option<Perturbation> {

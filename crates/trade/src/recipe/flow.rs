@@ -167,6 +167,7 @@ fn preprocess<T: Family>(problem: &Problem<T>) -> PreprocessConfig {
         centre,
         scale,
         logarithmic,
+        shift: Vec::new(),
     }
 }
 
