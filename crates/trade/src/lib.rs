@@ -17,6 +17,7 @@ pub mod error;
 pub mod evaluate;
 pub mod examples;
 pub mod free_energy;
+mod inputs;
 mod json;
 pub mod model;
 pub mod molecule;

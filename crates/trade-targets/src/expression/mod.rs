@@ -41,4 +41,5 @@ mod token;
 mod tests;
 
 pub use config::{Constant, ExpressionConfig, Ordered, Supports};
+pub use data::split_key;
 pub use target::Expression;
