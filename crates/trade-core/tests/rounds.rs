@@ -52,6 +52,7 @@ fn nll() -> Nll {
         },
         data(),
     )
+    .unwrap()
 }
 
 /// Notes, steps and learning rates.
@@ -159,11 +160,11 @@ fn rounds_follow_while_the_measure_grows() {
     assert_eq!(judged(&growing, 2.0, 2).0, 30);
 }
 
-/// Asks for a stop after step 12.
-struct Stop(Arc<AtomicBool>);
+/// Asks for a stop after a step.
+struct Stop(Arc<AtomicBool>, usize);
 impl Observer for Stop {
     fn step(&mut self, report: &StepReport) -> Result<()> {
-        if report.step == 12 {
+        if report.step == self.1 {
             self.0.store(true, std::sync::atomic::Ordering::Relaxed);
         }
         Ok(())
@@ -191,7 +192,7 @@ fn a_judged_run_resumes_bit_for_bit() {
     first.judged_by(script(0));
     first.stop_on(stop.clone());
     let error = first
-        .run(Some(folder.path()), &mut [Box::new(Stop(stop))])
+        .run(Some(folder.path()), &mut [Box::new(Stop(stop, 12))])
         .unwrap_err();
     assert!(matches!(error, Error::Interrupted { step: 13 }), "{error}");
     let mut second = trainer(config(10, 2), nll());
@@ -235,6 +236,14 @@ impl Objective<Training, Model> for Tearing {
         }
         Ok(term)
     }
+
+    fn state(&self) -> serde_json::Value {
+        Objective::<Training, Model>::state(&self.nll)
+    }
+
+    fn restore(&mut self, state: serde_json::Value) -> Result<()> {
+        Objective::<Training, Model>::restore(&mut self.nll, state)
+    }
 }
 
 #[test]
@@ -269,6 +278,45 @@ fn a_torn_model_is_taken_back() {
         );
         assert_eq!(trainer.step(), 400);
     }
+}
+
+#[test]
+fn a_torn_model_goes_back_to_a_late_state_also_after_a_stop() {
+    let tearing = || Tearing {
+        nll: nll(),
+        from: 100,
+        broken: false,
+        lasting: 0,
+    };
+    // Checkpoints that are rarer than the training is long.
+    let config = || TrainConfig {
+        checkpoint_every: 500,
+        ..config(400, 1)
+    };
+    let told = Told::default();
+    let whole = {
+        let mut trainer = trainer(config(), tearing());
+        trainer.run(None, &mut [Box::new(told.clone())]).unwrap();
+        values(trainer.model())
+    };
+    let notes = told.0.borrow().0.clone();
+    assert!(
+        notes[0].contains("from the state after 80 steps"),
+        "{notes:?}"
+    );
+    let folder = tempfile::tempdir().unwrap();
+    for stopped in [95, 96, 97] {
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut trainer = trainer(config(), tearing());
+        trainer.resume(folder.path()).unwrap();
+        trainer.stop_on(stop.clone());
+        let observers: &mut [Box<dyn Observer>] = &mut [Box::new(Stop(stop, stopped))];
+        assert!(trainer.run(Some(folder.path()), observers).is_err());
+    }
+    let mut last = trainer(config(), tearing());
+    last.resume(folder.path()).unwrap();
+    last.run(Some(folder.path()), &mut []).unwrap();
+    assert_eq!(values(last.model()), whole);
 }
 
 #[test]

@@ -94,6 +94,10 @@ pub struct ObjectiveConfig {
     /// An adaptive factor on the weight.
     #[serde(default)]
     pub adaptive: Option<AdaptiveConfig>,
+    /// The name of the term in reports and checkpoints, and for `adaptive`; by default that of the
+    /// loss. Where a loss has two terms of one kind, one of them needs a name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
 }
 
 impl ObjectiveConfig {
@@ -103,6 +107,7 @@ impl ObjectiveConfig {
             loss,
             weight,
             adaptive: None,
+            name: None,
         }
     }
 }
