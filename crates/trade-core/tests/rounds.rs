@@ -208,11 +208,13 @@ fn a_judged_run_resumes_bit_for_bit() {
     assert_eq!((third.step(), values(third.model())), (30, whole));
 }
 
-/// A likelihood that tears the model from a step on, unless the learning rate was lowered.
+/// A likelihood that tears the model from a step on for a while.
 struct Tearing {
     nll: Nll,
     from: usize,
     broken: bool,
+    /// What is added to the loss.
+    rise: f64,
     /// Steps that are not finite.
     lasting: usize,
 }
@@ -231,7 +233,7 @@ impl Objective<Training, Model> for Tearing {
         if step.step >= self.from
             && step.step < self.from + if self.broken { self.lasting } else { 60 }
         {
-            let wrong = if self.broken { f64::NAN } else { 100.0 };
+            let wrong = if self.broken { f64::NAN } else { self.rise };
             term.loss = term.loss + Tensor::from_inner(term.clipped.zeros_like().add_scalar(wrong));
         }
         Ok(term)
@@ -254,6 +256,7 @@ fn a_torn_model_is_taken_back() {
             nll: nll(),
             from: 100,
             broken,
+            rise: 100.0,
             lasting: 25,
         };
         let mut trainer = trainer(
@@ -286,6 +289,7 @@ fn a_torn_model_goes_back_to_a_late_state_also_after_a_stop() {
         nll: nll(),
         from: 100,
         broken: false,
+        rise: 100.0,
         lasting: 0,
     };
     // Checkpoints that are rarer than the training is long.
@@ -320,11 +324,44 @@ fn a_torn_model_goes_back_to_a_late_state_also_after_a_stop() {
 }
 
 #[test]
+fn a_model_that_got_worse_in_the_end_is_not_kept() {
+    let run = |rise: f64| {
+        let told = Told::default();
+        let objective = Tearing {
+            nll: nll(),
+            from: 150,
+            broken: false,
+            rise,
+            lasting: 0,
+        };
+        let mut trainer = trainer(config(200, 1), objective);
+        let folder = tempfile::tempdir().unwrap();
+        let observers: &mut [Box<dyn Observer>] = &mut [Box::new(told.clone())];
+        trainer.run(Some(folder.path()), observers).unwrap();
+        let notes = told.0.borrow().0.clone();
+        (values(trainer.model()), notes)
+    };
+    // Of seven nats, which the two entries of the state may have, half are a fault.
+    assert!(run(3.0).1.is_empty());
+    let (kept, notes) = run(6.0);
+    assert!(
+        notes[0].contains("weights after 150 steps are kept"),
+        "{notes:?}"
+    );
+    let mut short = trainer(config(200, 1), nll());
+    for _ in 0..150 {
+        short.advance().unwrap();
+    }
+    assert_eq!(kept, values(short.model()));
+}
+
+#[test]
 fn what_diverges_at_every_rate_is_an_error() {
     let forever = Tearing {
         nll: nll(),
         from: 100,
         broken: true,
+        rise: 0.0,
         lasting: 400,
     };
     let mut trainer = trainer(

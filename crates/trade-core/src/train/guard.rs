@@ -24,6 +24,8 @@ pub struct GuardState {
     pub steps: usize,
     /// The lowest running mean.
     pub lowest: f64,
+    /// The loss of the last step.
+    pub last: f64,
     /// Whether a step was finite since training was undone last.
     pub moved: bool,
     /// The step of the last good state, if there was one after the start.
@@ -35,8 +37,6 @@ pub(super) struct Guard {
     pub(super) state: GuardState,
     /// The state to go back to.
     pub(super) good: Option<Checkpoint>,
-    /// The loss of the last step.
-    last: f64,
     dim: usize,
 }
 
@@ -46,7 +46,6 @@ impl Guard {
         Self {
             state: GuardState::default(),
             good: None,
-            last: f64::NEG_INFINITY,
             dim,
         }
     }
@@ -58,9 +57,9 @@ impl Guard {
 
     /// Takes note of a loss in nats; whether it has risen so far that the flow is torn.
     pub(super) fn is_torn(&mut self, loss: f64) -> bool {
-        self.last = loss;
         let torn = self.torn();
         let state = &mut self.state;
+        state.last = loss;
         // One wild batch is no tear.
         let step = if state.steps == 0 {
             loss
@@ -86,14 +85,18 @@ impl Guard {
     /// Whether nothing says that the flow is about to be torn, so that its state is worth going back
     /// to.
     pub(super) fn is_calm(&self) -> bool {
-        let GuardState {
-            mean,
-            steps,
-            lowest,
-            ..
-        } = self.state;
-        let (slow, fast) = (mean - lowest, self.last - lowest);
-        steps < SETTLED || slow < 0.25 * self.torn() && fast < 0.5 * self.torn()
+        let sudden = self.state.last - self.state.lowest;
+        self.state.steps < SETTLED || self.rise() < 0.25 * self.torn() && sudden < 0.5 * self.torn()
+    }
+
+    /// Whether training made the model worse without tearing it, so that an earlier state is better.
+    pub(super) fn is_worse(&self) -> bool {
+        self.state.steps >= SETTLED && self.rise() > 0.5 * self.torn()
+    }
+
+    /// By how much the running mean has risen from its lowest, in nats.
+    pub(super) fn rise(&self) -> f64 {
+        self.state.mean - self.state.lowest
     }
 
     /// Begins to compare anew, after a retry.
@@ -122,7 +125,7 @@ mod tests {
         let rising = (0..100).position(|i| guard.is_torn(5.0 + f64::from(i)));
         assert!(rising.is_some_and(|steps| steps < 40), "{rising:?}");
         // No such state is kept.
-        assert!(!guard.is_calm());
+        assert!(!guard.is_calm() && guard.is_worse());
         guard.undone();
         assert!(!guard.is_torn(90.0));
         assert_eq!((guard.rate(), guard.state.retries), (0.5, 1));

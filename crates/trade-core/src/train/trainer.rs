@@ -312,6 +312,18 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
                 return Err(Error::Interrupted { step: self.step });
             }
         }
+        let good = self.guard.good.as_ref();
+        if let (None, Some(good), true) = (&self.best, good, self.guard.is_worse()) {
+            let path = Path::new("the last good state");
+            self.model = with_parameters(self.model.clone(), good.model.clone(), path)?;
+            let note = format!(
+                "the loss rose by {:.1} nats in the end; the weights after {} steps are kept, and a lower \
+                 learning rate would do better",
+                self.guard.rise(),
+                good.state.step
+            );
+            (observers.iter_mut()).try_for_each(|observer| observer.note(&note))?;
+        }
         if let Some(best) = &self.best {
             let path = Path::new("the best weights");
             self.model = with_parameters(self.model.clone(), best.model.clone(), path)?;
