@@ -1,5 +1,6 @@
 //! A trained flow against the exact truth.
 
+mod length;
 mod observations;
 
 use std::{fmt::Write, fs, time::Instant};
@@ -74,6 +75,10 @@ pub struct AtCondition {
     /// [`verdict::misses`]; none where the weights were not judged.
     #[serde(default)]
     pub fit: Option<bool>,
+    /// The deviation of the condition score of one control parameter, `√Var_c[g]`, from weighted
+    /// samples. See [`Evaluation::path_length`].
+    #[serde(default)]
+    pub score_deviation: Option<f64>,
 }
 
 impl AtCondition {
@@ -92,6 +97,7 @@ impl AtCondition {
             exact_log_z: None,
             pareto_k: None,
             fit: None,
+            score_deviation: None,
         }
     }
 
@@ -226,6 +232,10 @@ fn measure(run: &Run, c: &[f64], stream: &mut Stream, seed: u64) -> Result<AtCon
     let samples = at.sample_with(config.samples, stream)?;
     let mut result = AtCondition::empty(c);
     result.set_weights(samples.weights()?, seed)?;
+    if let ([_], Some(true)) = (c, result.fit) {
+        result.score_deviation =
+            length::score_deviation(samples.weights()?, &at.condition_score(&samples.x)?)?;
+    }
     let Some(Ok(exact)) = run.target.exact().map(|exact| exact.at(c)) else {
         return Ok(result);
     };
@@ -317,7 +327,7 @@ impl Evaluation {
     /// The measures as comma-separated values.
     pub fn csv(&self) -> String {
         let mut text = self.controls.join(",")
-            + ",nll,nll_error,kl,kl_error,ess,ess_error,log_z,log_z_error,exact_log_z,pareto_k,fit\n";
+            + ",nll,nll_error,kl,kl_error,ess,ess_error,log_z,log_z_error,exact_log_z,pareto_k,fit,score_deviation\n";
         let cell = |value: Option<f64>| value.map_or(String::new(), |v| v.to_string());
         for a in &self.at {
             let mut row: Vec<String> = a.condition.iter().map(ToString::to_string).collect();
@@ -325,6 +335,7 @@ impl Evaluation {
             row.extend([a.ess, a.ess_error, a.log_z, a.log_z_error].map(cell));
             row.extend([a.exact_log_z, a.pareto_k].map(cell));
             row.push(a.fit.map_or(String::new(), |fit| fit.to_string()));
+            row.push(cell(a.score_deviation));
             text += &(row.join(",") + "\n");
         }
         text

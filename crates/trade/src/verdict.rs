@@ -92,6 +92,14 @@ pub fn of_evaluation(run: &Run, evaluation: &Evaluation) -> String {
     };
     let bases = run.config.bases(&evaluation.controls).unwrap_or_default();
     let mut text = view.sentences(&judged, &bases);
+    if let Some(length) = evaluation.path_length() {
+        let _ = write!(
+            text,
+            " The measured range is S = {} long, in deviations of the condition score; a few is easy, tens are \
+             hard.",
+            short(length)
+        );
+    }
     if judged.iter().all(|j| bases.contains(&j.condition)) {
         text += " Only base conditions were measured; add others to `evaluate.conditions` to learn \
                  about the rest of the range.";
