@@ -13,7 +13,7 @@ use trade_core::{
     objective::Problem, random::Stream, schedule::Schedule, train::TrainConfig,
 };
 use trade_flows::{
-    ConditionerConfig, FlowConfig, PreprocessConfig,
+    ConditionerConfig, FlowConfig, LastLayer, PreprocessConfig,
     layer::{ConditionalLinearConfig, LayerConfig, RelativeConfig, SoftClamp},
 };
 use trade_targets::expression::Posterior;
@@ -112,8 +112,16 @@ impl FromPrior {
         };
         let layers = flow.layers.iter_mut().flat_map(|stage| &mut stage.of);
         for layer in layers {
-            if let LayerConfig::ConditionalAffine(affine) = layer {
-                affine.embedded = true;
+            // At the start of training the flow is its first layers, which fit a normal prior exactly.
+            match layer {
+                LayerConfig::ConditionalAffine(affine) => {
+                    affine.embedded = true;
+                    affine.conditioner.last_layer = LastLayer::Zero;
+                }
+                LayerConfig::RqsCoupling(coupling) => {
+                    coupling.conditioner.last_layer = LastLayer::Zero;
+                }
+                _ => {}
             }
         }
         let Some(first) = flow.layers.first_mut() else {
