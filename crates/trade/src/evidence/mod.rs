@@ -21,6 +21,9 @@ use crate::{
     target::AnyTarget,
     verdict,
 };
+#[cfg(doc)]
+use trade_core::estimate::mixture::Mixture;
+
 use integral::{Mean, Path};
 use pool::Pool;
 
@@ -53,7 +56,7 @@ impl Default for EvidenceConfig {
 pub struct EvidencePoint {
     /// The power of the likelihood.
     pub beta: f64,
-    /// By the pool: the mean weight of the points drawn at all powers, as samples of their mixture.
+    /// By the pool: the points drawn at all powers, weighted as samples of their mixture, see [`Mixture`].
     pub log_z: f64,
     /// Its error.
     pub log_z_error: f64,
