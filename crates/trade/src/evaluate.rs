@@ -1,5 +1,6 @@
 //! A trained flow against the exact truth.
 
+mod calibration;
 mod observations;
 
 use std::{fmt::Write, fs, time::Instant};
@@ -10,6 +11,7 @@ use trade_core::{
     estimate::{divergence, ess::relative_ess_with_error, log_z::log_z, pareto::pareto_k},
     random::Stream,
 };
+use trade_targets::Drawn;
 
 use crate::{
     config::RunConfig,
@@ -19,6 +21,7 @@ use crate::{
     trained::Samples,
     verdict::{self, Judged},
 };
+pub use calibration::Calibration;
 
 /// Bootstrap resamples behind an error of the ESS.
 const RESAMPLES: usize = 200;
@@ -34,6 +37,9 @@ pub struct Evaluation {
     pub at: Vec<AtCondition>,
     /// Marginal densities of the first coordinate.
     pub marginals: Vec<Marginal>,
+    /// Calibration at the base conditions, of a target with observations.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub calibration: Vec<Calibration>,
     /// Flow samples behind ESS and `log Z` at each condition; 0 in reports of old versions.
     #[serde(default)]
     pub samples: usize,
@@ -185,7 +191,19 @@ pub fn evaluate(run: &Run, seed: u64) -> Result<Evaluation> {
         marginal(&run.target, &samples, c)
     });
     let marginals = marginals.collect::<Result<_>>()?;
+    let mut calibration = Vec::new();
+    if observed {
+        for (i, c) in config.bases(&controls)?.iter().enumerate() {
+            let stream = &mut Stream::new(seed, 20_000 + i as u64);
+            let pairs = observations::pairs(run, c, stream)?;
+            let enough = |pairs: &Drawn| pairs.x.len() >= calibration::FEWEST * run.target.dim();
+            if let Some(pairs) = pairs.filter(enough) {
+                calibration.push(calibration::calibrate(run, c, &pairs, stream)?);
+            }
+        }
+    }
     Ok(Evaluation {
+        calibration,
         controls,
         at,
         marginals,
@@ -310,6 +328,10 @@ impl Evaluation {
         let report = path.parent().unwrap_or(folder.path());
         fs::create_dir_all(report).with_context(|| format!("cannot make {}", report.display()))?;
         write_file(&report.join("evaluation.csv"), &self.csv())?;
+        if !self.calibration.is_empty() {
+            let csv = calibration::csv(&self.controls, &self.calibration);
+            write_file(&report.join("calibration.csv"), &csv)?;
+        }
         write_file(&path, &(serde_json::to_string_pretty(self)? + "\n"))
     }
 
@@ -360,6 +382,9 @@ impl Evaluation {
                 pair(a.log_z, a.log_z_error),
                 verdict::word(a.fit),
             );
+        }
+        if !self.calibration.is_empty() {
+            text += &calibration::table(&self.controls, &self.calibration);
         }
         text
     }

@@ -200,7 +200,7 @@ pub fn evidence(run: &Run, config: &EvidenceConfig) -> Result<Evidence> {
             integral: integral[i].map(|found| found.value),
             integral_error: integral[i].map(|found| found.error),
             disagreement: disagreement(&[Some(pool_z), Some(weights), integral[i]]),
-            mean_log_likelihood: means[i].mean,
+            mean_log_likelihood: means[i].value,
             mean_log_likelihood_error: means[i].variance.sqrt(),
             ess,
             pareto_k: shape,
