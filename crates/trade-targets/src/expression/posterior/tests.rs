@@ -152,7 +152,10 @@ fn relations_are_plain_parameters_only() {
             "log_likelihood": "normal_lpdf(1, a, 1)"
         }"#,
     );
-    let (location, scale) = target.unwrap().relations();
+    let target = target.unwrap();
+    // Two times `tau` is no plain parameter.
+    assert!(target.has_other_relations() && !alone("normal(0, 1)").has_other_relations());
+    let (location, scale) = target.relations();
     let none = None;
     assert_eq!(
         location,
