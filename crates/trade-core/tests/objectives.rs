@@ -619,6 +619,74 @@ fn the_gradient_of_a_centred_residual_is_that_of_differences() {
 }
 
 #[test]
+fn every_term_checks_its_own_settings() {
+    let refusals = [
+        Nll::new(
+            NllConfig {
+                batch: 0,
+                ..NllConfig::default()
+            },
+            data(10),
+        )
+        .err(),
+        ReverseKl::new(
+            ReverseKlConfig {
+                batch: 0,
+                ..ReverseKlConfig::default()
+            },
+            problem(Bath::default()),
+        )
+        .err(),
+        LogVariance::new(
+            LogVarianceConfig {
+                batch: 1,
+                ..LogVarianceConfig::default()
+            },
+            problem(Bath::default()),
+        )
+        .err(),
+        ReweightedNll::new(
+            ReweightedNllConfig {
+                batch: 0,
+                ..ReweightedNllConfig::default()
+            },
+            problem(Bath::default()),
+            data(10),
+        )
+        .err(),
+    ];
+    for error in refusals {
+        let error = error.unwrap().to_string();
+        assert!(
+            error.contains(".batch") || error.contains("batch`"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn weights_of_a_likelihood_need_a_positive_exponent() {
+    // The target says nothing of its domain, and a linear spacing takes no logarithm.
+    for range in [(0.0, 1.5), (-0.5, 1.5)] {
+        let problem = Problem {
+            ranges: vec![range],
+            ..problem(Bath::default())
+        };
+        let config = ReweightedNllConfig {
+            conditions: UNIFORM,
+            ..ReweightedNllConfig::default()
+        };
+        let error = ReweightedNll::new(config, problem, data(10)).err().unwrap();
+        let error = error.to_string();
+        let found = format!("found {}", range.0);
+        assert!(
+            error.contains("positive") && error.contains(&found),
+            "{error}"
+        );
+    }
+}
+
+#[test]
 fn a_centre_needs_two_points() {
     let trade = TradeConfig {
         centre: Centre::Points,
@@ -683,7 +751,10 @@ fn what_is_not_finite_is_left_out_of_every_term() {
     let kept = inside(1.0);
     let mean = kept.iter().sum::<f64>() / kept.len() as f64;
     check(
-        first(Box::new(ReverseKl::new(config, problem(bath()))), &model),
+        first(
+            Box::new(ReverseKl::new(config, problem(bath())).unwrap()),
+            &model,
+        ),
         kept.len(),
         mean,
     );
@@ -697,7 +768,10 @@ fn what_is_not_finite_is_left_out_of_every_term() {
     let mean = kept.iter().sum::<f64>() / kept.len() as f64;
     let variance = kept.iter().map(|l| (l - mean).powi(2)).sum::<f64>() / kept.len() as f64;
     check(
-        first(Box::new(LogVariance::new(config, problem(bath()))), &model),
+        first(
+            Box::new(LogVariance::new(config, problem(bath())).unwrap()),
+            &model,
+        ),
         kept.len(),
         variance,
     );
@@ -711,7 +785,7 @@ fn sampled_terms_at_the_solution() {
         ..LogVarianceConfig::default()
     };
     let loss = number(&first(
-        Box::new(LogVariance::new(config, problem(Bath::default()))),
+        Box::new(LogVariance::new(config, problem(Bath::default())).unwrap()),
         &solution(),
     ));
     assert!((0.0..1e-10).contains(&loss), "{loss}");
@@ -721,7 +795,7 @@ fn sampled_terms_at_the_solution() {
         ..ReverseKlConfig::default()
     };
     let loss = number(&first(
-        Box::new(ReverseKl::new(config, problem(Bath::default()))),
+        Box::new(ReverseKl::new(config, problem(Bath::default())).unwrap()),
         &solution(),
     ));
     assert!((loss + TAU.ln()).abs() < 1e-5, "{loss}");
@@ -741,7 +815,7 @@ fn log_variance_at_the_base_sees_what_lies_beyond_the_data() {
             ..LogVarianceConfig::default()
         };
         number(&first(
-            Box::new(LogVariance::new(config, problem(Bath::default()))),
+            Box::new(LogVariance::new(config, problem(Bath::default())).unwrap()),
             model,
         ))
     };
@@ -797,7 +871,7 @@ fn likelihood_terms_are_what_the_formulas_say() {
         batch: n,
         ..NllConfig::default()
     };
-    let loss = number(&first(Box::new(Nll::new(config, data(n))), &model));
+    let loss = number(&first(Box::new(Nll::new(config, data(n)).unwrap()), &model));
     let expected = mean(&|x| -host.log_prob(x, 1.0));
     assert!((loss / expected - 1.0).abs() < 1e-5, "{loss} {expected}");
 
@@ -812,7 +886,9 @@ fn likelihood_terms_are_what_the_formulas_say() {
         rows.flat_map(|(row, width)| row.iter().map(|x| x * *width as f32).collect::<Vec<_>>())
             .collect()
     });
-    let nll = Nll::new(config, data(n)).perturbed_by(Some(drawn_in));
+    let nll = Nll::new(config, data(n))
+        .unwrap()
+        .perturbed_by(Some(drawn_in));
     let loss = number(&first(Box::new(nll), &model));
     let expected = mean(&|x| {
         let near: Vec<f64> = x.iter().map(|x| 0.25 * x).collect();
@@ -832,7 +908,7 @@ fn likelihood_terms_are_what_the_formulas_say() {
             ..ReweightedNllConfig::default()
         };
         let loss = number(&first(
-            Box::new(ReweightedNll::new(config, problem, data(n))),
+            Box::new(ReweightedNll::new(config, problem, data(n)).unwrap()),
             &model,
         ));
         let reference = |x: &[f64]| -host.log_prob(x, 1.0);
@@ -920,7 +996,7 @@ fn all() -> Vec<(String, Box<dyn Fn() -> Boxed>)> {
                 noise: 0.3,
                 ..NllConfig::default()
             };
-            Box::new(Nll::new(config, data(500)))
+            Box::new(Nll::new(config, data(500)).unwrap())
         }),
     );
     for conditions in [None, Some(UNIFORM)] {
@@ -932,13 +1008,16 @@ fn all() -> Vec<(String, Box<dyn Fn() -> Boxed>)> {
                     conditions: conditions.clone(),
                     ..ReverseKlConfig::default()
                 };
-                Box::new(ReverseKl::new(
-                    config,
-                    problem(Bath {
-                        moving: true,
-                        ..Bath::default()
-                    }),
-                ))
+                Box::new(
+                    ReverseKl::new(
+                        config,
+                        problem(Bath {
+                            moving: true,
+                            ..Bath::default()
+                        }),
+                    )
+                    .unwrap(),
+                )
             }),
         );
     }
@@ -950,7 +1029,7 @@ fn all() -> Vec<(String, Box<dyn Fn() -> Boxed>)> {
                 conditions: UNIFORM,
                 ..LogVarianceConfig::default()
             };
-            Box::new(LogVariance::new(config, problem(Bath::default())))
+            Box::new(LogVariance::new(config, problem(Bath::default())).unwrap())
         }),
     );
     add(
@@ -961,11 +1040,7 @@ fn all() -> Vec<(String, Box<dyn Fn() -> Boxed>)> {
                 conditions: UNIFORM,
                 ..ReweightedNllConfig::default()
             };
-            Box::new(ReweightedNll::new(
-                config,
-                problem(Bath::default()),
-                data(500),
-            ))
+            Box::new(ReweightedNll::new(config, problem(Bath::default()), data(500)).unwrap())
         }),
     );
     all

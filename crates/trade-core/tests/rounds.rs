@@ -52,6 +52,7 @@ fn nll() -> Nll {
         },
         data(),
     )
+    .unwrap()
 }
 
 /// Notes, steps and learning rates.
@@ -159,11 +160,11 @@ fn rounds_follow_while_the_measure_grows() {
     assert_eq!(judged(&growing, 2.0, 2).0, 30);
 }
 
-/// Asks for a stop after step 12.
-struct Stop(Arc<AtomicBool>);
+/// Asks for a stop after a step.
+struct Stop(Arc<AtomicBool>, usize);
 impl Observer for Stop {
     fn step(&mut self, report: &StepReport) -> Result<()> {
-        if report.step == 12 {
+        if report.step == self.1 {
             self.0.store(true, std::sync::atomic::Ordering::Relaxed);
         }
         Ok(())
@@ -191,7 +192,7 @@ fn a_judged_run_resumes_bit_for_bit() {
     first.judged_by(script(0));
     first.stop_on(stop.clone());
     let error = first
-        .run(Some(folder.path()), &mut [Box::new(Stop(stop))])
+        .run(Some(folder.path()), &mut [Box::new(Stop(stop, 12))])
         .unwrap_err();
     assert!(matches!(error, Error::Interrupted { step: 13 }), "{error}");
     let mut second = trainer(config(10, 2), nll());
@@ -207,11 +208,13 @@ fn a_judged_run_resumes_bit_for_bit() {
     assert_eq!((third.step(), values(third.model())), (30, whole));
 }
 
-/// A likelihood that tears the model from a step on, unless the learning rate was lowered.
+/// A likelihood that tears the model from a step on for a while.
 struct Tearing {
     nll: Nll,
     from: usize,
     broken: bool,
+    /// What is added to the loss.
+    rise: f64,
     /// Steps that are not finite.
     lasting: usize,
 }
@@ -230,10 +233,18 @@ impl Objective<Training, Model> for Tearing {
         if step.step >= self.from
             && step.step < self.from + if self.broken { self.lasting } else { 60 }
         {
-            let wrong = if self.broken { f64::NAN } else { 100.0 };
+            let wrong = if self.broken { f64::NAN } else { self.rise };
             term.loss = term.loss + Tensor::from_inner(term.clipped.zeros_like().add_scalar(wrong));
         }
         Ok(term)
+    }
+
+    fn state(&self) -> serde_json::Value {
+        Objective::<Training, Model>::state(&self.nll)
+    }
+
+    fn restore(&mut self, state: serde_json::Value) -> Result<()> {
+        Objective::<Training, Model>::restore(&mut self.nll, state)
     }
 }
 
@@ -245,6 +256,7 @@ fn a_torn_model_is_taken_back() {
             nll: nll(),
             from: 100,
             broken,
+            rise: 100.0,
             lasting: 25,
         };
         let mut trainer = trainer(
@@ -272,11 +284,84 @@ fn a_torn_model_is_taken_back() {
 }
 
 #[test]
+fn a_torn_model_goes_back_to_a_late_state_also_after_a_stop() {
+    let tearing = || Tearing {
+        nll: nll(),
+        from: 100,
+        broken: false,
+        rise: 100.0,
+        lasting: 0,
+    };
+    // Checkpoints that are rarer than the training is long.
+    let config = || TrainConfig {
+        checkpoint_every: 500,
+        ..config(400, 1)
+    };
+    let told = Told::default();
+    let whole = {
+        let mut trainer = trainer(config(), tearing());
+        trainer.run(None, &mut [Box::new(told.clone())]).unwrap();
+        values(trainer.model())
+    };
+    let notes = told.0.borrow().0.clone();
+    assert!(
+        notes[0].contains("from the state after 80 steps"),
+        "{notes:?}"
+    );
+    let folder = tempfile::tempdir().unwrap();
+    for stopped in [95, 96, 97] {
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut trainer = trainer(config(), tearing());
+        trainer.resume(folder.path()).unwrap();
+        trainer.stop_on(stop.clone());
+        let observers: &mut [Box<dyn Observer>] = &mut [Box::new(Stop(stop, stopped))];
+        assert!(trainer.run(Some(folder.path()), observers).is_err());
+    }
+    let mut last = trainer(config(), tearing());
+    last.resume(folder.path()).unwrap();
+    last.run(Some(folder.path()), &mut []).unwrap();
+    assert_eq!(values(last.model()), whole);
+}
+
+#[test]
+fn a_model_that_got_worse_in_the_end_is_not_kept() {
+    let run = |rise: f64| {
+        let told = Told::default();
+        let objective = Tearing {
+            nll: nll(),
+            from: 150,
+            broken: false,
+            rise,
+            lasting: 0,
+        };
+        let mut trainer = trainer(config(200, 1), objective);
+        let folder = tempfile::tempdir().unwrap();
+        let observers: &mut [Box<dyn Observer>] = &mut [Box::new(told.clone())];
+        trainer.run(Some(folder.path()), observers).unwrap();
+        let notes = told.0.borrow().0.clone();
+        (values(trainer.model()), notes)
+    };
+    // Of seven nats, which the two entries of the state may have, half are a fault.
+    assert!(run(3.0).1.is_empty());
+    let (kept, notes) = run(6.0);
+    assert!(
+        notes[0].contains("weights after 150 steps are kept"),
+        "{notes:?}"
+    );
+    let mut short = trainer(config(200, 1), nll());
+    for _ in 0..150 {
+        short.advance().unwrap();
+    }
+    assert_eq!(kept, values(short.model()));
+}
+
+#[test]
 fn what_diverges_at_every_rate_is_an_error() {
     let forever = Tearing {
         nll: nll(),
         from: 100,
         broken: true,
+        rise: 0.0,
         lasting: 400,
     };
     let mut trainer = trainer(

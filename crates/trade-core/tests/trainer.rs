@@ -2,7 +2,7 @@
 
 mod gaussian;
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use burn::tensor::Tensor;
 use burn_flex::FlexDevice;
@@ -20,7 +20,10 @@ use trade_core::{
     ramp::Ramp,
     random::{Stream, Streams},
     schedule::Schedule,
-    train::{AdamConfig, AdaptiveConfig, Checkpoint, TrainConfig, Trainer, WeightedObjective},
+    train::{
+        AdamConfig, AdaptiveConfig, AdaptiveRule, Checkpoint, TrainConfig, Trainer,
+        WeightedObjective,
+    },
 };
 
 type Model = Gaussian<Training>;
@@ -94,7 +97,7 @@ fn full() -> Trainer<Training, Model> {
         ..Ramp::constant(1.0)
     };
     let objectives = vec![
-        constant(Nll::new(nll, data())),
+        constant(Nll::new(nll, data()).unwrap()),
         WeightedObjective::new(
             TradeGrid::new(grid, problem(Bath::default())).unwrap(),
             late,
@@ -172,7 +175,7 @@ fn a_resumed_run_is_the_same_bit_for_bit() {
     assert_eq!(advance(&mut second, STEPS - 30), losses[30..]);
     assert_eq!(bits(&second), bits(&whole));
 
-    // The same through `run`, which writes the checkpoints itself and keeps the last two.
+    // The same through `run`, which writes a checkpoint after each tenth and keeps the last two.
     let folder = tempfile::tempdir().unwrap();
     let mut third = full();
     third.run(Some(folder.path()), &mut []).unwrap();
@@ -184,7 +187,7 @@ fn a_resumed_run_is_the_same_bit_for_bit() {
     names.sort();
     assert_eq!(
         names,
-        ["step-000000030.safetensors", "step-000000060.safetensors"]
+        ["step-000000054.safetensors", "step-000000060.safetensors"]
     );
     let mut fourth = full();
     let path = folder.path().join(&names[0]);
@@ -203,10 +206,9 @@ fn foreign_and_torn_checkpoints_are_refused() {
     let path = run.checkpoint().write(folder.path()).unwrap();
     let mut other = trainer(
         TrainConfig::default(),
-        vec![constant(ReverseKl::new(
-            ReverseKlConfig::default(),
-            problem(Bath::default()),
-        ))],
+        vec![constant(
+            ReverseKl::new(ReverseKlConfig::default(), problem(Bath::default())).unwrap(),
+        )],
     );
     let error = other
         .restore(Checkpoint::read(&path).unwrap(), &path)
@@ -224,6 +226,180 @@ fn foreign_and_torn_checkpoints_are_refused() {
             "{len}"
         );
     }
+}
+
+/// Two likelihoods, one of them with noise and a weight that follows that of a term.
+fn named(names: [Option<&str>; 2], reference: Option<&str>) -> Result<Trainer<Training, Model>> {
+    let likelihood = |noise: f64| {
+        let config = NllConfig {
+            batch: 64,
+            noise,
+            ..NllConfig::default()
+        };
+        Nll::new(config, data()).unwrap()
+    };
+    let adaptive = AdaptiveConfig {
+        rule: AdaptiveRule::Relative(0.5),
+        every: 1,
+        rate: 1.0,
+        reference: reference.map(str::to_string),
+        ..AdaptiveConfig::default()
+    };
+    let terms = [
+        constant(ReverseKl::new(ReverseKlConfig::default(), problem(Bath::default())).unwrap()),
+        constant(likelihood(0.0)),
+        WeightedObjective::new(likelihood(0.5), Ramp::constant(1.0), Some(adaptive)),
+    ];
+    let names = [None].into_iter().chain(names);
+    let terms = terms.into_iter().zip(names).map(|(term, name)| match name {
+        Some(name) => term.named(name),
+        None => term,
+    });
+    Trainer::new(
+        TrainConfig::default(),
+        Model::wrong(),
+        terms.collect(),
+        Streams::new(5),
+        FlexDevice,
+    )
+}
+
+#[test]
+fn terms_of_one_kind_need_names() {
+    let same = named([None, None], None).err().unwrap().to_string();
+    assert!(
+        same.contains("objectives[2]") && same.contains("`nll`"),
+        "{same}"
+    );
+    let mut trainer = named([None, Some("noisy")], None).unwrap();
+    let report = trainer.advance().unwrap();
+    let names: Vec<&str> = report.terms.iter().map(|term| &*term.name).collect();
+    assert_eq!(names, ["reverse_kl", "nll", "noisy"]);
+    assert_ne!(
+        report.terms[1].loss.to_bits(),
+        report.terms[2].loss.to_bits()
+    );
+    // Each has its own cache and factor in a checkpoint.
+    trainer.advance().unwrap();
+    let state = trainer.checkpoint();
+    assert_eq!(state.state.objectives.len(), 3);
+    let mut again = named([None, Some("noisy")], None).unwrap();
+    again.restore(state, Path::new("x")).unwrap();
+    assert_eq!(advance(&mut again, 5), advance(&mut trainer, 5));
+    // A term of another name is another term; the model stays as it was.
+    let mut other = named([None, Some("noisier")], None).unwrap();
+    let before = bits(&other);
+    let error = other
+        .restore(again.checkpoint(), Path::new("x"))
+        .unwrap_err();
+    assert!(error.to_string().contains("noisier"), "{error}");
+    assert_eq!(bits(&other), before);
+}
+
+#[test]
+fn a_relative_weight_follows_the_term_that_is_named() {
+    let unknown = named([None, Some("noisy")], Some("nil")).err().unwrap();
+    let unknown = unknown.to_string();
+    assert!(
+        unknown.contains("objectives[2].adaptive.reference")
+            && unknown.contains("reverse_kl, nll, noisy"),
+        "{unknown}"
+    );
+    let factor = |reference| {
+        let mut trainer = named([None, Some("noisy")], reference).unwrap();
+        trainer.advance().unwrap();
+        trainer.checkpoint().state.adaptive["noisy"]
+    };
+    assert_eq!(factor(None), factor(Some("reverse_kl")));
+    assert_eq!(factor(Some("noisy")), 0.5);
+    assert_ne!(factor(Some("nll")), factor(None));
+}
+
+#[test]
+fn moments_that_do_not_fit_are_refused() {
+    let mut run = full();
+    advance(&mut run, 3);
+    let state = run.checkpoint();
+    let moments = &state.moments;
+    let (name, (_, values)) = moments.iter().next().unwrap();
+    let n = values.len();
+    let restored = |change: &dyn Fn(&mut trade_core::parameters::Arrays)| {
+        let mut state = state.clone();
+        change(&mut state.moments);
+        let mut other = full();
+        let before = bits(&other);
+        let result = other.restore(state, Path::new("run/step.safetensors"));
+        if result.is_err() {
+            assert_eq!(bits(&other), before, "a refusal changes nothing");
+        }
+        result.map(|()| other).map_err(|error| error.to_string())
+    };
+    for (change, says) in [
+        (
+            &(|m: &mut trade_core::parameters::Arrays| drop(m.remove(name)))
+                as &dyn Fn(&mut trade_core::parameters::Arrays),
+            "one of its two moments is missing",
+        ),
+        (
+            &|m| {
+                m.insert(name.clone(), (vec![n + 1], vec![0.0; n + 1]));
+            },
+            "expected",
+        ),
+        (
+            &|m| {
+                m.insert("first.stranger".into(), (vec![1], vec![0.0]));
+            },
+            "`first.stranger` belongs to no parameter",
+        ),
+    ] {
+        let error = restored(change).err().unwrap();
+        assert!(
+            error.contains(says) && error.contains("run/step.safetensors"),
+            "{error}"
+        );
+    }
+    // The names of an older version: the number of the parameter in the order of the model.
+    let order: Vec<String> = {
+        struct Names(Vec<String>);
+        impl burn::module::ModuleVisitor<Training> for Names {
+            fn visit_float<const D: usize>(
+                &mut self,
+                p: &burn::module::Param<Tensor<Training, D>>,
+            ) {
+                self.0.push(format!(
+                    "{:?}",
+                    p.val().to_data().iter::<f32>().collect::<Vec<_>>()
+                ));
+            }
+        }
+        let mut names = Names(Vec::new());
+        burn::module::Module::visit(run.model(), &mut names);
+        let named = parameters(run.model());
+        let text = |v: &Vec<f32>| format!("{v:?}");
+        names
+            .0
+            .iter()
+            .map(|value| {
+                let mut found = named.iter().filter(|(_, (_, v))| text(v) == *value);
+                let name = found.next().unwrap().0.clone();
+                assert!(found.next().is_none(), "parameters that are alike");
+                name
+            })
+            .collect()
+    };
+    let older = restored(&|m| {
+        for (number, name) in order.iter().enumerate() {
+            for kind in ["first", "second"] {
+                if let Some(array) = m.remove(&format!("{kind}.{name}")) {
+                    m.insert(format!("{kind}.{number:05}"), array);
+                }
+            }
+        }
+    });
+    let mut older = older.unwrap();
+    assert_eq!(advance(&mut older, 4), advance(&mut run, 4));
+    assert_eq!(bits(&older), bits(&run));
 }
 
 #[test]
@@ -257,7 +433,7 @@ fn training_finds_the_solution() {
     let trade = TradeContinuous::new(trade, problem(Bath::default())).unwrap();
     let mut trainer = trainer(
         config,
-        vec![constant(Nll::new(nll, data())), constant(trade)],
+        vec![constant(Nll::new(nll, data()).unwrap()), constant(trade)],
     );
     trainer.run(None, &mut []).unwrap();
     let found = values(trainer.model());
@@ -307,11 +483,11 @@ fn a_broken_target_stops_training_and_is_named() {
     let outcomes = [
         (
             "reverse_kl",
-            broken(ReverseKl::new(ReverseKlConfig::default(), bath())),
+            broken(ReverseKl::new(ReverseKlConfig::default(), bath()).unwrap()),
         ),
         (
             "log_variance",
-            broken(LogVariance::new(LogVarianceConfig::default(), bath())),
+            broken(LogVariance::new(LogVarianceConfig::default(), bath()).unwrap()),
         ),
         ("trade_grid", broken(TradeGrid::new(grid, bath()).unwrap())),
         (

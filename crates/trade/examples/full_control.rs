@@ -154,7 +154,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             ..NllConfig::default()
         },
         data,
-    );
+    )?;
     let trade = TradeContinuous::new(
         TradeContinuousConfig {
             samples: 256,

@@ -94,6 +94,10 @@ pub struct ObjectiveConfig {
     /// An adaptive factor on the weight.
     #[serde(default)]
     pub adaptive: Option<AdaptiveConfig>,
+    /// The name of the term in reports and checkpoints, and for `adaptive`; by default that of the
+    /// loss. Where a loss has two terms of one kind, one of them needs a name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
 }
 
 impl ObjectiveConfig {
@@ -103,6 +107,7 @@ impl ObjectiveConfig {
             loss,
             weight,
             adaptive: None,
+            name: None,
         }
     }
 }
@@ -197,10 +202,31 @@ impl Default for EvaluateConfig {
     }
 }
 
+/// What a file of a configuration is needed for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Use {
+    /// It is part of the target, without which a run does not open.
+    Target,
+    /// It holds samples, which only training needs.
+    Data,
+}
+
 /// A configuration that names files.
 pub(crate) trait NamesFiles {
     /// The target and the data.
     fn parts(&mut self) -> (&mut TargetConfig, &mut Vec<DataConfig>);
+
+    /// The files of the target and of the data, in this order.
+    fn files(&mut self) -> Vec<(Use, &mut PathBuf)> {
+        let (target, data) = self.parts();
+        let data = data.iter_mut().filter_map(|data| match &mut data.from {
+            DataSource::File(file) => Some((Use::Data, file)),
+            DataSource::Exact(_) => None,
+        });
+        let target = target.files().into_iter().map(|file| (Use::Target, file));
+        target.chain(data).collect()
+    }
 }
 
 impl NamesFiles for RunConfig {
@@ -230,12 +256,7 @@ pub(crate) fn read_json<C: serde::de::DeserializeOwned + NamesFiles>(path: &Path
         .end()
         .with_context(|| format!("{}: text after the configuration", path.display()))?;
     let folder = path.parent().unwrap_or(Path::new(""));
-    let (target, data) = config.parts();
-    let data = data.iter_mut().filter_map(|data| match &mut data.from {
-        DataSource::File(file) => Some(file),
-        DataSource::Exact(_) => None,
-    });
-    for file in data.chain(target.files()) {
+    for (_, file) in config.files() {
         if file.is_relative() {
             let joined = folder.join(&*file);
             *file = std::path::absolute(&joined)

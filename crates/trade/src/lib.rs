@@ -18,6 +18,7 @@ pub mod evaluate;
 pub mod evidence;
 pub mod examples;
 pub mod free_energy;
+mod inputs;
 mod json;
 pub mod model;
 pub mod molecule;

@@ -113,14 +113,20 @@ fn draw(
 /// no circles for them.
 pub fn complete(config: &RunConfig) -> Result<(RunConfig, Vec<String>)> {
     let mut config = config.clone();
-    let target = config.target.init().context("`target`")?;
+    let said = bound(&config.target, &mut config.flow)?;
+    Ok((config, said.into_iter().collect()))
+}
+
+/// Gives a flow the `support` layer of its target where it needs one; the sentence says so.
+pub(crate) fn bound(target: &TargetConfig, flow: &mut FlowConfig) -> Result<Option<String>> {
+    let target = target.init().context("`target`")?;
     let supports = target.support();
-    let mut layers = config.flow.layers.iter().flat_map(|stage| &stage.of);
+    let mut layers = flow.layers.iter().flat_map(|stage| &stage.of);
     let own = layers.find_map(|layer| match layer {
         LayerConfig::Support(supports) => Some(&supports[..]),
         _ => None,
     });
-    let circles = matches!(config.flow.base, Base::Torus { .. });
+    let circles = matches!(flow.base, Base::Torus { .. });
     let angle = supports.iter().position(|s| *s == Support::Angle);
     if let Some(entry) = angle.filter(|_| !circles) {
         bail!(
@@ -135,17 +141,17 @@ pub fn complete(config: &RunConfig) -> Result<(RunConfig, Vec<String>)> {
         let contradiction = own.and_then(|own| contradiction(Some(own), &supports));
         return match contradiction {
             Some(reason) => Err(Error::refused(format!("`flow.layers`: {reason}"))),
-            None => Ok((config, Vec::new())),
+            None => Ok(None),
         };
     }
     let first = Stage {
         repeat: 1,
         of: vec![LayerConfig::Support(supports)],
     };
-    config.flow.layers.insert(0, first);
+    flow.layers.insert(0, first);
     let said = "the state is bounded: the flow got a `support` layer first, so that it samples where the \
                 target has density and only there";
-    Ok((config, vec![said.into()]))
+    Ok(Some(said.into()))
 }
 
 /// Refuses a flow and a loss that do not fit a problem, naming the field.

@@ -7,10 +7,12 @@ use std::{
 };
 
 use crate::{
-    config::RunConfig,
+    config::{RunConfig, Use},
     device::{DeviceName, on_device},
     error::{Context, Result, bail, ensure},
-    model,
+    inputs::{Finding, Inputs, without_folders},
+    model, problem,
+    recipe::Draft,
     target::AnyTarget,
     trained::{On, TrainedFlow},
 };
@@ -38,6 +40,11 @@ impl RunFolder {
     /// The complete configuration.
     pub fn config(&self) -> PathBuf {
         self.path.join("config.json")
+    }
+
+    /// What the files of the configuration held when the run was started.
+    pub(crate) fn inputs(&self) -> PathBuf {
+        self.path.join("inputs.json")
     }
 
     /// One line of JSON per reported step.
@@ -82,11 +89,27 @@ impl RunFolder {
         self.weights().is_file() && self.flow().is_file()
     }
 
-    /// Reads the configuration of an existing run.
+    /// Reads the configuration of an existing run. Its files are looked for where the run has them, where
+    /// they were when it was started, and in the run itself.
     ///
     /// # Errors
     /// If the folder holds no run.
     pub fn read_config(&self) -> Result<RunConfig> {
+        Ok(self.located()?.0)
+    }
+
+    /// A sentence about each file of the configuration that is missing or has changed since the run was
+    /// started.
+    ///
+    /// # Errors
+    /// If the folder holds no run.
+    pub fn changed_files(&self) -> Result<Vec<String>> {
+        let findings = self.located()?.1.into_iter();
+        Ok(findings.map(|finding| finding.sentence).collect())
+    }
+
+    /// The configuration, and what was found of its files.
+    fn located(&self) -> Result<(RunConfig, Vec<Finding>)> {
         ensure!(
             self.path.is_dir(),
             "{} is not a folder",
@@ -97,7 +120,35 @@ impl RunFolder {
             "{} holds no run: there is no config.json in it",
             self.path.display()
         );
-        RunConfig::read(&self.config())
+        let mut config = RunConfig::read(&self.config())?;
+        let findings = Inputs::read(self)?.locate(self, &mut config);
+        Ok((config, findings))
+    }
+
+    /// The configuration with which an unfinished training in the folder goes on, if it is one of a
+    /// draft.
+    ///
+    /// # Errors
+    /// If the folder holds no run, or a file of the draft has changed since the run was started.
+    pub fn config_of(&self, draft: &Draft) -> Result<Option<RunConfig>> {
+        let earlier = self.read_config()?;
+        let inputs = Inputs::read(self)?;
+        // Of a run of an earlier version nobody knows what the files held; there the paths must agree.
+        let same_paths = draft.target == earlier.target && draft.data == earlier.data;
+        let mut draft = draft.clone();
+        if let Some(flow) = &mut draft.flow {
+            problem::bound(&earlier.target, flow)?;
+        }
+        if !draft.is_of(&earlier) || inputs.is_empty() && !same_paths {
+            return Ok(None);
+        }
+        inputs.admit(self, &mut draft)?;
+        let (target, data) = (draft.target, draft.data);
+        Ok(Some(RunConfig {
+            target,
+            data,
+            ..earlier
+        }))
     }
 
     /// Makes the folder.
@@ -140,20 +191,37 @@ impl RunFolder {
         );
         if resume && self.config().is_file() {
             ensure!(
-                self.read_config()? == *config,
+                self.is_run_of(config)?,
                 "{} was started with another configuration; resume it with its own config.json",
                 self.path.display()
             );
+            Inputs::read(self)?.admit(self, &mut config.clone())?;
         }
         Ok(())
     }
 
-    /// Makes the folder, with the configuration in it.
+    /// Whether the run in the folder has this configuration, wherever its files lie.
     ///
     /// # Errors
-    /// If it cannot be written.
+    /// If the folder holds no run.
+    pub fn is_run_of(&self, config: &RunConfig) -> Result<bool> {
+        let own = self.read_config()?;
+        // Of a run of an earlier version nobody knows what the files held; there the paths must agree.
+        if Inputs::read(self)?.is_empty() {
+            return Ok(own == *config);
+        }
+        Ok(without_folders(own) == without_folders(config.clone()))
+    }
+
+    /// Makes the folder, with the configuration in it. The paths of files are written relative to the
+    /// folder, what the files hold is noted, and small files of the target are copied.
+    ///
+    /// # Errors
+    /// If it cannot be written, or a file of the configuration cannot be read.
     pub fn create(&self, config: &RunConfig) -> Result<()> {
         self.make()?;
+        let mut config = config.clone();
+        Inputs::keep(self, &mut config)?;
         write_file(&self.config(), &config.to_json()?)
     }
 }
@@ -183,7 +251,13 @@ impl Run {
     /// # Errors
     /// If the folder holds no run, if it is not trained yet, or if its files do not fit each other.
     pub fn open(folder: &RunFolder, device: DeviceName) -> Result<Self> {
-        let config = folder.read_config()?;
+        let (config, findings) = folder.located()?;
+        let lost = findings
+            .iter()
+            .find(|finding| finding.is_lost && finding.needed_for == Use::Target);
+        if let Some(Finding { sentence, .. }) = lost {
+            bail!("{sentence}");
+        }
         let target = config.target.init().context("`target`")?;
         let ranges = config.ranges(&target.controls())?;
         let flow = on_device!(device, B, device => {

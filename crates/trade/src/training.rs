@@ -490,36 +490,42 @@ where
         .map(|(i, entry)| {
             let weight = entry.weight.clone();
             weight.validate(&format!("objectives[{i}].weight"))?;
+            let place = || format!("`objectives[{i}]`");
             let data = || {
-                problem
-                    .data
-                    .clone()
-                    .with_context(|| format!("`objectives[{i}]` needs data, and there are none"))
+                (problem.data.clone())
+                    .with_context(|| format!("{} needs data, and there are none", place()))
             };
-            let (problem, adaptive) = (problem.clone(), entry.adaptive);
-            Ok(match entry.loss.clone() {
+            let (problem, adaptive) = (problem.clone(), entry.adaptive.clone());
+            let term = match entry.loss.clone() {
                 LossConfig::Nll(c) => {
                     let noise = problem.target.perturbation();
-                    let nll = Nll::new(c, data()?).perturbed_by(noise);
-                    WeightedObjective::new(nll, weight, adaptive)
+                    let nll = Nll::new(c, data()?).with_context(place)?;
+                    WeightedObjective::new(nll.perturbed_by(noise), weight, adaptive)
                 }
                 LossConfig::ReverseKl(c) => {
-                    WeightedObjective::new(ReverseKl::new(c, problem), weight, adaptive)
+                    let term = ReverseKl::new(c, problem).with_context(place)?;
+                    WeightedObjective::new(term, weight, adaptive)
                 }
                 LossConfig::TradeGrid(c) => {
-                    WeightedObjective::new(TradeGrid::new(c, problem)?, weight, adaptive)
+                    let term = TradeGrid::new(c, problem).with_context(place)?;
+                    WeightedObjective::new(term, weight, adaptive)
                 }
                 LossConfig::TradeContinuous(c) => {
-                    WeightedObjective::new(TradeContinuous::new(c, problem)?, weight, adaptive)
+                    let term = TradeContinuous::new(c, problem).with_context(place)?;
+                    WeightedObjective::new(term, weight, adaptive)
                 }
-                LossConfig::ReweightedNll(c) => WeightedObjective::new(
-                    ReweightedNll::new(c, problem, data()?),
-                    weight,
-                    adaptive,
-                ),
+                LossConfig::ReweightedNll(c) => {
+                    let term = ReweightedNll::new(c, problem, data()?).with_context(place)?;
+                    WeightedObjective::new(term, weight, adaptive)
+                }
                 LossConfig::LogVariance(c) => {
-                    WeightedObjective::new(LogVariance::new(c, problem), weight, adaptive)
+                    let term = LogVariance::new(c, problem).with_context(place)?;
+                    WeightedObjective::new(term, weight, adaptive)
                 }
+            };
+            Ok(match &entry.name {
+                Some(name) => term.named(name),
+                None => term,
             })
         })
         .collect()

@@ -110,7 +110,7 @@ fn finish(run: &Run, tool: &Path, device: Option<&str>, threads: usize) -> Resul
     let folder = &run.folder;
     if folder.config().is_file() {
         ensure!(
-            folder.read_config()? == run.config,
+            folder.is_run_of(&run.config)?,
             "{} holds a run with other settings; remove it or choose another --out",
             folder.path().display()
         );

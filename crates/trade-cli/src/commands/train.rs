@@ -45,6 +45,10 @@ pub(super) fn run(session: &Session, typed: TrainArgs) -> Result<ExitCode> {
             typed.resume,
             "{place} is already trained; choose another folder with --out"
         );
+        ensure!(
+            folder.config_of(&stated(&draft, &typed))?.is_some(),
+            "{place} is already trained, with another configuration; choose another folder with --out"
+        );
         session.say(format!("{place} is already trained"));
         return Ok(ExitCode::SUCCESS);
     }
@@ -81,15 +85,11 @@ fn complete(
     folder: &RunFolder,
     typed: &TrainArgs,
 ) -> Result<(RunConfig, u64)> {
+    let draft = stated(draft, typed);
     if typed.resume && folder.config().is_file() {
-        let earlier = folder.read_config()?;
-        if draft.is_of(&earlier) {
+        if let Some(earlier) = folder.config_of(&draft)? {
             return Ok((earlier, 0));
         }
-    }
-    let mut draft = draft.clone();
-    if let (Some(steps), Some(train)) = (typed.steps, &mut draft.train) {
-        (train.steps, train.rounds) = (steps, 1);
     }
     let budget = typed
         .minutes
@@ -103,6 +103,15 @@ fn complete(
         session.say(chosen(&config));
     }
     Ok((config, calls))
+}
+
+/// The draft with the number of steps that was typed.
+fn stated(draft: &Draft, typed: &TrainArgs) -> Draft {
+    let mut draft = draft.clone();
+    if let (Some(steps), Some(train)) = (typed.steps, &mut draft.train) {
+        (train.steps, train.rounds) = (steps, 1);
+    }
+    draft
 }
 
 /// What was chosen, in a sentence.

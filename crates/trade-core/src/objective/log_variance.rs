@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Clip, Objective, Problem, StepContext, Term, Trainable, TrainableTarget,
+    Clip, Objective, Problem, StepContext, Term, Trainable, TrainableTarget, ValidateOver,
     element::count,
     trade::{Blur, SampleOrigin, draw, move_points, nearest_base},
 };
@@ -69,8 +69,12 @@ pub struct LogVariance<T> {
 
 impl<T> LogVariance<T> {
     /// The log variance to a problem's target.
-    pub fn new(config: LogVarianceConfig, problem: Problem<T>) -> Self {
-        Self { config, problem }
+    ///
+    /// # Errors
+    /// If a setting makes no sense for the problem's ranges.
+    pub fn new(config: LogVarianceConfig, problem: Problem<T>) -> Result<Self> {
+        config.validate_over(&problem.ranges, "objectives.log_variance")?;
+        Ok(Self { config, problem })
     }
 }
 

@@ -6,7 +6,7 @@ use burn::tensor::{Tensor, backend::AutodiffBackend};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Clip, Objective, StepContext, Term, Trainable, parse};
+use super::{Clip, Objective, StepContext, Term, Trainable, ValidateOver, parse};
 use crate::{
     Condition,
     dataset::{DataOrder, Dataset},
@@ -48,13 +48,17 @@ pub struct Nll {
 
 impl Nll {
     /// The negative log likelihood of a dataset.
-    pub fn new(config: NllConfig, data: Arc<Dataset>) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// If a setting makes no sense.
+    pub fn new(config: NllConfig, data: Arc<Dataset>) -> Result<Self> {
+        config.validate_over(&[], "objectives.nll")?;
+        Ok(Self {
             config,
             data,
             order: DataOrder::default(),
             perturbation: None,
-        }
+        })
     }
 
     /// With noise as the target has it, see [`Family::perturbation`](crate::Family::perturbation).

@@ -4,7 +4,9 @@ use burn::tensor::{Tensor, backend::AutodiffBackend};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Clip, Objective, Problem, StepContext, Term, Trainable, TrainableTarget};
+use super::{
+    Clip, Objective, Problem, StepContext, Term, Trainable, TrainableTarget, ValidateOver,
+};
 use crate::{Condition, Target, error::Result, grid::Spacing, random::Purpose, schedule::Schedule};
 
 /// The configuration of [`ReverseKl`].
@@ -40,8 +42,12 @@ pub struct ReverseKl<T> {
 
 impl<T> ReverseKl<T> {
     /// The reverse KL divergence to a problem's target.
-    pub fn new(config: ReverseKlConfig, problem: Problem<T>) -> Self {
-        Self { config, problem }
+    ///
+    /// # Errors
+    /// If a setting makes no sense for the problem's ranges.
+    pub fn new(config: ReverseKlConfig, problem: Problem<T>) -> Result<Self> {
+        config.validate_over(&problem.ranges, "objectives.reverse_kl")?;
+        Ok(Self { config, problem })
     }
 }
 

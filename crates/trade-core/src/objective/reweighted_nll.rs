@@ -6,9 +6,11 @@ use burn::tensor::{Tensor, backend::AutodiffBackend};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Clip, Objective, Problem, StepContext, Term, Trainable, TrainableTarget, parse};
+use super::{
+    Clip, Objective, Problem, StepContext, Term, Trainable, TrainableTarget, ValidateOver, parse,
+};
 use crate::{
-    Condition, Density, Dual, Target,
+    Condition, Density, Dual, Family, Target,
     dataset::{DataOrder, Dataset},
     error::{Error, Result},
     grid::Spacing,
@@ -50,15 +52,48 @@ pub struct ReweightedNll<T> {
     order: DataOrder,
 }
 
-impl<T> ReweightedNll<T> {
+impl<T: Family> ReweightedNll<T> {
     /// The weighted likelihood of a dataset.
-    pub fn new(config: ReweightedNllConfig, problem: Problem<T>, data: Arc<Dataset>) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// If a setting makes no sense for the problem's ranges, if the target is no power family, or if its
+    /// exponent is not positive somewhere in the range or at the data, where no weight follows from it.
+    pub fn new(
+        config: ReweightedNllConfig,
+        problem: Problem<T>,
+        data: Arc<Dataset>,
+    ) -> Result<Self> {
+        let field = "objectives.reweighted_nll";
+        config.validate_over(&problem.ranges, field)?;
+        if problem.target.power_family().is_none() {
+            return Err(Error::setting(
+                field,
+                "this baseline needs a target that is a power family with one control parameter",
+            ));
+        }
+        if data.contexts() > 0 {
+            return Err(Error::setting(
+                field,
+                "each observation has a normaliser of its own, which one sample of it does not give",
+            ));
+        }
+        // Of a temperature the exponent is the inverse, which has the same sign.
+        let name = problem.target.controls().swap_remove(0);
+        let ends = problem.ranges.iter().map(|range| range.0);
+        let bases = problem.bases.iter().map(|base| base[0]);
+        if let Some(c) = ends.chain(bases).find(|c| *c <= 0.0) {
+            let reason = format!(
+                "the weights need a positive {name} at the data and in the whole range, found {c}; let \
+                 the range start above 0"
+            );
+            return Err(Error::setting(field, reason));
+        }
+        Ok(Self {
             config,
             problem,
             data,
             order: DataOrder::default(),
-        }
+        })
     }
 }
 
@@ -79,22 +114,16 @@ where
             ranges,
             ..
         } = &self.problem;
-        let Some(family) = target.power_family() else {
-            return Err(Error::setting(
+        let family = target.power_family().ok_or_else(|| {
+            Error::setting(
                 "objectives.reweighted_nll",
-                "this baseline needs a target that is a power family with one control parameter",
-            ));
-        };
+                "this target is no power family",
+            )
+        })?;
         if Density::<B>::augmentation(step.model) > 0 {
             return Err(Error::setting(
                 "objectives.reweighted_nll",
                 "an augmented flow knows a bound of its density only, and no weights follow from it",
-            ));
-        }
-        if self.data.contexts() > 0 {
-            return Err(Error::setting(
-                "objectives.reweighted_nll",
-                "each observation has a normaliser of its own, which one sample of it does not give",
             ));
         }
         let rows = self

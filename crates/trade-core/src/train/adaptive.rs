@@ -15,13 +15,13 @@ use crate::{
 pub enum AdaptiveRule {
     /// `λ_i ∝ (Σ_j G_j)/G_i`, normalised to sum to one over the terms.
     Balanced,
-    /// `f · G_first/G_i`, with the first objective of the configuration, the boundary term, as the
-    /// measure. At a step at which that objective has no weight, nothing is measured.
+    /// `f · G_r/G_i`, with the reference term `r` of [`AdaptiveConfig::reference`]. At a step at which
+    /// that term has no weight, nothing is measured.
     Relative(f64),
 }
 
 /// An adaptive factor on the weight of one term.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct AdaptiveConfig {
     /// The rule.
@@ -32,6 +32,9 @@ pub struct AdaptiveConfig {
     pub rate: f64,
     /// The weight before the first measurement.
     pub initial: f64,
+    /// The name of the term that `relative` measures against; by default the first term of the loss,
+    /// which is the boundary term by custom.
+    pub reference: Option<String>,
 }
 
 impl Default for AdaptiveConfig {
@@ -41,6 +44,7 @@ impl Default for AdaptiveConfig {
             every: 25,
             rate: 0.1,
             initial: 1e-3,
+            reference: None,
         }
     }
 }
@@ -61,16 +65,16 @@ impl Validate for AdaptiveConfig {
 
 impl AdaptiveConfig {
     /// The weight after a measurement of the gradient norms of all terms of a step; `term` is the
-    /// place of this term among them, and `first` that of the first objective, if it is one of them.
+    /// place of this term among them, and `reference` that of the reference term, if it is one of them.
     /// Norms that are zero or not finite leave the weight as it is.
-    pub fn update(&self, weight: f64, norms: &[f64], term: usize, first: Option<usize>) -> f64 {
+    pub fn update(&self, weight: f64, norms: &[f64], term: usize, reference: Option<usize>) -> f64 {
         let measured = match self.rule {
             AdaptiveRule::Balanced => {
                 let inverse: f64 = norms.iter().map(|g| 1.0 / g).sum();
                 1.0 / norms[term] / inverse
             }
-            AdaptiveRule::Relative(factor) => match first {
-                Some(first) => factor * norms[first] / norms[term],
+            AdaptiveRule::Relative(factor) => match reference {
+                Some(reference) => factor * norms[reference] / norms[term],
                 None => return weight,
             },
         };
@@ -100,11 +104,11 @@ mod tests {
         let relative = AdaptiveConfig {
             rule: AdaptiveRule::Relative(0.355),
             rate: 1.0,
-            ..config
+            ..config.clone()
         };
         assert!((relative.update(1.0, &[2.0, 4.0], 1, Some(0)) - 0.1775).abs() < 1e-15);
         assert!((relative.update(1.0, &[2.0, 4.0], 0, Some(1)) - 0.71).abs() < 1e-15);
-        // The first objective has no weight at this step.
+        // The reference term has no weight at this step.
         assert_eq!(relative.update(0.3, &[2.0, 4.0], 1, None), 0.3);
         assert!(relative.validate("a").is_ok());
         let never = AdaptiveConfig { every: 0, ..config };

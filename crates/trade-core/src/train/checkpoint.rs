@@ -62,7 +62,8 @@ pub struct Checkpoint {
 const STATE: &str = "state";
 
 impl Checkpoint {
-    /// Writes the checkpoint into a folder and removes all older ones but the last.
+    /// Writes the checkpoint into a folder and removes all older ones but the last, and the last good
+    /// one.
     ///
     /// The file gets a temporary name, is synced and then renamed, so that a kill at any instant
     /// leaves the last good one.
@@ -71,7 +72,7 @@ impl Checkpoint {
     /// If it cannot be written.
     pub fn write(&self, folder: &Path) -> Result<PathBuf> {
         fs::create_dir_all(folder).map_err(|error| Error::io(folder, error))?;
-        let path = folder.join(format!("step-{:09}.safetensors", self.state.step));
+        let path = Self::path(folder, self.state.step);
         let parts = [
             ("model", &self.model),
             ("adam", &self.moments),
@@ -86,7 +87,8 @@ impl Checkpoint {
         let text = HashMap::from([(STATE.to_string(), state)]);
         write_annotated(arrays, Some(text), &path)?;
         let written = list(folder)?;
-        for (_, old) in written.iter().take(written.len().saturating_sub(2)) {
+        let old = written.iter().take(written.len().saturating_sub(2));
+        for (_, old) in old.filter(|(step, _)| Some(*step) != self.state.guard.good) {
             fs::remove_file(old).map_err(|error| Error::io(old, error))?;
         }
         Ok(path)
@@ -139,14 +141,9 @@ impl Checkpoint {
 }
 
 impl Checkpoint {
-    /// The newest checkpoint of a folder whose step is a multiple of `every`, if there is one.
-    ///
-    /// # Errors
-    /// If the folder cannot be read.
-    pub(super) fn newest_of(folder: &Path, every: usize) -> Result<Option<PathBuf>> {
-        let regular = |(step, _): &(usize, PathBuf)| step.is_multiple_of(every);
-        let mut newest = list(folder)?.into_iter().rev();
-        Ok(newest.find(regular).map(|(_, path)| path))
+    /// The file of a step's checkpoint.
+    pub(super) fn path(folder: &Path, step: usize) -> PathBuf {
+        folder.join(format!("step-{step:09}.safetensors"))
     }
 }
 

@@ -24,8 +24,12 @@ pub struct GuardState {
     pub steps: usize,
     /// The lowest running mean.
     pub lowest: f64,
+    /// The loss of the last step.
+    pub last: f64,
     /// Whether a step was finite since training was undone last.
     pub moved: bool,
+    /// The step of the last good state, if there was one after the start.
+    pub good: Option<usize>,
 }
 
 /// Watches a loss in nats, and holds the last state that was good.
@@ -53,12 +57,14 @@ impl Guard {
 
     /// Takes note of a loss in nats; whether it has risen so far that the flow is torn.
     pub(super) fn is_torn(&mut self, loss: f64) -> bool {
+        let torn = self.torn();
         let state = &mut self.state;
+        state.last = loss;
         // One wild batch is no tear.
         let step = if state.steps == 0 {
             loss
         } else {
-            loss.min(state.mean + 10.0 * (TORN.0 + TORN.1 * self.dim as f64))
+            loss.min(state.mean + 10.0 * torn)
         };
         let rate = RATE.max(1.0 / (state.steps + 1) as f64);
         state.mean += rate * (step - state.mean);
@@ -68,13 +74,36 @@ impl Guard {
             return false;
         }
         state.lowest = state.lowest.min(state.mean);
-        state.mean - state.lowest > TORN.0 + TORN.1 * self.dim as f64
+        state.mean - state.lowest > torn
+    }
+
+    /// The rise of the running mean at which a flow is torn.
+    fn torn(&self) -> f64 {
+        TORN.0 + TORN.1 * self.dim as f64
+    }
+
+    /// Whether nothing says that the flow is about to be torn, so that its state is worth going back
+    /// to.
+    pub(super) fn is_calm(&self) -> bool {
+        let sudden = self.state.last - self.state.lowest;
+        self.state.steps < SETTLED || self.rise() < 0.25 * self.torn() && sudden < 0.5 * self.torn()
+    }
+
+    /// Whether training made the model worse without tearing it, so that an earlier state is better.
+    pub(super) fn is_worse(&self) -> bool {
+        self.state.steps >= SETTLED && self.rise() > 0.5 * self.torn()
+    }
+
+    /// By how much the running mean has risen from its lowest, in nats.
+    pub(super) fn rise(&self) -> f64 {
+        self.state.mean - self.state.lowest
     }
 
     /// Begins to compare anew, after a retry.
     pub(super) fn undone(&mut self) {
         self.state = GuardState {
             retries: self.state.retries + 1,
+            good: self.state.good,
             ..GuardState::default()
         };
     }
@@ -95,6 +124,8 @@ mod tests {
         assert!(!guard.is_torn(50.0) && !guard.is_torn(5.0));
         let rising = (0..100).position(|i| guard.is_torn(5.0 + f64::from(i)));
         assert!(rising.is_some_and(|steps| steps < 40), "{rising:?}");
+        // No such state is kept.
+        assert!(!guard.is_calm() && guard.is_worse());
         guard.undone();
         assert!(!guard.is_torn(90.0));
         assert_eq!((guard.rate(), guard.state.retries), (0.5, 1));

@@ -31,7 +31,7 @@ use crate::{
     parameters::{Arrays, parameters, precision, with_parameters},
     ramp::Ramp,
     random::Streams,
-    validate::{Validate, counted},
+    validate::{Validate, check, counted},
 };
 
 /// The configuration of a [`Trainer`].
@@ -48,7 +48,7 @@ pub struct TrainConfig {
     pub learning_rate: LearningRate,
     /// The optimizer.
     pub adam: AdamConfig,
-    /// Steps between checkpoints.
+    /// Steps between checkpoints; a tenth of `steps`, if that is less.
     pub checkpoint_every: usize,
     /// Steps between reports to the observers.
     pub report_every: usize,
@@ -96,6 +96,7 @@ impl Validate for TrainConfig {
 /// A loss term with its weight.
 pub struct WeightedObjective<B: AutodiffBackend, M: AutodiffModule<B>> {
     objective: Box<dyn Objective<B, M>>,
+    name: String,
     ramp: Ramp,
     adaptive: Option<AdaptiveConfig>,
     factor: f64,
@@ -109,11 +110,20 @@ impl<B: AutodiffBackend, M: AutodiffModule<B>> WeightedObjective<B, M> {
         adaptive: Option<AdaptiveConfig>,
     ) -> Self {
         Self {
+            name: objective.name().into(),
             objective: Box::new(objective),
             ramp,
+            factor: adaptive.as_ref().map_or(1.0, |a| a.initial),
             adaptive,
-            factor: adaptive.map_or(1.0, |a| a.initial),
         }
+    }
+
+    /// Gives the term a name of its own in reports and checkpoints, so that a loss can have two terms
+    /// of one kind. By default the name is that of the objective.
+    #[must_use]
+    pub fn named(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
     }
 }
 
@@ -164,14 +174,21 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
         for (i, weighted) in objectives.iter().enumerate() {
             if let Some(adaptive) = &weighted.adaptive {
                 adaptive.validate(&format!("objectives[{i}].adaptive"))?;
+                if let Some(reference) = &adaptive.reference {
+                    let names: Vec<&str> = objectives.iter().map(|o| &*o.name).collect();
+                    let expected = format!("name a term: {}", names.join(", "));
+                    let field = format!("objectives[{i}].adaptive");
+                    let known = names.contains(&&**reference);
+                    check(&field, "reference", known, expected, reference)?;
+                }
             }
             // Checkpoints keep the objectives' caches by name.
-            let name = weighted.objective.name();
-            if objectives[..i]
-                .iter()
-                .any(|other| other.objective.name() == name)
-            {
-                let reason = format!("there is a `{name}` term already; give it all the data");
+            let name = &weighted.name;
+            if name.is_empty() || objectives[..i].iter().any(|other| other.name == *name) {
+                let reason = format!(
+                    "there is a term `{name}` already; give this one a `name` of its own, or \
+                     the other one all the data"
+                );
                 return Err(Error::setting(format!("objectives[{i}]"), reason));
             }
         }
@@ -223,6 +240,13 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
         self.begun + self.round_steps()
     }
 
+    /// The number of steps between checkpoints.
+    fn kept_every(&self) -> usize {
+        self.config
+            .checkpoint_every
+            .min(self.config.steps.div_ceil(10))
+    }
+
     fn round_steps(&self) -> usize {
         self.config.steps << self.round
     }
@@ -265,12 +289,16 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
                     observer.step(&report)?;
                 }
             }
-            if last || self.step.is_multiple_of(self.config.checkpoint_every) {
+            if last || self.step.is_multiple_of(self.kept_every()) {
+                let is_good = self.non_finite == 0 && self.guard.is_calm();
+                if is_good {
+                    self.guard.state.good = Some(self.step);
+                }
                 let state = self.checkpoint();
                 if let Some(folder) = checkpoints {
                     state.write(folder)?;
                 }
-                if self.non_finite == 0 {
+                if is_good {
                     self.guard.good = Some(state);
                 }
             }
@@ -283,6 +311,18 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
                 }
                 return Err(Error::Interrupted { step: self.step });
             }
+        }
+        let good = self.guard.good.as_ref();
+        if let (None, Some(good), true) = (&self.best, good, self.guard.is_worse()) {
+            let path = Path::new("the last good state");
+            self.model = with_parameters(self.model.clone(), good.model.clone(), path)?;
+            let note = format!(
+                "the loss rose by {:.1} nats in the end; the weights after {} steps are kept, and a lower \
+                 learning rate would do better",
+                self.guard.rise(),
+                good.state.step
+            );
+            (observers.iter_mut()).try_for_each(|observer| observer.note(&note))?;
         }
         if let Some(best) = &self.best {
             let path = Path::new("the best weights");
@@ -342,7 +382,7 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
         let mut terms = report.terms.iter();
         let term = terms.find(|term| {
             let mut objectives = self.objectives.iter();
-            objectives.any(|w| w.objective.name() == term.name && w.objective.is_in_nats())
+            objectives.any(|w| w.name == term.name && w.objective.is_in_nats())
         })?;
         if !term.loss.is_finite() || !self.guard.is_torn(term.loss) {
             return None;
@@ -436,12 +476,12 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
                 statistics,
                 readback,
             } = e.term.reading(&mut read);
-            let objective = &mut self.objectives[e.place].objective;
+            let weighted = &mut self.objectives[e.place];
             if !readback.is_empty() {
-                objective.learn(&readback)?;
+                weighted.objective.learn(&readback)?;
             }
             terms.push(TermReport {
-                name: objective.name().into(),
+                name: weighted.name.clone(),
                 loss: found,
                 weight: e.weight,
                 ess: statistics.ess,
@@ -524,7 +564,7 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
         losses: Vec<(f64, Tensor<B, 1>)>,
         evaluated: &[Evaluated<B>],
     ) -> (Option<Gradient<B>>, Vec<Gradient<B>>) {
-        let due = |e: &Evaluated<B>| self.is_due(e.place).is_some();
+        let due = |e: &Evaluated<B>| self.due(e.place).is_some();
         if losses.len() < 2 || !evaluated.iter().any(due) {
             let sum = losses
                 .into_iter()
@@ -540,8 +580,8 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
     }
 
     /// The adaptive weighting of a term, if it is measured at this step.
-    fn is_due(&self, place: usize) -> Option<AdaptiveConfig> {
-        let adaptive = self.objectives[place].adaptive;
+    fn due(&self, place: usize) -> Option<&AdaptiveConfig> {
+        let adaptive = self.objectives[place].adaptive.as_ref();
         adaptive.filter(|a| self.step.is_multiple_of(a.every))
     }
 
@@ -550,12 +590,17 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
         if norms.is_empty() {
             return;
         }
-        let first = evaluated.iter().position(|e| e.place == 0);
         for (i, e) in evaluated.iter().enumerate() {
-            if let Some(adaptive) = self.is_due(e.place) {
-                let factor = &mut self.objectives[e.place].factor;
-                *factor = adaptive.update(*factor, norms, i, first);
-            }
+            let Some(adaptive) = self.due(e.place) else {
+                continue;
+            };
+            let reference = evaluated.iter().position(|e| match &adaptive.reference {
+                Some(name) => self.objectives[e.place].name == *name,
+                None => e.place == 0,
+            });
+            let factor = self.objectives[e.place].factor;
+            let factor = adaptive.update(factor, norms, i, reference);
+            self.objectives[e.place].factor = factor;
         }
     }
 
@@ -583,7 +628,7 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
     /// Everything needed to go on from here.
     pub fn checkpoint(&self) -> Checkpoint {
         let (moments, optimizer_steps) = self.optimizer.state(&self.model);
-        let by_name = |w: &WeightedObjective<B, M>| w.objective.name().to_string();
+        let by_name = |w: &WeightedObjective<B, M>| w.name.clone();
         Checkpoint {
             model: parameters(&self.model),
             moments,
@@ -614,7 +659,8 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
     /// Goes on from a checkpoint of the same configuration.
     ///
     /// # Errors
-    /// If the checkpoint belongs to another model or other objectives; `path` names it.
+    /// If the checkpoint belongs to another model or other objectives; `path` names it. Model,
+    /// optimizer and streams are then as before.
     pub fn restore(&mut self, checkpoint: Checkpoint, path: &Path) -> Result<()> {
         let Checkpoint {
             model,
@@ -622,21 +668,27 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
             best,
             state,
         } = checkpoint;
-        self.model = with_parameters(self.model.clone(), model, path)?;
-        let steps = state.optimizer_steps;
-        self.optimizer
-            .restore(moments, steps, &self.model, &self.device, path)?;
-        self.streams = Streams::restore(&state.streams)?;
+        let model = with_parameters(self.model.clone(), model, path)?;
+        let mut optimizer = Adam::new(self.config.adam.clone());
+        optimizer.restore(moments, state.optimizer_steps, &model, &self.device, path)?;
+        let streams = Streams::restore(&state.streams)?;
         let mut objectives = state.objectives;
-        let adaptive = state.adaptive;
-        for weighted in &mut self.objectives {
-            let name = weighted.objective.name();
-            let cache = objectives
-                .remove(name)
-                .ok_or_else(|| Error::file(path, format!("no state of the objective `{name}`")))?;
-            weighted.objective.restore(cache)?;
-            weighted.factor = adaptive.get(name).copied().unwrap_or(weighted.factor);
+        let mut caches = Vec::with_capacity(self.objectives.len());
+        for WeightedObjective { name, .. } in &self.objectives {
+            let cache = objectives.remove(name);
+            let missing = || Error::file(path, format!("no state of the objective `{name}`"));
+            caches.push(cache.ok_or_else(missing)?);
         }
+        if let Some(name) = objectives.keys().next() {
+            let reason = format!("state of an objective `{name}`, which this training has not");
+            return Err(Error::file(path, reason));
+        }
+        for (weighted, cache) in self.objectives.iter_mut().zip(caches) {
+            weighted.objective.restore(cache)?;
+            let factor = state.adaptive.get(&weighted.name).copied();
+            weighted.factor = factor.unwrap_or(weighted.factor);
+        }
+        (self.model, self.optimizer, self.streams) = (model, optimizer, streams);
         (self.step, self.non_finite) = (state.step, state.non_finite);
         (self.round, self.begun) = (state.round, state.begun);
         self.guard.state = state.guard;
@@ -652,14 +704,18 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
         let Some(path) = Checkpoint::newest(folder)? else {
             return Ok(());
         };
-        let mut good = self.checkpoint();
+        let start = self.checkpoint();
         self.restore(Checkpoint::read(&path)?, &path)?;
-        // Where an interrupted training would go back to: its last regular checkpoint.
-        let every = self.config.checkpoint_every;
-        if let Some(path) = Checkpoint::newest_of(folder, every)? {
-            good = Checkpoint::read(&path)?;
-        }
-        self.guard.good = Some(good);
+        // Where the interrupted training would go back to.
+        let good = self
+            .guard
+            .state
+            .good
+            .map(|step| Checkpoint::path(folder, step));
+        self.guard.good = Some(match good.filter(|path| path.is_file()) {
+            Some(path) => Checkpoint::read(&path)?,
+            None => start,
+        });
         Ok(())
     }
 }

@@ -75,6 +75,7 @@ pub(crate) fn cases() -> Vec<Case> {
                 (SoftClamp::Atan(2.0), false, true),
                 (SoftClamp::Tanh(0.3), true, true),
                 (SoftClamp::Tanh(1.5), false, false),
+                (SoftClamp::Wide(3.0), true, true),
             ] {
                 let conditioner = conditioner.clone();
                 let config = AffineCouplingConfig {
@@ -83,6 +84,7 @@ pub(crate) fn cases() -> Vec<Case> {
                     learnable_clamp,
                     conditioner,
                     use_control,
+                    soft_inputs: use_control,
                 };
                 cases.push((
                     LayerConfig::AffineCoupling(config),

@@ -6,8 +6,9 @@ use trade_data::{Array, read_csv, read_npy, read_npz_named};
 
 use crate::{Error, Result};
 
-/// Splits `file.npz:key` into the file and the key; only after an npz or csv file a colon is one.
-fn split(path: &Path) -> (PathBuf, Option<String>) {
+/// Splits `file.npz:key` or `file.csv:column` into the file and the name behind the colon. Any other
+/// path is returned whole.
+pub fn split_key(path: &Path) -> (PathBuf, Option<String>) {
     let whole = || (path.to_path_buf(), None);
     let Some(text) = path.to_str() else {
         return whole();
@@ -29,7 +30,7 @@ fn split(path: &Path) -> (PathBuf, Option<String>) {
 /// If the file cannot be read, has no such array, or a number in it is not finite; `field` is the
 /// setting that names it.
 pub(super) fn read(path: &Path, field: &str) -> Result<Array> {
-    let (file, key) = split(path);
+    let (file, key) = split_key(path);
     let refused = |reason: String| Err(Error::setting(field, reason));
     let extension = file.extension().and_then(|e| e.to_str()).unwrap_or("");
     let array = match (&*extension.to_ascii_lowercase(), key) {

@@ -42,5 +42,6 @@ mod token;
 mod tests;
 
 pub use config::{Constant, ExpressionConfig, Ordered, Supports};
+pub use data::split_key;
 pub use posterior::{Parameter, Posterior, PosteriorConfig};
 pub use target::Expression;

@@ -12,7 +12,7 @@ use crate::{
     config::{DataConfig, EvaluateConfig, ObjectiveConfig, RunConfig, read_json},
     device::DeviceName,
     error::{Context, Result, ensure},
-    problem,
+    inputs, problem,
     target::TargetConfig,
     training::Training,
 };
@@ -149,6 +149,7 @@ impl Draft {
             problem::fits(&problem, &config.flow, &config.objectives)?;
             match length {
                 Length::Steps(steps) => (config.train.steps, config.train.rounds) = (steps, 1),
+                Length::Rounds(rounds) => config.train.rounds = rounds,
                 Length::Within(budget) => {
                     let training = Training::configured(&config, problem.clone()).device(device);
                     config.train = budget.fit(config.train, training.seconds_a_step()?)?;
@@ -161,15 +162,17 @@ impl Draft {
     }
 
     /// Whether a complete configuration is one of this draft: whatever the draft states is the same
-    /// there.
+    /// there. Files may lie in another folder.
     pub fn is_of(&self, config: &RunConfig) -> bool {
         fn same<T: PartialEq>(stated: Option<&T>, other: &T) -> bool {
             stated.is_none_or(|stated| stated == other)
         }
+        let placeless = inputs::without_folders(self.clone());
+        let other = inputs::without_folders(config.clone());
         self.seed == config.seed
-            && self.target == config.target
+            && placeless.target == other.target
             && self.ranges == config.ranges
-            && self.data.iter().all(|data| config.data.contains(data))
+            && placeless.data.iter().all(|data| other.data.contains(data))
             && self.bases.iter().all(|base| config.bases.contains(base))
             && (self.pilot.is_none() || self.pilot == config.pilot)
             && same(self.flow.as_ref(), &config.flow)

@@ -13,6 +13,7 @@ mod numeric;
 
 mod layers;
 mod objectives;
+mod texts;
 mod training;
 mod traps;
 
@@ -39,6 +40,7 @@ type Quantity = (String, Vec<f64>);
 enum Computation {
     Layer(layers::LayerCheck),
     Objective(objectives::ObjectiveCheck),
+    Text(texts::TextCheck),
     Training,
     Trap(traps::Trap),
 }
@@ -57,6 +59,7 @@ impl Check {
         match &self.computation {
             Computation::Layer(check) => check.compute::<B>(dtype),
             Computation::Objective(check) => check.compute::<B>(dtype),
+            Computation::Text(check) => check.compute::<B>(dtype),
             Computation::Training => training::compute::<B>(dtype),
             Computation::Trap(trap) => trap.compute::<B>(dtype),
         }
@@ -79,6 +82,12 @@ fn table() -> Vec<Check> {
         tolerance: objective.tolerance,
         computation: Computation::Objective(objective),
     });
+    let texts = texts::ALL.into_iter().map(|text| Check {
+        name: format!("text: {}", text.log_density),
+        // Sums of a dozen terms of order ten.
+        tolerance: 3e-5,
+        computation: Computation::Text(text),
+    });
     let training = Check {
         name: "ten Adam steps".into(),
         computation: Computation::Training,
@@ -87,6 +96,7 @@ fn table() -> Vec<Check> {
     traps
         .chain(layers)
         .chain(objectives)
+        .chain(texts)
         .chain([training])
         .collect()
 }
