@@ -223,6 +223,7 @@ mod tests {
             at
         });
         Evaluation {
+            calibration: Vec::new(),
             controls: vec![control.into()],
             at: at.collect(),
             marginals: vec![],

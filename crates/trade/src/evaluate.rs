@@ -1,5 +1,6 @@
 //! A trained flow against the exact truth.
 
+mod calibration;
 mod length;
 mod observations;
 
@@ -11,6 +12,7 @@ use trade_core::{
     estimate::{divergence, ess::relative_ess_with_error, log_z::log_z, pareto::pareto_tail},
     random::Stream,
 };
+use trade_targets::Drawn;
 
 use crate::{
     config::RunConfig,
@@ -20,6 +22,7 @@ use crate::{
     trained::Samples,
     verdict::{self, Judged},
 };
+pub use calibration::Calibration;
 
 /// Bootstrap resamples behind an error of the ESS.
 const RESAMPLES: usize = 200;
@@ -35,6 +38,9 @@ pub struct Evaluation {
     pub at: Vec<AtCondition>,
     /// Marginal densities of the first coordinate.
     pub marginals: Vec<Marginal>,
+    /// Calibration at the base conditions, of a target with observations.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub calibration: Vec<Calibration>,
     /// Flow samples behind ESS and `log Z` at each condition; 0 in reports of old versions.
     #[serde(default)]
     pub samples: usize,
@@ -192,7 +198,19 @@ pub fn evaluate(run: &Run, seed: u64) -> Result<Evaluation> {
         marginal(&run.target, &samples, c)
     });
     let marginals = marginals.collect::<Result<_>>()?;
+    let mut calibration = Vec::new();
+    if observed {
+        for (i, c) in config.bases(&controls)?.iter().enumerate() {
+            let stream = &mut Stream::new(seed, 20_000 + i as u64);
+            let pairs = observations::pairs(run, c, stream)?;
+            let enough = |pairs: &Drawn| pairs.x.len() >= calibration::FEWEST * run.target.dim();
+            if let Some(pairs) = pairs.filter(enough) {
+                calibration.push(calibration::calibrate(run, c, &pairs, stream)?);
+            }
+        }
+    }
     Ok(Evaluation {
+        calibration,
         controls,
         at,
         marginals,
@@ -321,6 +339,10 @@ impl Evaluation {
         let report = path.parent().unwrap_or(folder.path());
         fs::create_dir_all(report).with_context(|| format!("cannot make {}", report.display()))?;
         write_file(&report.join("evaluation.csv"), &self.csv())?;
+        if !self.calibration.is_empty() {
+            let csv = calibration::csv(&self.controls, &self.calibration);
+            write_file(&report.join("calibration.csv"), &csv)?;
+        }
         write_file(&path, &(serde_json::to_string_pretty(self)? + "\n"))
     }
 
@@ -372,6 +394,9 @@ impl Evaluation {
                 pair(a.log_z, a.log_z_error),
                 verdict::word(a.fit),
             );
+        }
+        if !self.calibration.is_empty() {
+            text += &calibration::table(&self.controls, &self.calibration);
         }
         text
     }

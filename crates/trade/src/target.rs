@@ -61,7 +61,7 @@ impl TargetConfig {
             Self::Phi4(config) => AnyTarget::Phi4(config.init()?),
             Self::Molecule(config) => AnyTarget::Molecule(config.init()?),
             Self::Expression(config) => AnyTarget::Expression(config.init()?),
-            Self::Posterior(config) => AnyTarget::Posterior(config.init()?),
+            Self::Posterior(config) => AnyTarget::Posterior(Box::new(config.init()?)),
         })
     }
 
@@ -87,7 +87,7 @@ macro_rules! inner {
             AnyTarget::Phi4(target) => target,
             AnyTarget::Molecule(target) => target,
             AnyTarget::Expression(target) => target,
-            AnyTarget::Posterior(target) => target,
+            AnyTarget::Posterior(target) => &**target,
         }
     };
 }
@@ -110,7 +110,7 @@ pub enum AnyTarget {
     /// A log density stated as text.
     Expression(Expression),
     /// A prior and a likelihood stated as text.
-    Posterior(Posterior),
+    Posterior(Box<Posterior>),
 }
 
 impl AnyTarget {

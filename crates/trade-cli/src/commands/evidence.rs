@@ -119,8 +119,10 @@ fn factor_table(control: &str, factors: &[BayesFactor]) -> String {
         );
     }
     if factors.is_empty() {
-        text += "the two runs share no power; name one with --at, e.g. --at ";
-        text += &format!("{control}=1\n");
+        let _ = writeln!(
+            text,
+            "the two runs share no power; name one with --at, e.g. --at {control}=1"
+        );
     }
     text
 }

@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 pub mod autocorrelation;
 pub mod bootstrap;
 pub mod calibration;
+mod cholesky;
 pub mod divergence;
 pub mod ess;
 pub mod free_energy;

@@ -95,7 +95,7 @@ mod tests {
             let rows = stream.normal64(2 * draws);
             let row = |z: &[f64]| {
                 let (u, v) = (mean + factor * along * z[0], factor * z[1]);
-                let independent = ((1.0 + along * along) / 2.0).sqrt();
+                let independent = f64::midpoint(1.0, along * along).sqrt();
                 let root = 0.5_f64.sqrt();
                 if correlated {
                     [root * (u + v), root * (u - v)]

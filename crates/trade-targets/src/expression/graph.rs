@@ -371,6 +371,12 @@ impl Program {
         }
     }
 
+    /// Whether entries of the state are among the inputs.
+    pub(super) fn reads_state(&self) -> bool {
+        let is_state = |step: &Step| matches!(step.node, Node::State { .. });
+        self.steps.iter().any(is_state)
+    }
+
     /// Whether a control parameter is among the inputs.
     pub(super) fn reads_control(&self, k: usize) -> bool {
         self.steps.iter().any(|step| step.node == Node::Control(k))

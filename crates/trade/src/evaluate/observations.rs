@@ -46,7 +46,7 @@ pub(super) fn measure(run: &Run, c: &[f64], stream: &mut Stream) -> Result<AtCon
 }
 
 /// Fresh pairs from the target, or the run's own at this condition where it has no simulator.
-fn pairs(run: &Run, c: &[f64], stream: &mut Stream) -> Result<Option<Drawn>> {
+pub(super) fn pairs(run: &Run, c: &[f64], stream: &mut Stream) -> Result<Option<Drawn>> {
     let (target, config) = (&run.target, &run.config);
     let count = config.evaluate.reference_samples;
     if !matches!(target, AnyTarget::SimulatedPosterior(_)) {

@@ -12,7 +12,7 @@ const NO_VARIANCE: f64 = 0.5;
 
 /// The mean log likelihood at a power.
 pub(super) struct Mean {
-    pub(super) mean: f64,
+    pub(super) value: f64,
     /// The variance of this estimate.
     pub(super) variance: f64,
     /// Whether `ℓ` seems to have a variance.
@@ -33,7 +33,7 @@ impl Mean {
         });
         let shape = pareto_k(&tail.collect::<Vec<_>>())?;
         Ok(Self {
-            mean: found.mean[0],
+            value: found.mean[0],
             variance: found.variance[0],
             is_known: shape.is_none_or(|k| k < NO_VARIANCE),
         })
@@ -96,7 +96,7 @@ impl Path {
         let step = 1.0 / (self.points - 1) as f64;
         let scaled = |i: usize| {
             let slope = self.slope(powers[i]);
-            (means[i].mean * slope, means[i].variance * slope * slope)
+            (means[i].value * slope, means[i].variance * slope * slope)
         };
         let (f, noise): (Vec<f64>, Vec<f64>) = own.iter().map(|&i| scaled(i)).unzip();
         let path: Vec<Vec<f64>> = (0..own.len()).map(|j| vec![j as f64 * step]).collect();
@@ -166,7 +166,7 @@ mod tests {
 
     fn exact(mean: f64) -> Mean {
         Mean {
-            mean,
+            value: mean,
             variance: 0.0,
             is_known: true,
         }

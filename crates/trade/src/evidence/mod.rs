@@ -21,6 +21,9 @@ use crate::{
     target::AnyTarget,
     verdict,
 };
+#[cfg(doc)]
+use trade_core::estimate::mixture::Mixture;
+
 use integral::{Mean, Path};
 use pool::Pool;
 
@@ -53,7 +56,7 @@ impl Default for EvidenceConfig {
 pub struct EvidencePoint {
     /// The power of the likelihood.
     pub beta: f64,
-    /// By the pool: the mean weight of the points drawn at all powers, as samples of their mixture.
+    /// By the pool: the points drawn at all powers, weighted as samples of their mixture, see [`Mixture`].
     pub log_z: f64,
     /// Its error.
     pub log_z_error: f64,
@@ -197,7 +200,7 @@ pub fn evidence(run: &Run, config: &EvidenceConfig) -> Result<Evidence> {
             integral: integral[i].map(|found| found.value),
             integral_error: integral[i].map(|found| found.error),
             disagreement: disagreement(&[Some(pool_z), Some(weights), integral[i]]),
-            mean_log_likelihood: means[i].mean,
+            mean_log_likelihood: means[i].value,
             mean_log_likelihood_error: means[i].variance.sqrt(),
             ess,
             pareto_k: tail.map(|tail| tail.k),

@@ -3,11 +3,7 @@
 use rayon::prelude::*;
 use trade_core::{
     Family,
-    estimate::{
-        Estimate,
-        mixture::{log_mixture, log_z_of_pool},
-        pareto::pareto_k,
-    },
+    estimate::{Estimate, mixture::Mixture, pareto::pareto_k},
     random::Stream,
 };
 use trade_targets::expression::Posterior;
@@ -27,7 +23,7 @@ pub(super) struct Pool {
     log_likelihood: Vec<f64>,
     /// `log p` of each point under the flow at its own power; of the prior under the prior.
     log_prob: Vec<f64>,
-    log_mixture: Vec<f64>,
+    mixture: Mixture,
 }
 
 impl Pool {
@@ -68,14 +64,14 @@ impl Pool {
             densities.push(density);
         }
         let counts = vec![samples; powers.len()];
-        let log_mixture = log_mixture(&densities, &counts).context("the pool of samples")?;
+        let mixture = Mixture::new(&densities, &counts).context("the pool of samples")?;
         Ok(Self {
             powers: powers.to_vec(),
             samples,
             log_prior,
             log_likelihood,
             log_prob,
-            log_mixture,
+            mixture,
         })
     }
 
@@ -100,8 +96,11 @@ impl Pool {
     /// `log Z(β)` of all points, and the Pareto shape of their weights.
     pub(super) fn log_z(&self, beta: f64) -> Result<(Estimate, Option<f64>)> {
         let density = self.log_density(beta, 0..self.log_prior.len());
-        let weights = log_weights(&density, &self.log_mixture);
-        let found = log_z_of_pool(&weights, &vec![self.samples; self.powers.len()])?;
+        let density: Vec<f64> = (density.into_iter())
+            .map(|q| if q.is_finite() { q } else { f64::NEG_INFINITY })
+            .collect();
+        let found = self.mixture.log_z(&density)?;
+        let weights = log_weights(&density, self.mixture.log_density());
         Ok((found, pareto_k(&weights)?))
     }
 }

@@ -13,7 +13,7 @@ use trade_core::{
     objective::Problem, random::Stream, schedule::Schedule, train::TrainConfig,
 };
 use trade_flows::{
-    ConditionerConfig, FlowConfig, PreprocessConfig,
+    ConditionerConfig, FlowConfig, LastLayer, PreprocessConfig,
     layer::{ConditionalLinearConfig, LayerConfig, RelativeConfig, SoftClamp},
 };
 use trade_targets::expression::Posterior;
@@ -49,6 +49,8 @@ pub(super) struct FromPrior {
     dim: usize,
     /// The location and the scale of each entry, see [`Posterior::relations`].
     relations: (Vec<Option<usize>>, Vec<Option<usize>>),
+    /// Whether the prior relates entries in other ways.
+    others: bool,
     /// What is added to the power before its logarithm is taken.
     shift: f64,
     /// How often the likelihood was evaluated for that.
@@ -76,6 +78,7 @@ impl FromPrior {
             range,
             dim: target.dim(),
             relations: target.relations(),
+            others: target.has_other_relations(),
             shift: fitted_shift(&powers),
             calls: target.calls().unwrap_or(0) - before,
         }))
@@ -110,10 +113,26 @@ impl FromPrior {
             logarithmic: vec![true],
             shift: vec![self.shift],
         };
+        if !self.others && self.dim <= MOST_ENTRIES {
+            // The layers below know the scales that affine couplings would have to find.
+            let affine = |layer: &LayerConfig| matches!(layer, LayerConfig::AffineCoupling(_));
+            flow.layers.retain(|stage| !stage.of.iter().any(affine));
+        }
         let layers = flow.layers.iter_mut().flat_map(|stage| &mut stage.of);
         for layer in layers {
-            if let LayerConfig::ConditionalAffine(affine) = layer {
-                affine.embedded = true;
+            // At the start of training the flow is its first layers, which fit a normal prior exactly.
+            match layer {
+                LayerConfig::ConditionalAffine(affine) => {
+                    affine.embedded = true;
+                    affine.conditioner.last_layer = LastLayer::Zero;
+                }
+                LayerConfig::AffineCoupling(coupling) => {
+                    coupling.conditioner.last_layer = LastLayer::Zero;
+                }
+                LayerConfig::RqsCoupling(coupling) => {
+                    coupling.conditioner.last_layer = LastLayer::Zero;
+                }
+                _ => {}
             }
         }
         let Some(first) = flow.layers.first_mut() else {

@@ -76,6 +76,19 @@ impl Posterior {
         (location, scale.into_iter().map(positive).collect())
     }
 
+    /// Whether a prior depends on earlier parameters in a way that [`relations`](Self::relations) does not
+    /// hold.
+    pub fn has_other_relations(&self) -> bool {
+        self.draws.iter().any(|draw| {
+            let (shift, unit) = draw.law.location_and_scale();
+            let mut arguments = draw.arguments.iter().enumerate();
+            arguments.any(|(i, program)| {
+                let related = [shift, unit].contains(&Some(i)) && program.entries().is_some();
+                program.reads_state() && !related
+            })
+        })
+    }
+
     /// `n` independent draws of the prior, row-major `[n, dim]`. The likelihood is not evaluated.
     ///
     /// # Errors

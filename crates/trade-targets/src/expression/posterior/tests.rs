@@ -17,13 +17,15 @@ fn alone(prior: &str) -> Posterior {
     posterior(&json).unwrap_or_else(|error| panic!("{prior}: {error}"))
 }
 
+/// A distribution function.
+type Function<'a> = Box<dyn Fn(f64) -> f64 + 'a>;
+
 /// The distribution functions of all laws, from elsewhere: closed forms, or special parameters for which
 /// there is one.
 #[test]
 fn draws_and_densities_follow_the_distribution_function() {
     use std::f64::consts::{FRAC_1_SQRT_2, PI};
     let phi = |z: f64| 0.5 * libm_erfc(-z * FRAC_1_SQRT_2);
-    type Function<'a> = Box<dyn Fn(f64) -> f64 + 'a>;
     let laws: Vec<(&str, Function<'_>)> = vec![
         ("normal(0.5, 2)", Box::new(|x| phi((x - 0.5) / 2.0))),
         (
@@ -150,7 +152,10 @@ fn relations_are_plain_parameters_only() {
             "log_likelihood": "normal_lpdf(1, a, 1)"
         }"#,
     );
-    let (location, scale) = target.unwrap().relations();
+    let target = target.unwrap();
+    // Two times `tau` is no plain parameter.
+    assert!(target.has_other_relations() && !alone("normal(0, 1)").has_other_relations());
+    let (location, scale) = target.relations();
     let none = None;
     assert_eq!(
         location,
