@@ -21,6 +21,7 @@ mod inputs;
 mod json;
 pub mod model;
 pub mod molecule;
+mod plausible;
 pub mod plot;
 pub mod prelude;
 pub mod problem;
