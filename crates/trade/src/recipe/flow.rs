@@ -97,8 +97,10 @@ pub(super) fn choose<T: Family>(problem: &Problem<T>, seed: u64) -> FlowConfig {
                 LayerConfig::Permutation(PermutationKind::Hard),
             ],
         });
+        // Raw control parameters may have any unit.
         let affine = ConditionalAffineConfig {
             conditioner,
+            embedded: true,
             ..ConditionalAffineConfig::default()
         };
         layers.push(Stage {
