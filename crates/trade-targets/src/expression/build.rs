@@ -66,8 +66,7 @@ impl ExpressionConfig {
             let declared = self.domain.contains_key(&self.controls[0]);
             match domain[0].low {
                 Bound::Unbounded if declared => {}
-                Bound::Unbounded => domain[0].low = Bound::Excluded(0.0),
-                Bound::Included(0.0) => domain[0].low = Bound::Excluded(0.0),
+                Bound::Unbounded | Bound::Included(0.0) => domain[0].low = Bound::Excluded(0.0),
                 _ => {}
             }
         }
