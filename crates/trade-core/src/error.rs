@@ -86,7 +86,7 @@ pub enum Error {
         reason: String,
     },
     /// A number lies where it cannot.
-    #[error("{what}: expected {expected}, found {found}")]
+    #[error("{what}: expected {expected}, found {}", readable(*found))]
     Value {
         /// Which number.
         what: String,
@@ -167,5 +167,27 @@ impl Error {
             expected: expected.into(),
             found: found.into(),
         }
+    }
+}
+/// A number as a person writes it: with a power of ten where it would have many zeros.
+pub fn readable(number: f64) -> String {
+    if number == 0.0 || !number.is_finite() || (1e-4..1e10).contains(&number.abs()) {
+        number.to_string()
+    } else {
+        format!("{number:e}")
+    }
+}
+
+#[cfg(test)]
+mod numbers {
+    use super::readable;
+
+    #[test]
+    fn numbers_are_short() {
+        let texts = [0.0, 0.5, -300.0, 1e300, 4.14e-21, f64::NAN, f64::INFINITY].map(readable);
+        assert_eq!(
+            texts,
+            ["0", "0.5", "-300", "1e300", "4.14e-21", "NaN", "inf"]
+        );
     }
 }

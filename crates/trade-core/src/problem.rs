@@ -119,6 +119,16 @@ fn ordered_ranges<'a>(
             let reason = format!("[{low}, {high}] is not a range; give two numbers that increase");
             return Err(Error::setting(field, reason));
         }
+        // Squares of derivatives in the parameter must stay within single precision.
+        let largest = low.abs().max(high.abs());
+        if !(1e-15..=1e15).contains(&largest) {
+            let reason = format!(
+                "[{low:e}, {high:e}] is too {} for single precision; choose another unit, in which the \
+                 numbers are of order 1",
+                if largest > 1.0 { "large" } else { "small" }
+            );
+            return Err(Error::setting(field, reason));
+        }
         let domain = target.domain()[place];
         if let Some(end) = [low, high].into_iter().find(|end| !domain.contains(*end)) {
             let reason = format!(

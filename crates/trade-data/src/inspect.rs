@@ -5,7 +5,7 @@ use std::{
     hash::{DefaultHasher, Hash, Hasher},
 };
 
-use trade_core::{Error, Result};
+use trade_core::{Error, Result, error::readable};
 
 /// Correlations are looked at up to this many columns.
 const MOST_CORRELATED: usize = 200;
@@ -17,12 +17,14 @@ const COLLINEAR: f64 = 1e-10;
 const FAR: f64 = 1e3;
 /// Steps of single precision within a deviation below which its rounding is seen.
 const STEPS: f64 = 100.0;
+/// A number that one in so many rows has is no accident.
+const MASSIVE: usize = 100;
 /// Columns that one sentence names.
 const NAMED: usize = 5;
 
 /// Looks at the rows of `x`, `[n, dim]`, and returns one sentence for each thing that may spoil a
 /// training: constant, collinear and whole-number columns, columns that are constant but for a few
-/// rows, repeated rows, far outliers, too few rows, and columns whose offset is so large against
+/// rows or have one number in a hundredth of them, repeated rows, far outliers, too few rows, and columns whose offset is so large against
 /// their spread that single precision resolves fewer than 100 steps in a deviation. Heavy tails are
 /// no error. `what` names the data in the sentences; rows and columns count from 0.
 ///
@@ -70,21 +72,33 @@ pub fn inspect(x: &[f64], dim: usize, what: &str) -> Result<Vec<String>> {
         said.push(format!(
             "{what}: {names} {verb} constant at {}; a flow cannot learn a direction that does not vary, \
              so leave it out or add noise to it",
-            first.middle
+            readable(first.middle)
         ));
     });
     each(&columns, Column::is_spiked, |names, verb, first| {
         said.push(format!(
             "{what}: {names} {verb} constant at {} but for {} of {n} rows (row {} has {}); consider \
              leaving it out",
-            first.middle, first.elsewhere, first.farthest, first.extreme
+            readable(first.middle),
+            first.elsewhere,
+            first.farthest,
+            readable(first.extreme)
         ));
     });
     each(&columns, Column::is_whole, |names, verb, first| {
         said.push(format!(
             "{what}: {names} {verb} of whole numbers only (from {} to {}); a density of discrete numbers \
              has no bound, so add noise of uniform width 1",
-            first.least, first.largest
+            readable(first.least),
+            readable(first.largest)
+        ));
+    });
+    each(&columns, Column::is_massive, |names, verb, first| {
+        let have = if verb == "is" { "has" } else { "have" };
+        let (value, count) = first.commonest;
+        said.push(format!(
+            "{what}: {names} {have} one number in many rows, {value} in {count} of {n}; a flow puts a spike \
+             there, so leave these rows out, or add noise to them"
         ));
     });
     each(&columns, Column::has_outlier, |names, verb, first| {
@@ -93,9 +107,9 @@ pub fn inspect(x: &[f64], dim: usize, what: &str) -> Result<Vec<String>> {
             "{what}: {names} {have} outliers: row {} has {}, {:.1e} interquartile ranges away from \
              the median {}; remove the row if it is a mistake",
             first.farthest,
-            first.extreme,
+            readable(first.extreme),
             (first.extreme - first.middle).abs() / first.range,
-            first.middle
+            readable(first.middle)
         ));
     });
     each(&columns, Column::is_coarse, |names, verb, first| {
@@ -172,6 +186,10 @@ struct Column {
     extreme: f64,
     /// The rows that differ from the median.
     elsewhere: usize,
+    /// The number that most rows have, and how many.
+    commonest: (f64, usize),
+    /// How many numbers there are without repetition.
+    distinct: usize,
     whole: bool,
 }
 
@@ -185,6 +203,11 @@ impl Column {
             *sorted.select_nth_unstable_by(at, f64::total_cmp).1
         };
         let [low, middle, high] = [1, 2, 3].map(|quarter| quantile(&mut sorted, quarter));
+        sorted.sort_unstable_by(f64::total_cmp);
+        let alike = || sorted.chunk_by(|a, b| a == b);
+        let distinct = alike().count();
+        let commonest = alike().max_by_key(|chunk| chunk.len());
+        let commonest = commonest.map_or((middle, 0), |chunk| (chunk[0], chunk.len()));
         let (farthest, extreme) = values().enumerate().fold((0, middle), |far, (row, value)| {
             if (value - middle).abs() > (far.1 - middle).abs() {
                 (row, value)
@@ -208,6 +231,8 @@ impl Column {
             farthest,
             extreme,
             elsewhere: values().filter(|&value| value != middle).count(),
+            commonest,
+            distinct,
             whole: values().all(|value| value.fract() == 0.0),
         }
     }
@@ -222,6 +247,15 @@ impl Column {
 
     fn is_whole(&self) -> bool {
         self.whole && !self.is_constant() && !self.is_spiked()
+    }
+
+    /// Whether one number has a probability of its own, as what was cut off at a bound has.
+    fn is_massive(&self) -> bool {
+        let (_, count) = self.commonest;
+        let apart = !self.is_constant() && !self.is_spiked() && !self.is_whole();
+        // Numbers that are all rounded alike have no such one among them.
+        let continuous = 4 * self.distinct >= self.rows - count;
+        apart && continuous && count >= 20 && count * MASSIVE >= self.rows
     }
 
     fn is_outlier(&self, value: f64) -> bool {
@@ -378,7 +412,7 @@ mod tests {
     #[test]
     fn each_fault_is_said_with_its_column_and_row() {
         type Change = fn(usize, &mut [f64]);
-        let cases: [(Change, &[&str]); 9] = [
+        let cases: [(Change, &[&str]); 11] = [
             (|_, r| r[1] = 0.5, &["column 1 is constant at 0.5"]),
             (
                 |_, r| r[2] = 2.0 * r[0],
@@ -393,8 +427,13 @@ mod tests {
                 &["columns 0, 1 and 2 are of whole numbers"],
             ),
             (
+                |_, r| r[1] = r[1].clamp(-1.0, 1.0),
+                &["column 1 has one number in many rows, "],
+            ),
+            (|_, r| r[0] = (10.0 * r[0]).round() / 10.0 + 0.05, &[]),
+            (
                 |row, r| r[0] = if row == 17 { 1e10 } else { r[0] },
-                &["column 0 has outliers: row 17 has 10000000000"],
+                &["column 0 has outliers: row 17 has 1e10"],
             ),
             (
                 |_, r| r[1] = 0.3 * r[1] + 1e6,
@@ -425,7 +464,8 @@ mod tests {
                     "case {i}: `{text}` is not in {found:?}"
                 );
             }
-            assert!(!says.is_empty() || !found.contains("collinear"), "{found}");
+            let nothing = !found.contains("collinear") && !found.contains("one number");
+            assert!(!says.is_empty() || nothing, "{found}");
         }
     }
 

@@ -9,7 +9,7 @@ use crate::FlowBackend;
 
 /// The base distribution: a Gaussian whose variance depends on the first control parameter, or
 /// a distribution on the unit cube.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Base {
     /// `N(0, I)`.
@@ -19,6 +19,11 @@ pub enum Base {
     Control,
     /// `N(0, I/β)`: for inverse temperatures and likelihood powers.
     InverseControl,
+    /// `N(0, (T/T₀)·I)`: for temperatures in any unit, behind a layer that brings states at `T₀` to
+    /// deviation 1.
+    ControlOver(f64),
+    /// `N(0, (β₀/β)·I)`: for powers, likewise.
+    OverControl(f64),
     /// The first entries are normal about 0.5 with the deviation `0.1 √T`, cut off at 0 and 1; the
     /// others are uniform in `[0, 1]`. For bonds and angles, and torsions.
     ///
@@ -53,6 +58,8 @@ impl Base {
             Self::One | Self::Torus { .. } => None,
             Self::Control => Some(first()),
             Self::InverseControl => Some(-first()),
+            Self::ControlOver(at) => Some(first().add_scalar(-at.ln())),
+            Self::OverControl(at) => Some(-(first().add_scalar(-at.ln()))),
             Self::UnitCube { .. } => Some(first().add_scalar(2.0 * DEVIATION.ln())),
         }
     }

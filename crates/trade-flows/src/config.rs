@@ -141,6 +141,10 @@ impl FlowConfig {
             let base = positive || i > 0 || !self.base.takes_logarithm();
             check::require(base, field, "base", reason("has the variance"))?;
         }
+        if let Base::ControlOver(at) | Base::OverControl(at) = self.base {
+            let reason = format!("must be over a positive number, found {at}");
+            check::require(at > 0.0 && at.is_finite(), field, "base", reason)?;
+        }
         Ok(())
     }
 

@@ -87,7 +87,7 @@ fn configs() -> Vec<FlowConfig> {
             }),
         ];
         for preprocess in preprocessings {
-            for base in [Base::One, Base::Control, Base::InverseControl] {
+            for base in [Base::One, Base::Control, Base::OverControl(0.2)] {
                 configs.push(config(3, controls, preprocess.clone(), base));
             }
         }
@@ -269,10 +269,12 @@ fn mean(values: &[f64]) -> (f64, f64) {
 
 #[test]
 fn an_augmented_identity_is_its_base() {
-    for (base, power) in [
-        (Base::One, 0.0),
-        (Base::Control, 1.0),
-        (Base::InverseControl, -1.0),
+    for (base, power, over) in [
+        (Base::One, 0.0, 1.0),
+        (Base::Control, 1.0, 1.0),
+        (Base::InverseControl, -1.0, 1.0),
+        (Base::ControlOver(300.0), 1.0, 300.0),
+        (Base::OverControl(1e-9), -1.0, 1e-9),
     ] {
         let mut config = config(2, 1, PreprocessConfig::Identity, base);
         config.augmentation = 3;
@@ -297,7 +299,7 @@ fn an_augmented_identity_is_its_base() {
             .collect();
         let (mut values, mut scores) = (Vec::new(), Vec::new());
         for ((r, c), v) in squares.iter().zip(&conditions.control).zip(&conditions.way) {
-            let variance = c.powf(power);
+            let variance = (c / over).powf(power);
             values.push(-(TAU * variance).ln() - r / (2.0 * variance));
             scores.push(v * power / c * (r / (2.0 * variance) - 1.0));
         }

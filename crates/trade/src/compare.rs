@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use trade_plot::{Axis, Colour, Dash, Figure, Panel, Series, Style};
 
 use crate::{
+    condition,
     error::{Result, bail, ensure},
     evaluate::{AtCondition, Evaluation},
     verdict::word,
@@ -88,7 +89,7 @@ impl Comparison {
             for (i, (name, evaluation)) in self.runs.iter().enumerate() {
                 let at = find(evaluation, c);
                 let read = |reading: Reading| pair(at.and_then(reading));
-                let numbers: Vec<String> = c.iter().map(|c| format!("{c:.4}")).collect();
+                let numbers: Vec<String> = c.iter().map(|c| condition::number(*c)).collect();
                 // The condition stands at the first of its rows.
                 let condition = if i == 0 {
                     numbers.join(", ")

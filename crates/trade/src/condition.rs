@@ -1,6 +1,6 @@
 //! Conditions as they are typed: `T=0.5` or `temperature=0.5,a=0.1`.
 
-use trade_core::Family;
+use trade_core::{Family, error::readable};
 
 use crate::error::{Context, Result, bail, ensure};
 
@@ -67,11 +67,13 @@ pub fn within_domain(c: &[f64], family: &dyn Family) -> Result<()> {
     for ((name, &value), domain) in controls.iter().zip(c).zip(family.domain()) {
         ensure!(
             value.is_finite() && (value as f32).is_finite(),
-            "{name} = {value} is not a finite number in single precision"
+            "{name} = {} is not a finite number in single precision",
+            readable(value)
         );
         ensure!(
             domain.contains(value) && (value == 0.0 || value as f32 != 0.0),
-            "{name} = {value}: the target has a density only where {name} is {domain}"
+            "{name} = {}: the target has a density only where {name} is {domain}",
+            readable(value)
         );
     }
     Ok(())
@@ -82,8 +84,17 @@ pub fn describe(c: &[f64], controls: &[String]) -> String {
     let parts = controls
         .iter()
         .zip(c)
-        .map(|(name, c)| format!("{name} = {c:.4}"));
+        .map(|(name, c)| format!("{name} = {}", number(*c)));
     parts.collect::<Vec<_>>().join(", ")
+}
+
+/// A number of a condition: four decimals, or five digits and a power of ten where they say more.
+pub fn number(c: f64) -> String {
+    if c == 0.0 || (1e-2..1e7).contains(&c.abs()) {
+        format!("{c:.4}")
+    } else {
+        format!("{c:.4e}")
+    }
 }
 
 /// What to warn about if a condition lies outside the trained range.
@@ -124,6 +135,8 @@ mod tests {
             let error = parse(text, &controls).unwrap_err().to_string();
             assert!(error.contains(says), "{text}: {error}");
         }
+        let said = describe(&[0.5, 3e-9], &["T".into(), "a".into()]);
+        assert_eq!(said, "T = 0.5000, a = 3.0000e-9");
         assert!(outside(&[1.2], &[(0.4, 1.1)], &controls[..1]).is_some());
         assert!(outside(&[1.1], &[(0.4, 1.1)], &controls[..1]).is_none());
     }

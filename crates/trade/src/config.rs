@@ -249,7 +249,8 @@ pub(crate) fn read_json<C: serde::de::DeserializeOwned + NamesFiles>(path: &Path
     let mut reader = serde_json::Deserializer::from_str(&text);
     let mut config: C = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let field = error.path().to_string();
-        let reason = error.into_inner();
+        let reason = json::in_words(&error.into_inner());
+        let field = if field == "." { "the whole" } else { &field };
         Error::refused(format!("{}: field `{field}`: {reason}", path.display()))
     })?;
     reader

@@ -15,6 +15,7 @@ use trade_core::{
 use trade_targets::Drawn;
 
 use crate::{
+    condition,
     config::RunConfig,
     error::{Context, Result, bail, ensure},
     run::{Run, RunFolder, write_file},
@@ -381,7 +382,8 @@ impl Evaluation {
             _ => "–".to_string(),
         };
         for a in &self.at {
-            let condition: Vec<String> = a.condition.iter().map(|c| format!("{c:.4}")).collect();
+            let condition: Vec<String> =
+                a.condition.iter().map(|c| condition::number(*c)).collect();
             let exact = a.exact_log_z.map_or("–".to_string(), |z| format!("{z:.4}"));
             let shape = a.pareto_k.map_or("–".to_string(), |k| format!("{k:.2}"));
             let _ = writeln!(

@@ -13,6 +13,9 @@ use crate::error::{Context, Error, Result};
 /// If the file cannot be read, or is in another encoding.
 pub(crate) fn read_text(path: &Path) -> Result<String> {
     let bytes = fs::read(path)?;
+    if bytes.iter().all(u8::is_ascii_whitespace) {
+        crate::error::bail!("is empty; expected JSON");
+    }
     let wide = |order: fn([u8; 2]) -> u16| {
         let units = bytes[2..].chunks_exact(2).map(|b| order([b[0], b[1]]));
         String::from_utf16(&units.collect::<Vec<u16>>()).ok()
@@ -21,9 +24,41 @@ pub(crate) fn read_text(path: &Path) -> Result<String> {
         [0xFF, 0xFE, ..] => wide(u16::from_le_bytes),
         [0xFE, 0xFF, ..] => wide(u16::from_be_bytes),
         [0xEF, 0xBB, 0xBF, ref rest @ ..] => String::from_utf8(rest.to_vec()).ok(),
+        // Text has no zero bytes, unless it is UTF-16.
+        _ if bytes.contains(&0) => None,
         _ => String::from_utf8(bytes.clone()).ok(),
     };
     text.context("is neither UTF-8 nor UTF-16 with a byte order mark; save it as UTF-8")
+}
+
+/// What a reader of JSON says, without the names that types have in a program.
+pub(crate) fn in_words(reason: &serde_json::Error) -> String {
+    let words = [
+        ("expected usize", "expected a whole number of at least 0"),
+        ("expected u64", "expected a whole number of at least 0"),
+        ("expected f64", "expected a number"),
+        ("expected f32", "expected a number"),
+        (
+            "trailing characters",
+            "there are more entries than expected",
+        ),
+        ("expected a sequence", "expected a list"),
+        ("invalid type: sequence", "invalid type: list"),
+        ("invalid type: map", "invalid type: object"),
+        ("expected a map", "expected an object"),
+    ];
+    let mut text = reason.to_string();
+    for (name, meaning) in words {
+        text = text.replace(name, meaning);
+    }
+    // `struct Draft` or `struct Draft with 11 elements`
+    if let Some(at) = text.find("expected struct ") {
+        let end = text[at..]
+            .find(" at line")
+            .map_or(text.len(), |end| at + end);
+        text.replace_range(at..end, "expected an object with named fields");
+    }
+    text
 }
 
 /// Refuses an object that has the same key twice, of which JSON readers would keep one in silence.
@@ -113,8 +148,28 @@ mod tests {
             fs::write(&path, bytes).unwrap();
             assert_eq!(read_text(&path).unwrap(), text);
         }
-        fs::write(&path, [b'{', 0xE9, b'}']).unwrap();
-        assert!(read_text(&path).unwrap_err().to_string().contains("UTF-8"));
+        for other in [&[b'{', 0xE9, b'}'][..], &[b'{', 0, b'}', 0]] {
+            fs::write(&path, other).unwrap();
+            assert!(read_text(&path).unwrap_err().to_string().contains("UTF-8"));
+        }
+        fs::write(&path, "\n").unwrap();
+        assert!(read_text(&path).unwrap_err().to_string().contains("empty"));
+    }
+
+    #[test]
+    fn messages_have_no_names_of_types() {
+        let said = |text: &str| {
+            let error = serde_json::from_str::<Vec<(usize, [f64; 2])>>(text).unwrap_err();
+            in_words(&error)
+        };
+        for (text, says) in [
+            ("[[-1, [1, 2]]]", "expected a whole number"),
+            ("[[1, [1, \"2\"]]]", "expected a number"),
+            ("[[1, [1, 2, 3]]]", "more entries than expected"),
+            ("{}", "expected a list"),
+        ] {
+            assert!(said(text).contains(says), "{}", said(text));
+        }
     }
 
     #[test]

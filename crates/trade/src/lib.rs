@@ -22,6 +22,7 @@ mod inputs;
 mod json;
 pub mod model;
 pub mod molecule;
+mod plausible;
 pub mod plot;
 pub mod prelude;
 pub mod problem;

@@ -8,10 +8,11 @@ use trade_flows::{Base, FlowConfig, Stage, layer::LayerConfig};
 use trade_targets::Drawn;
 
 use crate::{
-    condition::within_domain,
+    condition::{describe, within_domain},
     config::{DataConfig, DataSource, ObjectiveConfig, RunConfig, ordered},
     device::AnyDevice,
     error::{Context, Error, Result, bail, ensure},
+    plausible,
     recipe::Draft,
     states::read_samples,
     support::{contradiction, outside},
@@ -101,7 +102,18 @@ fn draw(
             };
             Ok((drawn, warnings))
         }
-        DataSource::File(path) => read_samples(path, target),
+        DataSource::File(path) => {
+            let (drawn, mut warnings) = read_samples(path, target)?;
+            if let AnyTarget::Expression(expression) = target {
+                let log_density = |x: &[f64]| expression.log_density_at(x, at);
+                let mismatch = plausible::mismatch(&drawn.x, &target.support(), log_density);
+                warnings.extend(mismatch.map(|what| {
+                    let (file, at) = (path.display(), describe(at, &target.controls()));
+                    format!("{file}: {what} at {at}; check the units and the formula")
+                }));
+            }
+            Ok((drawn, warnings))
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use trade_core::Family;
-use trade_data::{Array, inspect, read_npy, read_npz_named};
+use trade_data::{Array, inspect, read_csv, read_npy, read_npz_named};
 use trade_targets::Drawn;
 
 use crate::{
@@ -14,29 +14,43 @@ use crate::{
 
 /// Whether a file name says npz.
 pub fn is_npz(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension == "npz")
+    has_ending(path, "npz")
 }
 
-fn expect(path: &Path, name: &str, array: &Array, columns: usize) -> Result<()> {
+/// Whether a file name has an ending, in either case.
+fn has_ending(path: &Path, ending: &str) -> bool {
+    path.extension()
+        .is_some_and(|extension| extension.eq_ignore_ascii_case(ending))
+}
+
+/// An array of so many columns; one of a single column may be a plain list.
+fn expect(path: &Path, name: &str, array: Array, columns: usize) -> Result<Array> {
+    if columns == 1 && array.shape().len() == 1 {
+        let rows = array.shape()[0];
+        return Ok(Array::new([rows, 1], array.into_data())?);
+    }
     ensure!(
         array.shape().len() == 2 && array.columns() == columns,
         "{}: expected {name} of shape [n, {columns}], found {:?}",
         path.display(),
         array.shape()
     );
-    Ok(())
+    Ok(array)
 }
 
-/// Reads states, `[n, dim]`, from an npy file, or from the array `x` (or `theta`) of an npz file;
-/// with them the observations, `[n, contexts]`, that an npz file has as `y`.
+/// Reads states, `[n, dim]`, from an npy file, from all columns of a csv file, or from the array `x` (or
+/// `theta`) of an npz file; with them the observations, `[n, contexts]`, that an npz file has as `y`.
 ///
 /// # Errors
 /// If the file cannot be read or holds something else.
 pub fn read_states(path: &Path, dim: usize, contexts: usize) -> Result<(Array, Option<Array>)> {
     if !is_npz(path) {
-        let x = read_npy(path)?;
-        expect(path, "an array", &x, dim)?;
-        return Ok((x, None));
+        let x = if has_ending(path, "csv") {
+            read_csv(path)?.1
+        } else {
+            read_npy(path)?
+        };
+        return Ok((expect(path, "an array", x, dim)?, None));
     }
     let mut arrays = read_npz_named(path, &["x", "theta", "y"])?;
     let Some(x) = arrays.remove("x").or_else(|| arrays.remove("theta")) else {
@@ -45,10 +59,10 @@ pub fn read_states(path: &Path, dim: usize, contexts: usize) -> Result<(Array, O
             path.display()
         );
     };
-    expect(path, "states", &x, dim)?;
+    let x = expect(path, "states", x, dim)?;
     let y = arrays.remove("y").filter(|_| contexts > 0);
+    let y = y.map(|y| expect(path, "`y`", y, contexts)).transpose()?;
     if let Some(y) = &y {
-        expect(path, "`y`", y, contexts)?;
         ensure!(
             y.rows() == x.rows(),
             "{}: {} states, but {} rows of `y`",
@@ -158,6 +172,20 @@ mod tests {
     }
 
     #[test]
+    fn tables_and_endings_in_capitals_are_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let table = dir.path().join("x.CSV");
+        std::fs::write(&table, "\u{feff}a;b\r\n1;2\r\n3;4.5\r\n").unwrap();
+        let (x, y) = read_states(&table, 2, 0).unwrap();
+        assert_eq!((x.data(), y.is_none()), (&[1.0, 2.0, 3.0, 4.5][..], true));
+        assert!(read_states(&table, 3, 0).is_err());
+        let arrays = BTreeMap::from([("x".to_string(), x)]);
+        let packed = dir.path().join("x.NPZ");
+        write_npz(&packed, &arrays, Precision::F64).unwrap();
+        assert_eq!(read_states(&packed, 2, 0).unwrap().0.data()[3], 4.5);
+    }
+
+    #[test]
     fn pairs_must_fit_each_other() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("pairs.npz");
@@ -172,6 +200,11 @@ mod tests {
         let (x, y) = read_states(&path, 2, 3).unwrap();
         assert_eq!((x.rows(), y.unwrap().columns()), (4, 3));
         assert!(read_states(&path, 2, 0).unwrap().1.is_none());
+        // A list is a column.
+        let list = Array::new([4], vec![0.5; 4]).unwrap();
+        write(list.clone(), list);
+        let (x, y) = read_states(&path, 1, 1).unwrap();
+        assert_eq!((x.shape(), y.unwrap().shape()), (&[4, 1][..], &[4, 1][..]));
         write(array(4, 2), array(5, 3));
         let error = read_states(&path, 2, 3).unwrap_err().to_string();
         assert!(error.contains("4 states, but 5 rows of `y`"), "{error}");

@@ -2,6 +2,10 @@
 
 use std::sync::Arc;
 
+/// The most numbers that are sampled at once; they and what is computed from them take some 30 times as
+/// many bytes.
+const MOST_NUMBERS: usize = 1_000_000_000;
+
 use trade_core::{
     Condition, Density, Family, Target,
     estimate::{Estimate, ess::relative_ess_with_error, log_z::log_z},
@@ -240,6 +244,13 @@ impl FlowAt<'_> {
     pub fn draw(&self, n: usize, stream: &mut Stream) -> Result<Samples> {
         self.check()?;
         ensure!(n > 0, "at least one sample is needed");
+        let dim = self.flow.config.dim;
+        ensure!(
+            n <= MOST_NUMBERS / dim,
+            "{n} samples of {dim} numbers do not fit into memory at once; draw at most {} at a time, each \
+             time with another seed",
+            MOST_NUMBERS / dim
+        );
         let (x, log_prob) = self
             .flow
             .backed

@@ -382,13 +382,19 @@ impl<T: AnyDevice> Training<T> {
         let support = target.support();
         let found = recipe::run_pilot(pilot, &support, evaluate, self.seed)?;
         let at = condition::describe(&pilot.at, &target.controls());
-        let said = format!(
+        let mut said = format!(
             "there are no data: {} samples at {at} come from an ensemble of {} walkers, which accepted \
              {:.0} % of its moves; a mode that none of them found is missing from the flow",
             pilot.samples,
             pilot.walkers,
             100.0 * found.accepted
         );
+        if let Some(entry) = found.drifting {
+            said += &format!(
+                "; the walkers were still on their way along entry {entry} of the state: a density whose \
+                 integral diverges never lets them arrive, and otherwise a longer `pilot.burn_in` helps"
+            );
+        }
         Ok((problem.with_data(&pilot.at, &found.x)?, Some(said)))
     }
 

@@ -65,6 +65,38 @@ fn the_units_of_the_data_do_not_matter() {
 }
 
 #[test]
+fn the_unit_of_the_control_does_not_matter() {
+    let x = samples(1.0, 0.0, 2000);
+    let log_prob = |k: f64, scale: f64, steps: usize| {
+        let folder = tempfile::tempdir().unwrap();
+        // With `scale`, the state is measured in units of `√scale`.
+        let target = format!(
+            r#"{{ "expression": {{ "variables": {{ "x": 2 }}, "controls": ["T"],
+                "constants": {{ "k": {k:e}, "s": {scale:e} }},
+                "log_density": "-(x[0]^2/2 + (x[1] - x[0]^2)^2)*s/(k*T)" }} }}"#
+        );
+        let t = scale / k;
+        let ranges = format!(r#"{{ "T": [{:e}, {:e}] }}"#, 0.5 * t, 2.0 * t);
+        let at = format!(r#"{{ "T": {t:e} }}"#);
+        let draft = draft(folder.path(), &target, &ranges, &at, &x, 2);
+        let config = draft.complete(DEVICE, Length::Steps(steps)).unwrap();
+        let flow = trade::train_unsaved(&config, DEVICE).unwrap();
+        let rows: Vec<f32> = x[..400].iter().map(|&x| x as f32).collect();
+        flow.at(&[1.5 * t]).log_prob(&rows).unwrap()
+    };
+    let plain = log_prob(1.0, 1.0, 3);
+    for (k, scale) in [(1e9, 1.0), (1e-9, 1.0), (1.380_649e-23, 4e-21)] {
+        let other = log_prob(k, scale, 3);
+        let pairs = plain.iter().zip(&other).map(|(p, o)| (p - o).abs());
+        let worst = pairs.fold(0.0, f64::max);
+        assert!(worst < 0.02, "k = {k:e}: {worst}");
+    }
+    // With the energy in the loss, whose derivative in kelvin has the square of Boltzmann's constant.
+    let trained = log_prob(1.380_649e-23, 4e-21, 40);
+    assert!(trained.iter().all(|l| l.is_finite()));
+}
+
+#[test]
 fn a_draft_becomes_a_complete_run_that_resumes() {
     let folder = tempfile::tempdir().unwrap();
     let x = samples(1.0, 0.0, 1000);

@@ -44,7 +44,11 @@ fn table(controls: &[String], points: &[PathPoint]) -> String {
         "weights"
     );
     for p in points {
-        let condition: Vec<String> = p.condition.iter().map(|c| format!("{c:.4}")).collect();
+        let condition: Vec<String> = p
+            .condition
+            .iter()
+            .map(|c| trade::condition::number(*c))
+            .collect();
         let exact = p.exact.map_or("–".to_string(), |e| format!("{e:.4}"));
         let shape = p.pareto_k.map_or("–".to_string(), |k| format!("{k:.2}"));
         let _ = writeln!(

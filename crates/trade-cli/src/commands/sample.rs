@@ -43,6 +43,11 @@ pub(super) fn run(session: &Session, typed: SampleArgs) -> Result<()> {
         samples = resampled(session, samples, &mut stream)?;
     }
     let broken = samples.x.iter().filter(|x| !x.is_finite()).count();
+    ensure!(
+        broken < samples.x.len(),
+        "none of the sampled numbers is finite: the flow says nothing at {}",
+        typed.at
+    );
     if broken > 0 {
         session.say(format!("{broken} of the sampled numbers are not finite"));
     }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, ops::Bound, path::PathBuf};
 
-use trade_core::{Interval, Support};
+use trade_core::{Interval, PowerFamily, Support};
 
 use super::{
     call,
@@ -47,10 +47,26 @@ impl ExpressionConfig {
             );
             return Err(setting("log_density", reason));
         }
-        let (support, domain) = (self.supports()?, self.domains()?);
+        let (support, mut domain) = (self.supports()?, self.domains()?);
         let points = power::points(&support, &domain);
         let power_family = power::family(self.power_family, &program, &points, controls)
             .map_err(|reason| setting("power_family", reason))?;
+        // At the temperature 0 there is no density, and below it the integral of one that is proper
+        // above diverges. The same holds of a power, unless the state is bounded.
+        let bounded = |s: &Support| matches!(s, Support::Interval { .. } | Support::Angle);
+        let positive = match power_family {
+            Some(PowerFamily::Temperature) => true,
+            Some(PowerFamily::Exponent) => !support.iter().all(bounded),
+            None => false,
+        };
+        if positive {
+            let declared = self.domain.contains_key(&self.controls[0]);
+            match domain[0].low {
+                Bound::Unbounded if declared => {}
+                Bound::Unbounded | Bound::Included(0.0) => domain[0].low = Bound::Excluded(0.0),
+                _ => {}
+            }
+        }
         let reference = power::reference(&program, points);
         Ok(Expression {
             dim,

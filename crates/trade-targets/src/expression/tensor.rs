@@ -114,7 +114,11 @@ impl<B: Backend> Tensors<B> {
             a.tangent = a.tangent.map(|t| t.mask_fill(small.clone(), 0.0));
             a.value = a.value.mask_fill(small, least);
         }
-        a.recip()
+        // The square of the reciprocal may leave single precision where its product with the tangent
+        // does not, as with Boltzmann's constant.
+        let value = a.value.recip();
+        let tangent = a.tangent.map(|t| (t * value.clone() * value.clone()).neg());
+        Dual { value, tangent }
     }
 }
 

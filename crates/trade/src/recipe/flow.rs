@@ -118,8 +118,10 @@ pub(super) fn choose<T: Family>(problem: &Problem<T>, seed: u64) -> FlowConfig {
                 LayerConfig::Permutation(PermutationKind::Hard),
             ],
         });
+        // Raw control parameters may have any unit.
         let affine = ConditionalAffineConfig {
             conditioner,
+            embedded: true,
             ..ConditionalAffineConfig::default()
         };
         layers.push(Stage {
@@ -177,13 +179,15 @@ fn base<T: Family>(problem: &Problem<T>, support: &[Support]) -> Base {
     let positive = problem.ranges.iter().all(|(low, _)| *low > 0.0);
     let real = support.iter().all(|s| *s == Support::Real);
     let known = problem.target.is_known();
+    // The first layer brings the states there to deviation 1.
+    let at = problem.bases.first().map_or(1.0, |base| base[0]);
     match problem
         .target
         .power_family()
         .filter(|_| positive && real && known)
     {
-        Some(PowerFamily::Temperature) => Base::Control,
-        Some(PowerFamily::Exponent) => Base::InverseControl,
+        Some(PowerFamily::Temperature) => Base::ControlOver(at),
+        Some(PowerFamily::Exponent) => Base::OverControl(at),
         None => Base::One,
     }
 }

@@ -94,6 +94,8 @@ pub(crate) struct Pilot {
     pub(crate) x: Vec<f64>,
     /// The share of moves that were accepted while sampling.
     pub(crate) accepted: f64,
+    /// The first entry along which the walkers were still on their way.
+    pub(crate) drifting: Option<usize>,
 }
 
 /// Walkers in coordinates without bounds.
@@ -169,10 +171,52 @@ pub(crate) fn run<F: FnMut(&[f32]) -> Vec<f64>>(
             );
         }
     }
+    let [first, last] = [0..x.len() / d / 3, x.len() / d * 2 / 3..x.len() / d].map(|rows| {
+        (0..d)
+            .map(|k| quartiles(&x, d, k, rows.clone()))
+            .collect::<Vec<_>>()
+    });
+    let ran_off = |quartiles: &[f64; 3]| quartiles.iter().any(|q| !(q.abs() <= RAN_OFF));
+    if let Some(k) = last.iter().position(ran_off) {
+        crate::error::bail!(
+            "the walkers of the pilot run ran off along entry {k} of the state, beyond {RAN_OFF:e}: the integral \
+             of the density diverges there; correct the formula, or declare its `support`"
+        );
+    }
+    if let Some(k) = last
+        .iter()
+        .position(|[low, _, high]| *low as f32 == *high as f32)
+    {
+        crate::error::bail!(
+            "the pilot run found nothing but one value, {}, of entry {k}: the density there is narrower than \
+             single precision resolves; give data, or choose another unit or origin",
+            last[k][1]
+        );
+    }
+    let drifts = |(first, last): (&[f64; 3], &[f64; 3])| {
+        let [before, now] = [first, last].map(|[low, _, high]| high - low);
+        let shift = (first[1] - last[1]).abs() / before.min(now);
+        shift > SHIFTED || now > WIDENED * before || before > WIDENED * now
+    };
     Ok(Pilot {
+        drifting: first.iter().zip(&last).position(drifts),
         x,
         accepted: accepted as f64 / moves as f64,
     })
+}
+
+/// By how many interquartile ranges the median of walkers that have arrived does not move.
+const SHIFTED: f64 = 0.3;
+/// Where no state of a density lies that single precision can hold.
+const RAN_OFF: f64 = 1e30;
+/// By what factor their interquartile range does not change.
+const WIDENED: f64 = 1.4;
+
+/// The quartiles of a column of some rows.
+fn quartiles(x: &[f64], d: usize, k: usize, rows: std::ops::Range<usize>) -> [f64; 3] {
+    let mut column: Vec<f64> = rows.map(|row| x[row * d + k]).collect();
+    column.sort_by(f64::total_cmp);
+    [1, 2, 3].map(|quarter| column[(column.len() - 1) * quarter / 4])
 }
 
 impl<F: FnMut(&[f32]) -> Vec<f64>> Ensemble<'_, F> {
@@ -257,7 +301,8 @@ impl<F: FnMut(&[f32]) -> Vec<f64>> Ensemble<'_, F> {
         0.0
     }
 
-    /// Puts walkers that are far below the others into the place of one of those.
+    /// Puts walkers that are far below the others into the place of one of those. The best quarter
+    /// stays: it takes many distinct walkers to tell the width of the target.
     fn rescue(&mut self, all: &[usize]) {
         let d = self.support.len();
         let best = self
@@ -265,7 +310,11 @@ impl<F: FnMut(&[f32]) -> Vec<f64>> Ensemble<'_, F> {
             .iter()
             .copied()
             .fold(f64::NEG_INFINITY, f64::max);
-        let lost = |l: f64| l.is_nan() || l < best - 50.0 - 10.0 * d as f64;
+        let mut sorted = self.log_density.clone();
+        sorted.sort_by(|a, b| b.total_cmp(a));
+        let quarter = sorted[sorted.len() / 4];
+        let bound = (best - 50.0 - 10.0 * d as f64).min(quarter);
+        let lost = |l: f64| l.is_nan() || l < bound || l == f64::NEG_INFINITY;
         let (gone, kept): (Vec<usize>, Vec<usize>) =
             all.iter().partition(|&&i| lost(self.log_density[i]));
         for i in gone {
@@ -377,6 +426,50 @@ mod tests {
         // ⟨cos a⟩ = I₁(2)/I₀(2).
         let cosines: Vec<f64> = column(&found.x, 3, 2).iter().map(|a| a.cos()).collect();
         assert!((mean_and_deviation(&cosines).0 - 0.697_774_658).abs() < 0.04);
+    }
+
+    #[test]
+    fn a_narrow_or_a_far_density_is_found() {
+        for (centre, width) in [(0.0, 1e-9), (1e5, 1.0), (0.0, 1e9), (-3e3, 0.1)] {
+            let evaluate = |x: &[f32]| {
+                let log = |x: &f32| -0.5 * ((f64::from(*x) - centre) / width).powi(2);
+                x.iter().map(log).collect()
+            };
+            let found = run(&config(vec![1.0]), &[Support::Real], evaluate, 6).unwrap();
+            let (mean, deviation) = mean_and_deviation(&found.x);
+            assert!(
+                (mean - centre).abs() < 0.1 * width,
+                "{centre} {width}: {mean}"
+            );
+            assert!(
+                (deviation / width - 1.0).abs() < 0.1,
+                "{centre} {width}: {deviation}"
+            );
+            assert!(
+                found.accepted < 0.9 && found.drifting.is_none(),
+                "{centre} {width}"
+            );
+        }
+    }
+
+    #[test]
+    fn walkers_that_never_arrive_are_noticed() {
+        let densities: [fn(f64) -> f64; 3] = [|x| -x, |x| 0.0 * x, |x| -0.4 * (1.0 + x * x).ln()];
+        for (i, density) in densities.into_iter().enumerate() {
+            let evaluate = |x: &[f32]| x.iter().map(|x| density(f64::from(*x))).collect();
+            match run(&config(vec![1.0]), &[Support::Real], evaluate, 7) {
+                Ok(found) => assert_eq!(found.drifting, Some(0), "density {i}"),
+                Err(error) => assert!(error.to_string().contains("ran off"), "{error}"),
+            }
+        }
+        // A point, as far as single precision can tell.
+        let evaluate = |x: &[f32]| {
+            x.iter()
+                .map(|x| -1e20 * (f64::from(*x) - 1.0).abs())
+                .collect()
+        };
+        let error = run(&config(vec![1.0]), &[Support::Real], evaluate, 7).err();
+        assert!(error.is_some_and(|error| error.to_string().contains("one value")));
     }
 
     #[test]

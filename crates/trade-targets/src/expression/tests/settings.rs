@@ -107,6 +107,38 @@ fn power_families_are_found_and_checked() {
 }
 
 #[test]
+fn power_families_have_positive_controls() {
+    let domain = |more: serde_json::Value, text: &str| {
+        let mut config = json!({ "variables": { "x": 2 }, "controls": ["c"], "log_density": text });
+        config
+            .as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        let config: ExpressionConfig = serde_json::from_value(config).unwrap();
+        config.init().unwrap().domain()[0].to_string()
+    };
+    let box_ = json!({ "support": { "x": { "interval": { "low": 0, "high": 1 } } } });
+    assert_eq!(domain(json!({}), "-norm2(x)/c"), "above 0");
+    assert_eq!(domain(json!({}), "-norm2(x)*c"), "above 0");
+    assert_eq!(domain(box_.clone(), "-norm2(x)/c"), "above 0");
+    // A bounded state has a density at every power.
+    assert_eq!(domain(box_, "-norm2(x)*c"), "a finite number");
+    assert_eq!(
+        domain(json!({}), "-norm2(x)/2 - c*x[0]^4"),
+        "a finite number"
+    );
+    // What is declared holds, but there is no temperature 0.
+    assert_eq!(
+        domain(json!({ "domain": { "c": [0, 5] } }), "-norm2(x)/c"),
+        "above 0 and at most 5"
+    );
+    assert_eq!(
+        domain(json!({ "domain": { "c": [null, -1] } }), "norm2(x)/c"),
+        "at most -1"
+    );
+}
+
+#[test]
 fn data_come_from_files() {
     let folder = tempfile::tempdir().unwrap();
     let place = |name: &str| folder.path().join(name);
