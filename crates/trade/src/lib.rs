@@ -16,6 +16,7 @@ pub mod energy;
 pub mod error;
 pub mod evaluate;
 pub mod examples;
+pub mod external;
 pub mod free_energy;
 mod json;
 pub mod model;

@@ -9,7 +9,7 @@ use trade_targets::Drawn;
 
 use crate::{
     condition::within_domain,
-    config::{DataConfig, DataSource, ObjectiveConfig, RunConfig, ordered},
+    config::{DataConfig, DataSource, LossConfig, ObjectiveConfig, RunConfig, ordered},
     device::AnyDevice,
     error::{Context, Error, Result, bail, ensure},
     recipe::Draft,
@@ -182,6 +182,14 @@ pub fn fits<T: AnyDevice>(
     for (i, objective) in objectives.iter().enumerate() {
         let field = format!("objectives[{i}].loss");
         objective.loss.validate_over(&problem.ranges, &field)?;
+    }
+    for (i, objective) in objectives.iter().enumerate() {
+        ensure!(
+            target.is_differentiable() || !matches!(objective.loss, LossConfig::ReverseKl(_)),
+            "`objectives[{i}]`: the reverse KL divergence needs the derivative of the target's log density in \
+             the state, which this target does not give; give it (in Python: `grad`), or train from data \
+             (`nll`) or without tuning"
+        );
     }
     if !target.is_known() {
         for (i, objective) in objectives.iter().enumerate() {

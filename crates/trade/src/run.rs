@@ -162,7 +162,15 @@ impl Run {
     /// # Errors
     /// If the folder holds no run, if it is not trained yet, or if its files do not fit each other.
     pub fn open(folder: &RunFolder, device: DeviceName) -> Result<Self> {
-        let config = folder.read_config()?;
+        Self::open_as(folder, folder.read_config()?, device)
+    }
+
+    /// Opens a trained run with its configuration as the caller read it, to which the function of an
+    /// [external target](crate::external) may have been attached.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_as(folder: &RunFolder, config: RunConfig, device: DeviceName) -> Result<Self> {
         let target = config.target.init().context("`target`")?;
         let ranges = config.ranges(&target.controls())?;
         let flow = on_device!(device, B, device => {

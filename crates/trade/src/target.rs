@@ -22,6 +22,8 @@ use trade_targets::{
     two_moons::{TwoMoons, TwoMoonsConfig},
 };
 
+use crate::external::{External, ExternalConfig};
+
 /// The configuration of a target.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -42,6 +44,8 @@ pub enum TargetConfig {
     Molecule(MoleculeConfig),
     /// A log density that is stated as text.
     Expression(ExpressionConfig),
+    /// A function of the program that trains, such as one in Python.
+    External(ExternalConfig),
 }
 
 impl TargetConfig {
@@ -59,6 +63,7 @@ impl TargetConfig {
             Self::Phi4(config) => AnyTarget::Phi4(config.init()?),
             Self::Molecule(config) => AnyTarget::Molecule(config.init()?),
             Self::Expression(config) => AnyTarget::Expression(config.init()?),
+            Self::External(config) => AnyTarget::External(config.init()?),
         })
     }
 
@@ -83,6 +88,7 @@ macro_rules! inner {
             AnyTarget::Phi4(target) => target,
             AnyTarget::Molecule(target) => target,
             AnyTarget::Expression(target) => target,
+            AnyTarget::External(target) => target,
         }
     };
 }
@@ -104,6 +110,8 @@ pub enum AnyTarget {
     Molecule(Molecule),
     /// A log density stated as text.
     Expression(Expression),
+    /// A function of the program.
+    External(External),
 }
 
 impl AnyTarget {
@@ -118,7 +126,8 @@ impl AnyTarget {
             | Self::SimulatedPosterior(_)
             | Self::Phi4(_)
             | Self::Molecule(_)
-            | Self::Expression(_) => None,
+            | Self::Expression(_)
+            | Self::External(_) => None,
         }
     }
 
@@ -159,6 +168,12 @@ impl AnyTarget {
                     "the normalised density",
                     "a target that is stated as text has no sampler; give samples in a file, or \
                      train without data, from `bases` and with `reverse_kl`",
+                ));
+            }
+            Self::External(_) => {
+                return Err(Error::inexact(
+                    "the normalised density",
+                    "a function has no sampler; give samples, or leave out `data`",
                 ));
             }
         };
@@ -202,6 +217,10 @@ impl Family for AnyTarget {
 
     fn is_known(&self) -> bool {
         self.family().is_known()
+    }
+
+    fn is_differentiable(&self) -> bool {
+        self.family().is_differentiable()
     }
 
     fn power_family(&self) -> Option<PowerFamily> {
