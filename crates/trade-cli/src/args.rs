@@ -58,6 +58,9 @@ pub(crate) enum Command {
     },
     /// Free-energy differences along a path of conditions, with errors.
     FreeEnergy(FreeEnergyArgs),
+    /// The log evidence of a posterior stated as text, at every power of the likelihood, by three
+    /// routes; and the Bayes factor to another model.
+    Evidence(EvidenceArgs),
     /// Simulate reference samples of a target.
     Simulate {
         #[command(subcommand)]
@@ -291,6 +294,27 @@ pub(crate) struct FreeEnergyArgs {
     pub(crate) points: usize,
     /// Flow samples per condition.
     #[arg(long, default_value_t = 10_000)]
+    pub(crate) samples: usize,
+    /// Print JSON instead of a table.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct EvidenceArgs {
+    /// The run's folder.
+    pub(crate) run: PathBuf,
+    /// The run of another model of the same data, for the Bayes factor.
+    #[arg(long, value_name = "RUN")]
+    pub(crate) against: Option<PathBuf>,
+    /// A further power of the likelihood, e.g. beta=1; may be given several times.
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) at: Vec<String>,
+    /// Powers over the range, both ends included.
+    #[arg(long, default_value_t = 17)]
+    pub(crate) points: usize,
+    /// Flow samples at each power.
+    #[arg(long, default_value_t = 2000)]
     pub(crate) samples: usize,
     /// Print JSON instead of a table.
     #[arg(long)]

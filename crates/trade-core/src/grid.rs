@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 
 /// How conditions are spaced.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Spacing {
     /// Equal differences.
@@ -14,6 +14,42 @@ pub enum Spacing {
     Linear,
     /// Equal ratios; needs positive conditions.
     Log,
+    /// Equal ratios of `c + shift`, which must be positive: for conditions that begin at 0. It is even
+    /// far below the shift, and logarithmic far above it.
+    LogFrom(f64),
+}
+
+impl Spacing {
+    /// Whether conditions from `min` on can be spaced so.
+    pub fn fits(self, min: f64) -> bool {
+        match self {
+            Self::Linear => true,
+            Self::Log => min > 0.0,
+            Self::LogFrom(shift) => shift.is_finite() && min + shift > 0.0,
+        }
+    }
+
+    /// The condition at a share of the way from `min` to `max`.
+    pub fn at(self, share: f64, min: f64, max: f64) -> f64 {
+        match self {
+            Self::Linear => min + (max - min) * share,
+            Self::Log => min * (max / min).powf(share),
+            Self::LogFrom(shift) => {
+                (min + shift) * ((max + shift) / (min + shift)).powf(share) - shift
+            }
+        }
+    }
+
+    /// The share of the way from `min` to `max` at which a condition lies.
+    pub fn share(self, c: f64, min: f64, max: f64) -> f64 {
+        match self {
+            Self::Linear => (c - min) / (max - min),
+            Self::Log => (c / min).ln() / (max / min).ln(),
+            Self::LogFrom(shift) => {
+                ((c + shift) / (min + shift)).ln() / ((max + shift) / (min + shift)).ln()
+            }
+        }
+    }
 }
 
 /// The settings of a [`Grid`] over one control parameter.
@@ -45,11 +81,16 @@ impl GridConfig {
                 format!("expected finite min < max, found min = {min}, max = {max}"),
             ));
         }
-        if self.spacing == Spacing::Log && min <= 0.0 {
-            return Err(Error::setting(
-                format!("{field}.min"),
-                format!("log spacing needs min > 0, found {min}"),
-            ));
+        if !self.spacing.fits(min) {
+            let reason = match self.spacing {
+                Spacing::LogFrom(shift) => {
+                    format!(
+                        "log spacing from a shift of {shift} needs min + shift > 0, found {min}"
+                    )
+                }
+                _ => format!("log spacing needs min > 0, found {min}"),
+            };
+            return Err(Error::setting(format!("{field}.min"), reason));
         }
         if self.points < 2 {
             return Err(Error::setting(
@@ -83,10 +124,10 @@ impl GridConfig {
             ));
         }
         // Rounding separates a base from the grid point it stands on, also where that is 0.
-        let width = if self.spacing == Spacing::Linear {
-            self.max - self.min
-        } else {
+        let width = if self.spacing == Spacing::Log {
             0.0
+        } else {
+            self.max - self.min
         };
         let same = |a: f64, b: f64| (a - b).abs() <= 1e-9 * a.abs().max(b.abs()).max(width);
 
@@ -115,10 +156,7 @@ impl GridConfig {
             return self.max;
         }
         let along = i as f64 / last as f64;
-        match self.spacing {
-            Spacing::Linear => self.min + (self.max - self.min) * along,
-            Spacing::Log => self.min * (self.max / self.min).powf(along),
-        }
+        self.spacing.at(along, self.min, self.max)
     }
 }
 
@@ -224,6 +262,23 @@ mod tests {
         let grid = config(0.4, 1.1, 25, Spacing::Log).init(&[1.0]).unwrap();
         assert_eq!(grid.len(), 26);
         assert!(grid.conditions().windows(2).all(|w| w[0] < w[1]));
+    }
+
+    #[test]
+    fn spacing_from_a_shift_begins_at_zero() {
+        // c + 0.1 from 0.1 to 1.6 in ratios of 2.
+        let grid = config(0.0, 1.5, 5, Spacing::LogFrom(0.1))
+            .init(&[0.0])
+            .unwrap();
+        for (c, expected) in grid.conditions().iter().zip([0.0, 0.1, 0.3, 0.7, 1.5]) {
+            assert!((c - expected).abs() < 1e-14, "{c}");
+            let share = Spacing::LogFrom(0.1).share(*c, 0.0, 1.5);
+            assert!((Spacing::LogFrom(0.1).at(share, 0.0, 1.5) - c).abs() < 1e-14);
+        }
+        for shift in [0.0, -1.0, f64::NAN] {
+            let refused = config(0.0, 1.0, 5, Spacing::LogFrom(shift)).validate("trade.grid");
+            assert!(refused.unwrap_err().to_string().contains("min + shift > 0"));
+        }
     }
 
     #[test]

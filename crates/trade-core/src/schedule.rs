@@ -240,7 +240,7 @@ impl Axis {
             if !(min.is_finite() && max.is_finite() && min < max) {
                 return Err(refuse("finite min < max"));
             }
-            if spacing == Spacing::Log && min <= 0.0 {
+            if !spacing.fits(min) {
                 return Err(refuse(
                     "a positive range, for this schedule takes logarithms",
                 ));
@@ -251,18 +251,12 @@ impl Axis {
     }
 
     fn coordinate(&self, c: f64) -> f64 {
-        match self.spacing {
-            Spacing::Linear => (c - self.min) / (self.max - self.min),
-            Spacing::Log => (c / self.min).ln() / (self.max / self.min).ln(),
-        }
+        self.spacing.share(c, self.min, self.max)
     }
 
     /// Clamped, for rounding must not leave the range.
     fn condition(&self, z: f64) -> f64 {
-        let c = match self.spacing {
-            Spacing::Linear => self.min + z * (self.max - self.min),
-            Spacing::Log => self.min * (self.max / self.min).powf(z),
-        };
+        let c = self.spacing.at(z, self.min, self.max);
         c.clamp(self.min, self.max)
     }
 }

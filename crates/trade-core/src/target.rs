@@ -89,6 +89,12 @@ pub trait Family {
         None
     }
 
+    /// How often the costly part of `log q` has been evaluated since the target was made, in states; `None`
+    /// where it is not counted.
+    fn calls(&self) -> Option<u64> {
+        None
+    }
+
     /// The noise that stands for noise on each entry of a state, in the likelihood of data and in
     /// blurred evaluation points, where the target means noise on other coordinates; `None` by
     /// default.

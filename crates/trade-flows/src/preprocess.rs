@@ -19,8 +19,8 @@ pub enum PreprocessConfig {
     Identity,
     /// `log c`, for positive parameters.
     Log,
-    /// `(c − centre)/scale`, for parameters of any sign, or `(log c − centre)/scale` of those that are
-    /// positive and range over octaves.
+    /// `(c − centre)/scale`, for parameters of any sign, or `(log(c + shift) − centre)/scale` of those
+    /// that range over octaves; without a shift they must be positive.
     Standardise {
         /// One per control parameter.
         centre: Vec<f64>,
@@ -29,6 +29,9 @@ pub enum PreprocessConfig {
         /// Whether the logarithm is taken first, one per control parameter; by default of none.
         #[serde(default)]
         logarithmic: Vec<bool>,
+        /// What is added before the logarithm is taken, one per control parameter; by default 0.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        shift: Vec<f64>,
     },
     /// `log c + MLP(log c)`, learned.
     Embedding(ConditionerConfig),
@@ -49,8 +52,17 @@ impl PreprocessConfig {
                 centre,
                 scale,
                 logarithmic,
+                shift,
             } => {
                 let field = format!("{field}.standardise");
+                let found = shift.len();
+                let reason = format!("needs one for each of {controls} controls, found {found}");
+                check::require(found == controls || found == 0, &field, "shift", reason)?;
+                for (i, shift) in shift.iter().enumerate() {
+                    let reason = format!("must be at least 0 and finite, found {shift}");
+                    let fits = shift.is_finite() && *shift >= 0.0;
+                    check::require(fits, &field, &format!("shift[{i}]"), reason)?;
+                }
                 for (name, values) in [("centre", centre), ("scale", scale)] {
                     let found = values.len();
                     let reason =
@@ -70,13 +82,16 @@ impl PreprocessConfig {
         }
     }
 
-    /// Whether the logarithm of a parameter is taken.
+    /// Whether the logarithm of a parameter itself is taken, which then must be positive.
     pub(crate) fn takes_logarithm_of(&self, control: usize) -> bool {
         match self {
             Self::Identity => false,
             Self::Log | Self::Embedding(_) => true,
-            Self::Standardise { logarithmic, .. } => {
-                logarithmic.get(control).copied().unwrap_or(false)
+            Self::Standardise {
+                logarithmic, shift, ..
+            } => {
+                let shifted = shift.get(control).is_some_and(|shift| *shift > 0.0);
+                logarithmic.get(control).copied().unwrap_or(false) && !shifted
             }
         }
     }
@@ -117,12 +132,18 @@ impl<B: FlowBackend> Preprocess<B> {
                     centre,
                     scale,
                     logarithmic,
+                    shift,
                 },
                 _,
             ) => {
                 let columns = logarithmic.iter().enumerate().map(|(i, log)| {
                     let column = control.clone().slice_dim(1, i..i + 1);
-                    if *log { column.log() } else { column }
+                    let shift = shift.get(i).copied().unwrap_or(0.0);
+                    if *log {
+                        column.add_scalar(shift).log()
+                    } else {
+                        column
+                    }
                 });
                 let control = if logarithmic.contains(&true) {
                     Dual::cat(columns.collect(), 1)

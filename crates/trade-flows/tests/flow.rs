@@ -67,11 +67,19 @@ fn configs() -> Vec<FlowConfig> {
                 centre: vec![0.7, 1.1][..controls].to_vec(),
                 scale: vec![0.4, 2.0][..controls].to_vec(),
                 logarithmic: Vec::new(),
+                shift: Vec::new(),
             },
             PreprocessConfig::Standardise {
                 centre: vec![0.2, 1.1][..controls].to_vec(),
                 scale: vec![0.4, 2.0][..controls].to_vec(),
                 logarithmic: vec![true, false][..controls].to_vec(),
+                shift: Vec::new(),
+            },
+            PreprocessConfig::Standardise {
+                centre: vec![0.2, 1.1][..controls].to_vec(),
+                scale: vec![0.4, 2.0][..controls].to_vec(),
+                logarithmic: vec![true, false][..controls].to_vec(),
+                shift: vec![0.3, 0.0][..controls].to_vec(),
             },
             PreprocessConfig::Embedding(ConditionerConfig {
                 hidden: vec![6],

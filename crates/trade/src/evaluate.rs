@@ -7,7 +7,7 @@ use std::{fmt::Write, fs, time::Instant};
 use serde::{Deserialize, Serialize};
 use trade_core::{
     Family,
-    estimate::{divergence, ess::relative_ess_with_error, log_z::log_z, pareto::pareto_k},
+    estimate::{divergence, ess::relative_ess_with_error, log_z::log_z, pareto::pareto_tail},
     random::Stream,
 };
 
@@ -66,7 +66,7 @@ pub struct AtCondition {
     pub log_z_error: Option<f64>,
     /// The exact `log Z`.
     pub exact_log_z: Option<f64>,
-    /// The Pareto shape k̂ of the importance weights, see [`pareto_k`]; none where it is not
+    /// The Pareto shape k̂ of the importance weights, see [`pareto_tail`]; none where it is not
     /// determined, and in files also where it is infinite.
     #[serde(default)]
     pub pareto_k: Option<f64>,
@@ -126,8 +126,9 @@ impl AtCondition {
         let log_z = log_z(log_weights)?;
         (self.ess, self.ess_error) = (Some(ess.value), Some(ess.error));
         (self.log_z, self.log_z_error) = (Some(log_z.value), Some(log_z.error));
-        self.pareto_k = pareto_k(log_weights)?;
-        self.fit = Some(verdict::is_fit(self.pareto_k, ess.value, log_weights.len()));
+        let tail = pareto_tail(log_weights)?;
+        self.pareto_k = tail.map(|tail| tail.k);
+        self.fit = Some(verdict::is_fit(tail, ess.value, log_weights.len()));
         Ok(())
     }
 

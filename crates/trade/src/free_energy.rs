@@ -5,7 +5,7 @@ use trade_core::{
     Family,
     estimate::{
         Estimate, free_energy::log_z_difference, integral::log_z_along, log_z::log_z,
-        pareto::pareto_k, snis::Weights,
+        pareto::pareto_tail, snis::Weights,
     },
     random::Stream,
 };
@@ -107,8 +107,9 @@ pub fn free_energy(
         by_weights.push(log_z(log_weights)?);
         let score = at.condition_score(&samples.x)?;
         let weights = Weights::from_log(log_weights)?;
-        let (ess, shape) = (weights.relative_ess(), pareto_k(log_weights)?);
-        marks.push((ess, shape, verdict::is_fit(shape, ess, config.samples)));
+        let (ess, tail) = (weights.relative_ess(), pareto_tail(log_weights)?);
+        let fit = verdict::is_fit(tail, ess, config.samples);
+        marks.push((ess, tail.map(|tail| tail.k), fit));
         let mean = weights.mean_with_variance(&score, from.len())?;
         means.push(mean.mean);
         variances.push(mean.variance);

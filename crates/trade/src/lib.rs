@@ -15,6 +15,7 @@ pub mod device;
 pub mod energy;
 pub mod error;
 pub mod evaluate;
+pub mod evidence;
 pub mod examples;
 pub mod external;
 pub mod free_energy;

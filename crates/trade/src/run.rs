@@ -14,6 +14,7 @@ use crate::{
     target::AnyTarget,
     trained::{On, TrainedFlow},
 };
+use serde::{Deserialize, Serialize};
 use trade_core::{Family, file::write_atomically, train::Checkpoint};
 
 /// The folder of a run: `config.json`, `metrics.jsonl`, TensorBoard events, `checkpoints/`,
@@ -62,6 +63,18 @@ impl RunFolder {
     /// What `trade evaluate` found.
     pub fn evaluation(&self) -> PathBuf {
         self.path.join("report").join("evaluation.json")
+    }
+
+    /// How often training evaluated the likelihood of a target that counts it.
+    pub fn calls(&self) -> PathBuf {
+        self.path.join("calls.json")
+    }
+
+    /// The number in [`calls`](Self::calls), where there is one.
+    pub(crate) fn training_calls(&self) -> Option<u64> {
+        let text = fs::read_to_string(self.calls()).ok()?;
+        let calls: TrainingCalls = serde_json::from_str(&text).ok()?;
+        Some(calls.training)
     }
 
     /// Whether training is complete.
@@ -143,6 +156,14 @@ impl RunFolder {
         self.make()?;
         write_file(&self.config(), &config.to_json()?)
     }
+}
+
+/// What [`RunFolder::calls`] holds.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TrainingCalls {
+    /// Evaluations of the likelihood in training, in states, those of interrupted parts included.
+    pub(crate) training: u64,
 }
 
 /// A trained run, opened: its configuration, its target, and the flow.

@@ -16,7 +16,7 @@ use trade_targets::{
     exact::{
         DoubleWellConfig, Exact, GaussianMixture, GaussianMixtureConfig, MultiWellConfig, Wells,
     },
-    expression::{Expression, ExpressionConfig},
+    expression::{Expression, ExpressionConfig, Posterior, PosteriorConfig},
     lattice::{Phi4, Phi4Config},
     posterior::{SimulatedPosterior, SimulatedPosteriorConfig},
     two_moons::{TwoMoons, TwoMoonsConfig},
@@ -44,6 +44,8 @@ pub enum TargetConfig {
     Molecule(MoleculeConfig),
     /// A log density that is stated as text.
     Expression(ExpressionConfig),
+    /// A prior and a likelihood that are stated as text, with the likelihood raised to a power.
+    Posterior(PosteriorConfig),
     /// A function of the program that trains, such as one in Python.
     External(ExternalConfig),
 }
@@ -63,6 +65,7 @@ impl TargetConfig {
             Self::Phi4(config) => AnyTarget::Phi4(config.init()?),
             Self::Molecule(config) => AnyTarget::Molecule(config.init()?),
             Self::Expression(config) => AnyTarget::Expression(config.init()?),
+            Self::Posterior(config) => AnyTarget::Posterior(config.init()?),
             Self::External(config) => AnyTarget::External(config.init()?),
         })
     }
@@ -72,6 +75,7 @@ impl TargetConfig {
         match self {
             Self::Molecule(config) => config.files().collect(),
             Self::Expression(config) => config.files().collect(),
+            Self::Posterior(config) => config.files().collect(),
             _ => Vec::new(),
         }
     }
@@ -88,6 +92,7 @@ macro_rules! inner {
             AnyTarget::Phi4(target) => target,
             AnyTarget::Molecule(target) => target,
             AnyTarget::Expression(target) => target,
+            AnyTarget::Posterior(target) => target,
             AnyTarget::External(target) => target,
         }
     };
@@ -110,6 +115,8 @@ pub enum AnyTarget {
     Molecule(Molecule),
     /// A log density stated as text.
     Expression(Expression),
+    /// A prior and a likelihood stated as text.
+    Posterior(Posterior),
     /// A function of the program.
     External(External),
 }
@@ -127,7 +134,8 @@ impl AnyTarget {
             | Self::Phi4(_)
             | Self::Molecule(_)
             | Self::Expression(_)
-            | Self::External(_) => None,
+            | Self::External(_)
+            | Self::Posterior(_) => None,
         }
     }
 
@@ -163,6 +171,15 @@ impl AnyTarget {
                     "of this target only pairs are known; give them in a file",
                 ));
             }
+            Self::Posterior(target) => match c {
+                [0.0] => (target.draw_prior(n, rng)?, Vec::new()),
+                _ => {
+                    return Err(Error::inexact(
+                        "the posterior",
+                        "a posterior has exact samples at the power 0 only, where it is the prior",
+                    ));
+                }
+            },
             Self::Expression(_) => {
                 return Err(Error::inexact(
                     "the normalised density",
@@ -225,6 +242,10 @@ impl Family for AnyTarget {
 
     fn power_family(&self) -> Option<PowerFamily> {
         self.family().power_family()
+    }
+
+    fn calls(&self) -> Option<u64> {
+        self.family().calls()
     }
 
     fn perturbation(&self) -> Option<Perturbation> {

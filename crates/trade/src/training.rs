@@ -30,7 +30,7 @@ use crate::{
     error::{Context, Result},
     model, problem,
     recipe::{self, Budget, FlowJudge, PilotConfig, SelectionConfig},
-    run::RunFolder,
+    run::{RunFolder, TrainingCalls, write_file},
     trained::{On, TrainedFlow},
 };
 
@@ -53,6 +53,7 @@ pub struct Training<T> {
     record: Option<(RunConfig, bool)>,
     observers: Vec<Box<dyn Observer>>,
     stop: Arc<AtomicBool>,
+    calls: u64,
 }
 
 /// How [`train`] goes about its work; by default it starts anew on the first device that was compiled
@@ -67,6 +68,9 @@ pub struct TrainOptions {
     pub observers: Vec<Box<dyn Observer>>,
     /// Training ends with a checkpoint after the step during which this is set.
     pub stop: Arc<AtomicBool>,
+    /// How often the target's likelihood was evaluated before, where it is counted; see
+    /// [`Draft::completed`](crate::Draft::completed).
+    pub calls: u64,
 }
 
 impl<T: AnyDevice> Training<T> {
@@ -86,6 +90,7 @@ impl<T: AnyDevice> Training<T> {
             record: None,
             observers: Vec::new(),
             stop: Arc::default(),
+            calls: 0,
         }
     }
 
@@ -316,8 +321,10 @@ impl<T: AnyDevice> Training<T> {
             let curves = TensorBoard::create(folder.path(), step, 1)?;
             self.observers.insert(1, Box::new(curves));
         }
-        trainer.stop_on(self.stop);
-        trainer.run(checkpoints.as_deref(), &mut self.observers)?;
+        trainer.stop_on(self.stop.clone());
+        let trained = trainer.run(checkpoints.as_deref(), &mut self.observers);
+        self.count_calls()?;
+        trained?;
         let flow = trainer.model().valid();
         let config = self.flow.fixed(&flow);
         if let Some(folder) = &self.folder {
@@ -333,6 +340,25 @@ impl<T: AnyDevice> Training<T> {
             },
             self.problem.ranges,
         ))
+    }
+
+    /// Notes how often the likelihood was evaluated, and keeps the number in the folder, with that of
+    /// earlier parts of the training.
+    fn count_calls(&mut self) -> Result<()> {
+        let Some(calls) = self.problem.target.calls() else {
+            return Ok(());
+        };
+        let mut training = self.calls + calls;
+        if let Some(folder) = &self.folder {
+            training += folder.training_calls().unwrap_or(0);
+            let json = serde_json::to_string(&TrainingCalls { training })? + "\n";
+            write_file(&folder.calls(), &json)?;
+        }
+        let said = format!("the likelihood was evaluated {training} times in training");
+        for observer in &mut self.observers {
+            observer.note(&said)?;
+        }
+        Ok(())
     }
 
     /// The problem with the samples of a pilot run, if there is one, and a sentence about it.
@@ -411,6 +437,7 @@ pub fn train(config: &RunConfig, folder: &RunFolder, options: TrainOptions) -> R
         device,
         mut observers,
         stop,
+        calls,
     } = options;
     let (config, mut said) = problem::complete(config)?;
     let (problem, warnings) = problem::assemble(&config)?;
@@ -428,6 +455,7 @@ pub fn train(config: &RunConfig, folder: &RunFolder, options: TrainOptions) -> R
         record: Some((config.clone(), resume)),
         observers,
         stop,
+        calls,
         ..Training::configured(&config, problem)
     }
     .run()

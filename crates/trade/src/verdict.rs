@@ -6,7 +6,7 @@ pub(crate) mod stretches;
 use std::fmt::Write as _;
 
 use trade_core::Family;
-pub use trade_core::estimate::pareto::LARGEST_RELIABLE_K;
+pub use trade_core::estimate::pareto::{LARGEST_RELIABLE_K, Tail};
 
 use crate::{
     evaluate::{AtCondition, Evaluation},
@@ -23,11 +23,11 @@ pub const LEAST_EFFECTIVE: f64 = 100.0;
 /// More samples than this are no advice.
 const MOST_SAMPLES: f64 = 1e6;
 
-/// Whether ESS, `log Z` and their errors mean something: the Pareto shape of the weights is at most
-/// [`LARGEST_RELIABLE_K`], and relative ESS × samples is at least [`LEAST_EFFECTIVE`]. A shape that
+/// Whether ESS, `log Z` and their errors mean something: the tail of the weights is harmless, see
+/// [`Tail::is_harmless`], and relative ESS × samples is at least [`LEAST_EFFECTIVE`]. A tail that
 /// is not determined, as of equal weights, leaves the decision to the ESS.
-pub fn is_fit(pareto_k: Option<f64>, relative_ess: f64, samples: usize) -> bool {
-    pareto_k.is_none_or(|k| k <= LARGEST_RELIABLE_K)
+pub fn is_fit(tail: Option<Tail>, relative_ess: f64, samples: usize) -> bool {
+    tail.is_none_or(|tail| tail.is_harmless(relative_ess, samples))
         && relative_ess * samples as f64 >= LEAST_EFFECTIVE
 }
 
@@ -296,13 +296,18 @@ fn distance(judged: &Judged, bases: &[Vec<f64>]) -> f64 {
 mod tests {
     use super::*;
 
+    /// One of which much is unseen.
+    fn tail(k: f64) -> Tail {
+        Tail { k, unseen: 1.0 }
+    }
+
     fn judged(found: &[(f64, f64, f64)]) -> Vec<Judged> {
         let one = |&(c, ess, k): &(f64, f64, f64)| Judged {
             condition: vec![c],
             ess,
             pareto_k: Some(k),
             misses: false,
-            fit: is_fit(Some(k), ess, 10_000),
+            fit: is_fit(Some(tail(k)), ess, 10_000),
         };
         found.iter().map(one).collect()
     }
@@ -319,13 +324,14 @@ mod tests {
     }
 
     #[test]
-    fn the_two_limits() {
-        assert!(is_fit(Some(0.7), 0.01, 10_000));
-        assert!(!is_fit(Some(0.71), 0.9, 10_000));
-        assert!(!is_fit(Some(0.1), 0.0099, 10_000));
+    fn the_limits() {
+        let fit = |k, ess, n| is_fit(Some(tail(k)), ess, n);
+        assert!(fit(0.7, 0.01, 10_000) && !fit(0.71, 0.9, 10_000) && !fit(0.1, 0.0099, 10_000));
         assert!(is_fit(None, 1.0, 100) && !is_fit(None, 1.0, 99));
-        assert!(is_fit(Some(f64::NEG_INFINITY), 1.0, 100));
-        assert!(!is_fit(Some(f64::INFINITY), 1.0, 100) && !is_fit(Some(f64::NAN), 1.0, 100));
+        assert!(fit(f64::NEG_INFINITY, 1.0, 100) && !fit(f64::NAN, 1.0, 100));
+        // A heavy tail counts only if the error does not cover what it hides: √((1/0.9 − 1)/10⁴) = 0.0033.
+        let hides = |unseen| is_fit(Some(Tail { k: 0.9, unseen }), 0.9, 10_000);
+        assert!(hides(0.003) && !hides(0.004) && !hides(f64::INFINITY));
     }
 
     #[test]

@@ -6,16 +6,22 @@
 //! `"$name"` is replaced by the entry `name` of the section `let`, and `"$name.field"` by a field of
 //! it, so that methods list the terms of a loss by name and a preset changes a size in one place.
 //! `"$none"` stands for `null`, which a merge patch cannot set.
+//!
+//! A method that removes `flow`, `objectives` or `train` gets what the recipe chooses.
 
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
-use trade::config::RunConfig;
-use trade::target::TargetConfig;
+use trade::{Draft, config::RunConfig, device::DeviceName, recipe::Length, target::TargetConfig};
 
 use super::{molecule_flow, preset::Preset};
+
+/// Rounds of a training whose length is not stated.
+const ROUNDS: usize = 2;
+/// Steps of one at the smoke preset.
+const SMOKE_STEPS: usize = 40;
 
 /// References may go through so many others, which is more than any that ends.
 const DEPTH: usize = 32;
@@ -114,7 +120,7 @@ impl Files {
     pub(super) fn run(&self, preset: Preset, method: &Entry) -> Result<(RunConfig, Value)> {
         let mut root = self.unpatched(preset)?;
         merge(&mut root, &Value::Object(method.patch.clone()));
-        self.finish(root).with_context(|| {
+        self.finish(root, preset).with_context(|| {
             format!(
                 "experiments/{}: base.json with presets/{}.json and the method `{}` of methods.json",
                 self.name,
@@ -142,7 +148,7 @@ impl Files {
         Ok(root)
     }
 
-    fn finish(&self, mut root: Value) -> Result<(RunConfig, Value)> {
+    fn finish(&self, mut root: Value, preset: Preset) -> Result<(RunConfig, Value)> {
         let fields = root.as_object_mut().context("an object is expected")?;
         let names = fields.remove("let").unwrap_or_default();
         let mut root = resolved(&root, &names, "", 0)?;
@@ -152,7 +158,16 @@ impl Files {
             let flow = molecule_flow::of(typed(recipe.take()).context("in `flow.molecule`")?);
             fields.insert("flow".into(), serde_json::to_value(flow)?);
         }
-        let mut config: RunConfig = typed(root)?;
+        let stated = ["flow", "objectives", "train"];
+        let mut config: RunConfig = if stated.iter().all(|field| root.get(field).is_some()) {
+            typed(root)?
+        } else {
+            let length = match preset {
+                Preset::Smoke => Length::Steps(SMOKE_STEPS),
+                Preset::Desktop | Preset::Paper => Length::Rounds(ROUNDS),
+            };
+            typed::<Draft>(root)?.complete(DeviceName::default(), length)?
+        };
         if let TargetConfig::Molecule(molecule) = &mut config.target {
             let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../experiments"));
             for file in molecule.files() {

@@ -3,6 +3,7 @@
 mod compare;
 mod config;
 mod evaluate;
+mod evidence;
 mod free_energy;
 mod init;
 mod log_prob;
@@ -82,6 +83,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
         Command::Plot { run, output } => plot::run(&session, run, output),
         Command::Compare { runs, output } => compare::run(&session, runs, output.as_deref()),
         Command::FreeEnergy(typed) => free_energy::run(&session, typed),
+        Command::Evidence(typed) => evidence::run(&session, typed),
         Command::Simulate { what } => match what {
             SimulateCommand::Molecule(typed) => simulate_molecule::run(&session, typed),
             SimulateCommand::Phi4(typed) => simulate_phi4::run(&session, typed),

@@ -48,13 +48,14 @@ pub(super) fn run(session: &Session, typed: TrainArgs) -> Result<ExitCode> {
         session.say(format!("{place} is already trained"));
         return Ok(ExitCode::SUCCESS);
     }
-    let config = complete(session, &draft, &folder, &typed)?;
+    let (config, calls) = complete(session, &draft, &folder, &typed)?;
     let signals = Signals::watch().context("cannot watch for signals")?;
     let options = TrainOptions {
         resume: typed.resume,
         device: session.device,
         observers: vec![Box::new(Progress::new(session.quiet))],
         stop: signals.stop.clone(),
+        calls,
     };
     match trade::train(&config, &folder, options) {
         Err(trade::Error::Core(core::Error::Interrupted { step })) => {
@@ -72,18 +73,18 @@ pub(super) fn run(session: &Session, typed: TrainArgs) -> Result<ExitCode> {
     }
 }
 
-/// The complete configuration: that of the folder, where an unfinished training of this one goes on, or
-/// one whose missing parts are chosen now.
+/// The complete configuration, and how often the likelihood was evaluated for it: that of the folder, where
+/// an unfinished training of this one goes on, or one whose missing parts are chosen now.
 fn complete(
     session: &Session,
     draft: &Draft,
     folder: &RunFolder,
     typed: &TrainArgs,
-) -> Result<RunConfig> {
+) -> Result<(RunConfig, u64)> {
     if typed.resume && folder.config().is_file() {
         let earlier = folder.read_config()?;
         if draft.is_of(&earlier) {
-            return Ok(earlier);
+            return Ok((earlier, 0));
         }
     }
     let mut draft = draft.clone();
@@ -97,11 +98,11 @@ fn complete(
         Some(steps) => Length::Steps(steps),
         None => Length::Within(budget),
     };
-    let config = draft.complete(session.device, length)?;
+    let (config, calls) = draft.completed(session.device, length)?;
     if draft.train.is_none() {
         session.say(chosen(&config));
     }
-    Ok(config)
+    Ok((config, calls))
 }
 
 /// What was chosen, in a sentence.

@@ -17,8 +17,12 @@ pub mod free_energy;
 pub mod integral;
 pub mod log_z;
 pub mod metropolis;
+pub mod mixture;
 pub mod pareto;
 pub mod snis;
+pub mod tarp;
+pub mod two_samples;
+pub mod uniformity;
 
 /// A number with its standard error.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

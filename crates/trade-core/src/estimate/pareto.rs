@@ -24,7 +24,49 @@ const LEAST_TAIL: usize = 5;
 /// The prior of k̂: as much as ten weights that say ½ (Vehtari et al. 2024, appendix G).
 const PRIOR: (f64, f64) = (10.0, 0.5);
 
-/// k̂ of the largest `min(n/5, 3√n)` weights, from their logarithms, known up to a common constant.
+/// The tail of importance weights, as a generalised Pareto distribution fits it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Tail {
+    /// The shape k̂.
+    pub k: f64,
+    /// The relative error of the mean weight that the part of the tail beyond the largest weight would
+    /// make: of `n` weights one lies there on average, and is larger than the mean `w̄` by
+    /// `w_max − w̄ + (σ + k (w_max − u))/(1 − k)`, with the threshold `u`. It is this difference, divided by `n w̄`,
+    /// and infinite for `k ≥ 1`.
+    pub unseen: f64,
+}
+
+impl Tail {
+    /// Weights of which none is larger than those that were drawn.
+    const NONE: Self = Self {
+        k: f64::NEG_INFINITY,
+        unseen: 0.0,
+    };
+    /// Weights of which one is larger than all others by more than numbers can say.
+    const ALONE: Self = Self {
+        k: f64::INFINITY,
+        unseen: f64::INFINITY,
+    };
+
+    /// Whether the mean of `n` weights of a relative effective sample size has the error that its
+    /// variance says: k̂ is at most [`LARGEST_RELIABLE_K`], or what no weight has seen yet is
+    /// smaller than that error. The second is the case of weights close to their mean, of which a few
+    /// are a little larger.
+    pub fn is_harmless(&self, relative_ess: f64, n: usize) -> bool {
+        let error = ((1.0 / relative_ess - 1.0).max(0.0) / n as f64).sqrt();
+        self.k <= LARGEST_RELIABLE_K || self.unseen <= error
+    }
+}
+
+/// k̂ of the largest `min(n/5, 3√n)` weights, see [`pareto_tail`].
+///
+/// # Errors
+/// If there are no weights, if one is NaN or +∞, or if all are −∞.
+pub fn pareto_k(log_weights: &[f64]) -> Result<Option<f64>> {
+    Ok(pareto_tail(log_weights)?.map(|tail| tail.k))
+}
+
+/// The tail of the largest `min(n/5, 3√n)` weights, from their logarithms, known up to a common constant.
 ///
 /// A log weight may be −∞. The largest weight below the tail is the threshold, and weights equal to
 /// it do not count as tail. The shape is −∞ if all weights are equal, or all of the tail: then there
@@ -45,7 +87,7 @@ const PRIOR: (f64, f64) = (10.0, 0.5);
 ///
 /// # Errors
 /// If there are no weights, if one is NaN or +∞, or if all are −∞.
-pub fn pareto_k(log_weights: &[f64]) -> Result<Option<f64>> {
+pub fn pareto_tail(log_weights: &[f64]) -> Result<Option<Tail>> {
     Weights::from_log(log_weights)?;
     let n = log_weights.len();
     let tail = (n / 5).min((3.0 * (n as f64).sqrt()).ceil() as usize);
@@ -59,19 +101,30 @@ pub fn pareto_k(log_weights: &[f64]) -> Result<Option<f64>> {
     let beyond = sorted.partition_point(|w| *w <= threshold);
     let tail = &sorted[beyond..];
     if tail.first().is_none_or(|least| *least == largest) && tail.len() != 1 {
-        return Ok(Some(f64::NEG_INFINITY));
+        return Ok(Some(Tail::NONE));
     }
     if tail.len() < LEAST_TAIL {
         return Ok(None);
     }
     // The shape does not depend on the scale; in units of the largest weight nothing overflows.
     let foot = (threshold - largest).exp();
-    let excess = tail.iter().map(|w| (w - largest).exp() - foot);
-    Ok(Some(shape(&excess.collect::<Vec<_>>())))
+    let excess: Vec<f64> = tail.iter().map(|w| (w - largest).exp() - foot).collect();
+    let Some((k, scale)) = fit(&excess) else {
+        return Ok(Some(Tail::ALONE));
+    };
+    let sum = log_weights.iter().map(|w| (w - largest).exp()).sum::<f64>();
+    let further = (scale + k * (1.0 - foot)) / (1.0 - k);
+    let unseen = if k < 1.0 {
+        (1.0 - sum / n as f64 + further.max(0.0)) / sum
+    } else {
+        f64::INFINITY
+    };
+    Ok(Some(Tail { k, unseen }))
 }
 
-/// k̂ of rising positive excesses, with the weak prior; +∞ if their spread is beyond all numbers.
-fn shape(excess: &[f64]) -> f64 {
+/// k̂ of rising positive excesses, with the weak prior, and the scale σ; none if their spread is beyond
+/// all numbers.
+fn fit(excess: &[f64]) -> Option<(f64, f64)> {
     let n = excess.len();
     let count = n as f64;
     let largest = excess[n - 1];
@@ -91,14 +144,16 @@ fn shape(excess: &[f64]) -> f64 {
         .filter(|(b, height)| b.is_finite() && height.is_finite())
         .collect();
     if profile.is_empty() {
-        return f64::INFINITY;
+        return None;
     }
     let heights: Vec<f64> = profile.iter().map(|(_, height)| *height).collect();
     let total = log_sum_exp(&heights);
     let b = profile.iter().map(|(b, height)| b * (height - total).exp());
-    let k = k_of(b.sum());
+    let b = b.sum();
+    let k = k_of(b);
     let (strength, centre) = PRIOR;
-    (count * k + strength * centre) / (count + strength)
+    let shrunk = (count * k + strength * centre) / (count + strength);
+    Some((shrunk, -k / b))
 }
 
 #[cfg(test)]
@@ -133,7 +188,7 @@ mod tests {
                         .map(|u| 3.0 * ((1.0 - u).powf(-k) - 1.0) / k)
                         .collect();
                     x.sort_by(f64::total_cmp);
-                    shape(&x)
+                    fit(&x).unwrap().0
                 })
                 .collect();
             let (mean, variance) = mean_and_variance(&fits);
@@ -217,6 +272,40 @@ mod tests {
         assert!(pareto_k(&[]).is_err());
         assert!(pareto_k(&[f64::NEG_INFINITY; 50]).is_err());
         assert!(pareto_k(&[f64::NAN; 50]).is_err());
+    }
+
+    #[test]
+    fn what_no_weight_has_seen() {
+        // w = 1 + a (u^(−k) − 1): beyond the largest of n, at u = 1/n, the mean weight lacks
+        // ∫_0^{1/n} w du − 1/n = a (n^(k−1)/(1 − k) − 1/n).
+        let (n, a, k) = (10_000, 0.01, 0.8);
+        let mean = |log: bool, seed| {
+            let uniform = Stream::new(seed, 0).uniform(n);
+            let w = uniform.iter().map(|u| 1.0 + a * ((1.0 - u).powf(-k) - 1.0));
+            w.map(|w| if log { w.ln() } else { w })
+                .collect::<Vec<f64>>()
+        };
+        let count = n as f64;
+        let exact = a * (count.powf(k - 1.0) / (1.0 - k) - 1.0 / count);
+        let exact = exact / (1.0 + a * k / (1.0 - k));
+        let tails: Vec<Tail> = (0..100)
+            .map(|s| pareto_tail(&mean(true, s)).unwrap().unwrap())
+            .collect();
+        let mut unseen: Vec<f64> = tails.iter().map(|tail| tail.unseen).collect();
+        unseen.sort_by(f64::total_cmp);
+        let median = unseen[50];
+        assert!(
+            median > 0.4 * exact && median < 2.5 * exact,
+            "{median} {exact}"
+        );
+        // It is more than the error that the variance of the weights says, or not, as the mean's own
+        // scatter shows: such a tail is harmless only where it is small.
+        let harmless = Tail {
+            k: 0.8,
+            unseen: 1e-5,
+        };
+        assert!(harmless.is_harmless(0.999, 10_000) && !harmless.is_harmless(0.999_999_9, 10_000));
+        assert!(!Tail::ALONE.is_harmless(0.5, 100) && Tail::NONE.is_harmless(1.0, 100));
     }
 
     #[test]

@@ -5,9 +5,11 @@
 
 mod act_norm;
 mod conditional_affine;
+mod conditional_linear;
 mod coupling;
 mod lattice;
 mod permutation;
+mod relative;
 mod support;
 mod torus;
 mod whiten;
@@ -19,6 +21,7 @@ use trade_core::{Dual, Result, random::Stream};
 
 pub use act_norm::ActNorm;
 pub use conditional_affine::{ConditionalAffine, ConditionalAffineConfig};
+pub use conditional_linear::{ConditionalLinear, ConditionalLinearConfig};
 pub use coupling::{
     AffineCoupling, AffineCouplingConfig, AffineKind, RqsCoupling, RqsCouplingConfig, SoftClamp,
 };
@@ -27,6 +30,7 @@ pub use lattice::{
     ZeroModePotential, ZeroModePotentialConfig,
 };
 pub use permutation::{Mixing, Permutation, PermutationKind};
+pub use relative::{Relative, RelativeConfig};
 pub use support::{Support, Supports};
 pub use torus::{
     CircularShift, CircularShiftConfig, GroupCoupling, GroupCouplingConfig, GroupMap, UnitClamp,
@@ -240,6 +244,10 @@ layers! {
         /// See [`ConditionalAffine`].
         ConditionalAffine(ConditionalAffineConfig),
     }
+    ConditionalLinear<B> {
+        /// See [`ConditionalLinear`].
+        ConditionalLinear(ConditionalLinearConfig),
+    }
     GroupCoupling<B> {
         /// See [`GroupCoupling`].
         GroupCoupling(GroupCouplingConfig),
@@ -251,6 +259,10 @@ layers! {
     UnitClamp {
         /// See [`UnitClamp`].
         UnitClamp as UnitClamp,
+    }
+    Relative {
+        /// See [`Relative`]; before the support of the state.
+        Relative(RelativeConfig),
     }
     Supports {
         /// See [`Supports`]: one [`Support`] for each entry of the state, as the first layer.

@@ -10,9 +10,9 @@ use trade_flows::{
     Transform,
     layer::{
         AffineCouplingConfig, AffineKind, CircularShiftConfig, ConditionalAffineConfig,
-        ConvCouplingConfig, GivenZeroModeConfig, Grid, GroupCouplingConfig, GroupMap, Layer,
-        LayerConfig, Mask, PermutationKind, RqsCouplingConfig, SoftClamp, Widths,
-        ZeroModePotentialConfig,
+        ConditionalLinearConfig, ConvCouplingConfig, GivenZeroModeConfig, Grid,
+        GroupCouplingConfig, GroupMap, Layer, LayerConfig, Mask, PermutationKind, RelativeConfig,
+        RqsCouplingConfig, SoftClamp, Widths, ZeroModePotentialConfig,
     },
 };
 
@@ -75,6 +75,7 @@ pub(crate) fn cases() -> Vec<Case> {
                 (SoftClamp::Atan(2.0), false, true),
                 (SoftClamp::Tanh(0.3), true, true),
                 (SoftClamp::Tanh(1.5), false, false),
+                (SoftClamp::Wide(3.0), true, true),
             ] {
                 let conditioner = conditioner.clone();
                 let config = AffineCouplingConfig {
@@ -83,6 +84,7 @@ pub(crate) fn cases() -> Vec<Case> {
                     learnable_clamp,
                     conditioner,
                     use_control,
+                    soft_inputs: use_control,
                 };
                 cases.push((
                     LayerConfig::AffineCoupling(config),
@@ -99,6 +101,11 @@ pub(crate) fn cases() -> Vec<Case> {
             };
             cases.push((LayerConfig::ConditionalAffine(config), false));
         }
+        let config = ConditionalLinearConfig {
+            conditioner: conditioner.clone(),
+            ..ConditionalLinearConfig::default()
+        };
+        cases.push((LayerConfig::ConditionalLinear(config), false));
     }
     let case = |(config, volume_preserving)| Case {
         // A rotation of one entry is none, and has no parameters to try.
@@ -242,6 +249,12 @@ fn unit_cases() -> Vec<Case> {
         unit: true,
     };
     let mut cases = vec![case(LayerConfig::UnitClamp, true)];
+    // A chain of two references, and entries that are positive.
+    let relative = RelativeConfig {
+        location: vec![None, None, Some(0), None, Some(2)],
+        scale: vec![None, Some(0), Some(1), Some(1), None],
+    };
+    cases.push(case(LayerConfig::Relative(relative), false));
     for learnable in [false, true] {
         let shift = CircularShiftConfig {
             entries: [2, 4],

@@ -1,15 +1,15 @@
 //! From the settings of an expression to its program, with every check.
 
-use std::ops::Bound;
+use std::{collections::BTreeMap, ops::Bound, path::PathBuf};
 
 use trade_core::{Interval, Support};
 
 use super::{
     call,
-    config::{Constant, ExpressionConfig, Supports},
+    config::{Constant, ExpressionConfig, Ordered, Supports},
     data,
     fault::Fault,
-    graph::{Graph, Matrix, Program},
+    graph::{Graph, Id, Matrix},
     parse::{Names, Value, parse, shape},
     power,
     target::Expression,
@@ -18,7 +18,7 @@ use super::{
 use crate::{Error, Result};
 
 /// The most entries of a state.
-const WIDEST: usize = 1 << 20;
+pub(super) const WIDEST: usize = 1 << 20;
 
 /// Where the settings stand in a configuration.
 const ROOT: &str = "target.expression";
@@ -35,13 +35,10 @@ impl ExpressionConfig {
     pub fn init(&self) -> Result<Expression> {
         let (mut graph, mut names) = (Graph::default(), Names::default());
         let dim = self.declare(&mut graph, &mut names)?;
-        for (name, text) in self.parts.iter() {
-            let field = format!("{ROOT}.let.{name}");
-            check_name(name, &field, &names)?;
-            let value = parse(text, &mut graph, &names).map_err(|fault| at(&field, fault))?;
-            names.insert(name, value);
-        }
-        let program = self.program(&mut graph, &names)?;
+        add_parts(ROOT, &self.parts, &mut graph, &mut names)?;
+        let field = format!("{ROOT}.log_density");
+        let root = scalar(&self.log_density, &field, &mut graph, &names)?;
+        let program = graph.program(root);
         let controls = self.controls.len();
         if let Some(k) = (0..controls).find(|&k| !program.reads_control(k)) {
             let reason = format!(
@@ -68,10 +65,7 @@ impl ExpressionConfig {
 
     /// Names the variables, controls, constants and data; the dimension of the state.
     fn declare(&self, graph: &mut Graph, names: &mut Names) -> Result<usize> {
-        for (name, value) in CONSTANTS {
-            let id = graph.number(value);
-            names.insert(name, Value::Node(id));
-        }
+        add_language(graph, names);
         let mut dim = 0_usize;
         for (name, &width) in self.variables.iter() {
             let field = format!("{ROOT}.variables.{name}");
@@ -97,38 +91,8 @@ impl ExpressionConfig {
             check_name(name, &format!("{ROOT}.controls[{k}]"), names)?;
             names.insert(name, Value::Node(graph.control(k)));
         }
-        for (name, constant) in &self.constants {
-            let field = format!("{ROOT}.constants.{name}");
-            check_name(name, &field, names)?;
-            let (shape, values) = flat(constant, &field)?;
-            names.insert(name, known(graph, &shape, values, &field)?);
-        }
-        for (name, path) in &self.data {
-            let field = format!("{ROOT}.data.{name}");
-            check_name(name, &field, names)?;
-            let array = data::read(path, &field)?;
-            let shape = array.shape().to_vec();
-            names.insert(name, known(graph, &shape, array.into_data(), &field)?);
-        }
+        add_known(ROOT, &self.constants, &self.data, graph, names)?;
         Ok(dim)
-    }
-
-    /// The program of the log density, which must be a scalar.
-    fn program(&self, graph: &mut Graph, names: &Names) -> Result<Program> {
-        let field = format!("{ROOT}.log_density");
-        let parsed = parse(&self.log_density, graph, names);
-        let value = parsed.map_err(|fault| at(&field, fault))?;
-        let argument = super::parse::Argument { value, column: 1 };
-        let root = call::node(graph, argument, "log_density").map_err(|fault| at(&field, fault))?;
-        let width = graph.width(root);
-        if width == 1 {
-            return Ok(graph.program(root));
-        }
-        let reason = format!(
-            "must be a scalar, but it is {}; did you mean sum(…)?",
-            shape(width)
-        );
-        Err(Error::setting(field, reason))
     }
 
     /// The support of each entry of the state.
@@ -187,13 +151,78 @@ impl ExpressionConfig {
     }
 }
 
+/// Names the constants of the language.
+pub(super) fn add_language(graph: &mut Graph, names: &mut Names) {
+    for (name, value) in CONSTANTS {
+        let id = graph.number(value);
+        names.insert(name, Value::Node(id));
+    }
+}
+
+/// Names constants and data; `root` is where their settings stand in a configuration.
+pub(super) fn add_known(
+    root: &str,
+    constants: &BTreeMap<String, Constant>,
+    data: &BTreeMap<String, PathBuf>,
+    graph: &mut Graph,
+    names: &mut Names,
+) -> Result<()> {
+    for (name, constant) in constants {
+        let field = format!("{root}.constants.{name}");
+        check_name(name, &field, names)?;
+        let (shape, values) = flat(constant, &field)?;
+        names.insert(name, known(graph, &shape, values, &field)?);
+    }
+    for (name, path) in data {
+        let field = format!("{root}.data.{name}");
+        check_name(name, &field, names)?;
+        let array = data::read(path, &field)?;
+        let shape = array.shape().to_vec();
+        names.insert(name, known(graph, &shape, array.into_data(), &field)?);
+    }
+    Ok(())
+}
+
+/// Names parts of an expression, each of which may use those before it.
+pub(super) fn add_parts(
+    root: &str,
+    parts: &Ordered<String>,
+    graph: &mut Graph,
+    names: &mut Names,
+) -> Result<()> {
+    for (name, text) in parts.iter() {
+        let field = format!("{root}.let.{name}");
+        check_name(name, &field, names)?;
+        let value = parse(text, graph, names).map_err(|fault| at(&field, fault))?;
+        names.insert(name, value);
+    }
+    Ok(())
+}
+
+/// The node of a text that must be a scalar.
+pub(super) fn scalar(text: &str, field: &str, graph: &mut Graph, names: &Names) -> Result<Id> {
+    let value = parse(text, graph, names).map_err(|fault| at(field, fault))?;
+    let argument = super::parse::Argument { value, column: 1 };
+    let what = field.rsplit('.').next().unwrap_or(field);
+    let root = call::node(graph, argument, what).map_err(|fault| at(field, fault))?;
+    let width = graph.width(root);
+    if width == 1 {
+        return Ok(root);
+    }
+    let reason = format!(
+        "must be a scalar, but it is {}; did you mean sum(…)?",
+        shape(width)
+    );
+    Err(Error::setting(field, reason))
+}
+
 /// A mistake in one of the settings.
 fn setting(field: &str, reason: impl Into<String>) -> Error {
     Error::setting(format!("{ROOT}.{field}"), reason)
 }
 
 /// A mistake in a text.
-fn at(field: &str, fault: Fault) -> Error {
+pub(super) fn at(field: &str, fault: Fault) -> Error {
     Error::setting(field, format!("column {}: {}", fault.column, fault.reason))
 }
 
@@ -204,7 +233,7 @@ fn unknown(field: &str, name: &str, known: &[&str]) -> Error {
 }
 
 /// Refuses a name that is no name, or that is taken.
-fn check_name(name: &str, field: &str, names: &Names) -> Result<()> {
+pub(super) fn check_name(name: &str, field: &str, names: &Names) -> Result<()> {
     let mut letters = name.chars();
     let is_name =
         letters.next().is_some_and(token::starts_name) && letters.all(token::continues_name);

@@ -3,12 +3,12 @@
 //! The normaliser of a density whose parameters are constant is therefore computed once, in f64.
 //! A density of vectors is the sum over their entries, as in Stan.
 
-use std::f64::consts::{PI, TAU};
+use std::f64::consts::{LN_2, PI, TAU};
 
 use super::graph::{Comparison, Function, Graph, Id, Operation};
 
 /// The log densities and the names of their arguments.
-pub(super) const DENSITIES: [(&str, &[&str]); 10] = [
+pub(super) const DENSITIES: [(&str, &[&str]); 14] = [
     ("normal_lpdf", &["x", "mu", "sigma"]),
     ("lognormal_lpdf", &["x", "mu", "sigma"]),
     ("cauchy_lpdf", &["x", "mu", "s"]),
@@ -16,6 +16,10 @@ pub(super) const DENSITIES: [(&str, &[&str]); 10] = [
     ("gamma_lpdf", &["x", "alpha", "beta"]),
     ("beta_lpdf", &["x", "a", "b"]),
     ("uniform_lpdf", &["x", "low", "high"]),
+    ("half_normal_lpdf", &["x", "sigma"]),
+    ("half_cauchy_lpdf", &["x", "s"]),
+    ("inverse_gamma_lpdf", &["x", "alpha", "beta"]),
+    ("exponential_lpdf", &["x", "rate"]),
     ("poisson_lpmf", &["k", "rate"]),
     ("binomial_lpmf", &["k", "n", "p"]),
     ("bernoulli_logit_lpmf", &["y", "logit"]),
@@ -200,6 +204,16 @@ impl Graph {
         self.sub(exponent, normaliser)
     }
 
+    /// The log density of a Cauchy distribution, of each entry.
+    fn cauchy(&mut self, x: Id, mu: Id, s: Id) -> Id {
+        let square = self.deviation(x, mu, s);
+        let tail = self.apply(Function::Log1p, square);
+        let log = self.log(s);
+        let normaliser = self.shift(log, PI.ln());
+        let sum = self.add(tail, normaliser);
+        self.neg(sum)
+    }
+
     /// One of [`DENSITIES`], with as many arguments as it takes, summed over `width` entries.
     pub(super) fn density(&mut self, name: &str, arguments: &[Id], width: usize) -> Option<Id> {
         let zero = self.number(0.0);
@@ -211,13 +225,16 @@ impl Graph {
                 let density = self.sub(normal, log);
                 self.only_where(zero, Comparison::Less, x, density)
             }
-            ("cauchy_lpdf", &[x, mu, s]) => {
-                let square = self.deviation(x, mu, s);
-                let tail = self.apply(Function::Log1p, square);
-                let log = self.log(s);
-                let normaliser = self.shift(log, PI.ln());
-                let sum = self.add(tail, normaliser);
-                self.neg(sum)
+            ("half_normal_lpdf", &[x, sigma]) => {
+                let normal = self.normal(x, zero, sigma);
+                let density = self.shift(normal, LN_2);
+                self.only_where(zero, Comparison::Less, x, density)
+            }
+            ("cauchy_lpdf", &[x, mu, s]) => self.cauchy(x, mu, s),
+            ("half_cauchy_lpdf", &[x, s]) => {
+                let cauchy = self.cauchy(x, zero, s);
+                let density = self.shift(cauchy, LN_2);
+                self.only_where(zero, Comparison::Less, x, density)
             }
             ("student_t_lpdf", &[x, nu, mu, sigma]) => {
                 let square = self.deviation(x, mu, sigma);
@@ -247,6 +264,25 @@ impl Graph {
                 let gamma = self.log_gamma(alpha);
                 let normaliser = self.sub(scale, gamma);
                 let density = self.add(shape, normaliser);
+                self.only_where(zero, Comparison::Less, x, density)
+            }
+            ("inverse_gamma_lpdf", &[x, alpha, beta]) => {
+                let power = self.shift(alpha, 1.0);
+                let log = self.log(x);
+                let growth = self.mul(power, log);
+                let decay = self.div(beta, x);
+                let loss = self.add(growth, decay);
+                let log = self.log(beta);
+                let scale = self.mul(alpha, log);
+                let gamma = self.log_gamma(alpha);
+                let normaliser = self.sub(scale, gamma);
+                let density = self.sub(normaliser, loss);
+                self.only_where(zero, Comparison::Less, x, density)
+            }
+            ("exponential_lpdf", &[x, rate]) => {
+                let log = self.log(rate);
+                let decay = self.mul(rate, x);
+                let density = self.sub(log, decay);
                 self.only_where(zero, Comparison::Less, x, density)
             }
             ("beta_lpdf", &[x, a, b]) => {

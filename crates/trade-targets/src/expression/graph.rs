@@ -359,6 +359,18 @@ impl Program {
         result.unwrap_or_else(|| arithmetic.constant(&[f64::NAN]))
     }
 
+    /// The entries of the state that the result consists of, where it is nothing else.
+    pub(super) fn entries(&self) -> Option<Vec<usize>> {
+        let nodes: Vec<&Node> = self.steps.iter().map(|step| &step.node).collect();
+        match nodes[..] {
+            [Node::State { start, width }] => Some((*start..start + width).collect()),
+            [Node::State { start, .. }, Node::Pick(_, picked)] => {
+                Some(picked.iter().map(|i| start + i).collect())
+            }
+            _ => None,
+        }
+    }
+
     /// Whether a control parameter is among the inputs.
     pub(super) fn reads_control(&self, k: usize) -> bool {
         self.steps.iter().any(|step| step.node == Node::Control(k))

@@ -32,6 +32,7 @@ mod fault;
 mod graph;
 mod host;
 mod parse;
+mod posterior;
 mod power;
 mod target;
 mod tensor;
@@ -41,4 +42,5 @@ mod token;
 mod tests;
 
 pub use config::{Constant, ExpressionConfig, Ordered, Supports};
+pub use posterior::{Parameter, Posterior, PosteriorConfig};
 pub use target::Expression;

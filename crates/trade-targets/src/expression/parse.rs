@@ -94,6 +94,40 @@ pub(super) fn parse(text: &str, graph: &mut Graph, names: &Names) -> Result<Valu
     }
 }
 
+/// Reads a text of the form `name(argument, …)`: the name and its arguments.
+///
+/// # Errors
+/// At the first mistake.
+pub(super) fn parse_call(
+    text: &str,
+    graph: &mut Graph,
+    names: &Names,
+) -> Result<(String, Vec<Argument>), Fault> {
+    let mut parser = Parser {
+        tokens: tokens(text)?,
+        position: 0,
+        depth: 0,
+        graph,
+        names,
+    };
+    let first = parser.next();
+    let Kind::Name(name) = first.kind else {
+        let reason = format!(
+            "expected a distribution, as in normal(0, 1), found {}",
+            first.shown()
+        );
+        return fault(first.column, reason);
+    };
+    parser.expect(&["("])?;
+    let arguments = parser.list(")")?;
+    let next = parser.peek();
+    if next.kind == Kind::End {
+        return Ok((name, arguments));
+    }
+    let reason = format!("expected the end of the text, found {}", next.shown());
+    fault(next.column, reason)
+}
+
 const COMPARISON: &str =
     "a comparison stands only in the first argument of where(condition, a, b);";
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use trade_core::{Family, train::TrainConfig};
 use trade_flows::FlowConfig;
 
-use super::{Length, PilotConfig, SelectionConfig};
+use super::{Length, PilotConfig, SelectionConfig, from_prior::FromPrior};
 use crate::{
     config::{DataConfig, EvaluateConfig, ObjectiveConfig, RunConfig, parse_json, read_json},
     device::DeviceName,
@@ -79,7 +79,26 @@ impl Draft {
     /// # Errors
     /// If the problem does not fit together, naming the field.
     pub fn complete(&self, device: DeviceName, length: Length) -> Result<RunConfig> {
+        Ok(self.completed(device, length)?.0)
+    }
+
+    /// As [`complete`](Self::complete), and how often the likelihood of a posterior was evaluated for it,
+    /// for [`TrainOptions::calls`](crate::TrainOptions::calls).
+    ///
+    /// # Errors
+    /// As [`complete`](Self::complete).
+    pub fn completed(&self, device: DeviceName, length: Length) -> Result<(RunConfig, u64)> {
         let (mut problem, _) = problem::assemble(self)?;
+        let mut data = self.data.clone();
+        let start = FromPrior::of(self, &problem)?;
+        if let Some(start) = &start {
+            data.push(start.data());
+            let parts = Self {
+                data: data.clone(),
+                ..self.clone()
+            };
+            (problem, _) = problem::assemble(&parts)?;
+        }
         let mut pilot = self.pilot.clone();
         if pilot.is_none() && self.objectives.is_none() {
             pilot = super::pilot(&problem);
@@ -98,20 +117,37 @@ impl Draft {
             "`data` or `bases`: at least one base condition is needed"
         );
         let dim = problem.target.dim();
-        let flow = self
-            .flow
-            .clone()
-            .unwrap_or_else(|| super::flow(&problem, self.seed));
-        let objectives = (self.objectives.clone()).unwrap_or_else(|| super::objectives(&problem));
+        let chosen = || {
+            let mut flow = super::flow(&problem, self.seed);
+            if let Some(start) = &start {
+                start.space_flow(&mut flow);
+            }
+            flow
+        };
+        let flow = self.flow.clone().unwrap_or_else(chosen);
+        let chosen = || {
+            let mut objectives = super::objectives(&problem);
+            if let Some(start) = &start {
+                start.space_losses(&mut objectives);
+            }
+            objectives
+        };
+        let objectives = self.objectives.clone().unwrap_or_else(chosen);
         let mut config = RunConfig {
             seed: self.seed,
             target: self.target.clone(),
             ranges: self.ranges.clone(),
-            data: self.data.clone(),
+            data,
             bases,
             flow,
             objectives,
-            train: self.train.clone().unwrap_or_else(|| super::train(dim)),
+            train: self.train.clone().unwrap_or_else(|| {
+                let mut train = super::train(dim);
+                if start.is_some() {
+                    FromPrior::slow_down(&mut train);
+                }
+                train
+            }),
             pilot,
             selection: self.selection,
             evaluate: self.evaluate.clone().unwrap_or_default(),
@@ -121,13 +157,16 @@ impl Draft {
             problem::fits(&problem, &config.flow, &config.objectives)?;
             match length {
                 Length::Steps(steps) => (config.train.steps, config.train.rounds) = (steps, 1),
+                Length::Rounds(rounds) => config.train.rounds = rounds,
                 Length::Within(budget) => {
-                    let training = Training::configured(&config, problem).device(device);
+                    let training = Training::configured(&config, problem.clone()).device(device);
                     config.train = budget.fit(config.train, training.seconds_a_step()?)?;
                 }
             }
         }
-        Ok(config)
+        // Those of measured steps are counted by the problem's own target.
+        let measured = problem.target.calls().unwrap_or(0);
+        Ok((config, measured + start.map_or(0, |start| start.calls())))
     }
 
     /// Whether a complete configuration is one of this draft: whatever the draft states is the same
@@ -139,7 +178,7 @@ impl Draft {
         self.seed == config.seed
             && self.target == config.target
             && self.ranges == config.ranges
-            && self.data == config.data
+            && self.data.iter().all(|data| config.data.contains(data))
             && self.bases.iter().all(|base| config.bases.contains(base))
             && (self.pilot.is_none() || self.pilot == config.pilot)
             && same(self.flow.as_ref(), &config.flow)

@@ -4,12 +4,18 @@ use trade_core::{Family, PowerFamily, Support, objective::Problem, random::Strea
 use trade_flows::{
     Base, ConditionerConfig, FlowConfig, LastLayer, PreprocessConfig, Stage,
     layer::{
-        CircularShiftConfig, ConditionalAffineConfig, GroupCouplingConfig, GroupMap, LayerConfig,
-        Mixing, PermutationKind, RqsCouplingConfig, WhitenConfig,
+        AffineCouplingConfig, CircularShiftConfig, ConditionalAffineConfig, GroupCouplingConfig,
+        GroupMap, LayerConfig, Mixing, PermutationKind, RqsCouplingConfig, SoftClamp, WhitenConfig,
     },
 };
 
 use super::logarithmic;
+
+/// Affine couplings before the splines. They scale entries over many orders of magnitude, as where one entry is
+/// the logarithm of the width of others, which the bounded slopes of a spline cannot.
+const AFFINE_BLOCKS: usize = 3;
+/// The bound of their log scales, a factor of `e^12` each.
+const LOG_SCALE: f64 = 12.0;
 
 /// Width of the networks, blocks and bins.
 struct Size {
@@ -84,6 +90,21 @@ pub(super) fn choose<T: Family>(problem: &Problem<T>, seed: u64) -> FlowConfig {
         of: first,
     }];
     let base = if angles == 0 {
+        if dim > 1 {
+            let scales = AffineCouplingConfig {
+                clamp: SoftClamp::Wide(LOG_SCALE),
+                conditioner: conditioner.clone(),
+                soft_inputs: true,
+                ..AffineCouplingConfig::default()
+            };
+            layers.push(Stage {
+                repeat: AFFINE_BLOCKS,
+                of: vec![
+                    LayerConfig::AffineCoupling(scales),
+                    LayerConfig::Permutation(PermutationKind::Hard),
+                ],
+            });
+        }
         let coupling = RqsCouplingConfig {
             bins: size.bins,
             conditioner: conditioner.clone(),
@@ -146,6 +167,7 @@ fn preprocess<T: Family>(problem: &Problem<T>) -> PreprocessConfig {
         centre,
         scale,
         logarithmic,
+        shift: Vec::new(),
     }
 }
 

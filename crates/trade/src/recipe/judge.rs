@@ -27,7 +27,8 @@ use crate::{condition::describe, trained::log_weights};
 ///
 /// Where the target's density is known, the measure is the lowest relative effective sample size over
 /// conditions from the whole range, or `e^{−KL}` of held-out samples where that is lower, which it
-/// is if the flow has lost a mode. Otherwise it is the mean log density of the held-out samples.
+/// is if the flow has lost a mode. Of a target with observations it is the lowest mean ESS of the posteriors
+/// of some held-out observations. Otherwise it is the mean log density of the held-out samples.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SelectionConfig {
@@ -57,6 +58,8 @@ impl Validate for SelectionConfig {
 const GOOD: f64 = 0.98;
 /// The share of samples without density from which on the target seems to be bounded.
 const MUCH: f64 = 0.02;
+/// Observations whose posteriors are measured.
+const OBSERVATIONS: usize = 32;
 /// Conditions over the range of one control parameter.
 const CONDITIONS: usize = 7;
 /// The most samples that are held out.
@@ -134,8 +137,89 @@ fn conditions<T: Family>(problem: &Problem<T>) -> Vec<Vec<f64>> {
 fn log_probs<B: FlowBackend>(flow: &Flow<B>, data: &Dataset, device: &B::Device) -> Vec<f64> {
     let rows: Vec<usize> = (0..data.len()).collect();
     let (x, condition) = data.rows::<B>(&rows, device);
-    let log_prob = flow.log_prob(x, &condition).value.into_data();
-    log_prob.iter::<f64>().collect()
+    host(flow.log_prob(x, &condition).value)
+}
+
+fn host<B: FlowBackend>(values: Tensor<B, 1>) -> Vec<f64> {
+    values.into_data().iter::<f64>().collect()
+}
+
+/// The log weights of `n` samples of a flow, each given the context of its row of the data if
+/// there are any.
+fn weights_at<B: FlowBackend, T: Target<B>>(
+    flow: &Flow<B>,
+    target: &T,
+    (c, stream): (&[f64], u64),
+    n: usize,
+    given: Option<(&Dataset, &[usize])>,
+    device: &B::Device,
+) -> Vec<f64> {
+    let noise = Stream::new(4242, stream).normal(n * flow.noise_dim());
+    let noise = upload::<B>(noise, flow.noise_dim(), device);
+    let context = given.and_then(|(data, rows)| data.context_rows::<B>(rows, device));
+    let condition = Condition::uniform(c, n, &noise).with_context(context);
+    let (x, log_prob) = flow.sample(noise, &condition);
+    let density = target.log_density(x, &condition);
+    log_weights(&host(density), &host(log_prob))
+}
+
+/// The lowest measure so far, and where.
+struct Lowest {
+    value: f64,
+    at: Vec<f64>,
+}
+
+impl Lowest {
+    fn new() -> Self {
+        Self {
+            value: f64::INFINITY,
+            at: Vec::new(),
+        }
+    }
+
+    fn of(&mut self, value: f64, at: &[f64]) {
+        if value < self.value {
+            (self.value, self.at) = (value, at.to_vec());
+        }
+    }
+}
+
+impl<T: Family> FlowJudge<T> {
+    fn judgement(&self, lowest: &Lowest, outside: f64) -> Judgement {
+        let at = describe(&lowest.at, &self.target.controls());
+        let mut found = format!("lowest relative ESS {:.3} at {at}", lowest.value);
+        if outside > MUCH {
+            found = format!(
+                "{found}; up to {:.0} % of its samples lie where the target has no density: declare its `support`",
+                100.0 * outside
+            );
+        }
+        Judgement {
+            value: lowest.value,
+            found,
+            is_good: lowest.value >= GOOD,
+        }
+    }
+
+    /// The lowest mean ESS of posteriors given observations from the held-out pairs.
+    fn of_observations<B: FlowBackend>(&self, flow: &Flow<B>, pairs: &Dataset) -> Judgement
+    where
+        T: Target<B>,
+    {
+        let device = flow.devices().into_iter().next().unwrap_or_default();
+        let count = OBSERVATIONS.min(pairs.len());
+        let each = (self.config.samples / count).max(1);
+        let rows: Vec<usize> = (0..count).map(|i| i * pairs.len() / count).collect();
+        let rows: Vec<usize> = rows.iter().flat_map(|&row| vec![row; each]).collect();
+        let mut lowest = Lowest::new();
+        for (i, c) in self.conditions.iter().enumerate() {
+            let (at, given) = ((&c[..], i as u64), Some((pairs, &rows[..])));
+            let weights = weights_at(flow, &*self.target, at, rows.len(), given, &device);
+            let ess = weights.chunks(each).map(|w| relative_ess(w).unwrap_or(0.0));
+            lowest.of(ess.sum::<f64>() / count as f64, c);
+        }
+        self.judgement(&lowest, 0.0)
+    }
 }
 
 impl<B, T> Judge<B, Flow<B>> for FlowJudge<T>
@@ -147,11 +231,15 @@ where
     fn judge(&mut self, flow: &Flow<B::InnerBackend>) -> Result<Judgement> {
         let device = flow.devices().into_iter().next().unwrap_or_default();
         let target = &*self.target;
+        let weighed = target.is_known() && flow.augmentation() == 0;
+        if let (true, true, Some(pairs)) = (weighed, target.contexts() > 0, &self.held_out) {
+            return Ok(self.of_observations(flow, pairs));
+        }
         let likelihood = self.held_out.as_ref().map(|data| {
             let log_probs = log_probs(flow, data, &device);
             (data.clone(), log_probs)
         });
-        if !target.is_known() || target.contexts() > 0 || flow.augmentation() > 0 {
+        if !weighed || target.contexts() > 0 {
             let mean = likelihood.map_or(f64::NAN, |(_, l)| l.iter().sum::<f64>() / l.len() as f64);
             return Ok(Judgement {
                 value: mean,
@@ -160,24 +248,14 @@ where
             });
         }
         let n = self.config.samples;
-        let mut lowest = (f64::INFINITY, Vec::new());
+        let mut lowest = Lowest::new();
         let mut outside = 0.0_f64;
         for (i, c) in self.conditions.iter().enumerate() {
-            let noise = Stream::new(4242, i as u64).normal(n * flow.noise_dim());
-            let noise = upload::<B::InnerBackend>(noise, flow.noise_dim(), &device);
-            let condition = Condition::uniform(c, n, &noise);
-            let (x, log_prob) = flow.sample(noise, &condition);
-            let density = Target::<B::InnerBackend>::log_density(target, x, &condition);
-            let host = |t: Tensor<B::InnerBackend, 1>| -> Vec<f64> {
-                t.into_data().iter::<f64>().collect()
-            };
-            let weights = log_weights(&host(density), &host(log_prob));
+            let weights = weights_at(flow, target, (c, i as u64), n, None, &device);
             let ess = relative_ess(&weights).unwrap_or(0.0);
             let lost = weights.iter().filter(|w| **w == f64::NEG_INFINITY);
             outside = outside.max(lost.count() as f64 / n as f64);
-            if ess < lowest.0 {
-                lowest = (ess, c.clone());
-            }
+            lowest.of(ess, c);
             let Some((data, log_probs)) = &likelihood else {
                 continue;
             };
@@ -186,33 +264,16 @@ where
                 continue;
             };
             let (x, condition) = data.rows::<B::InnerBackend>(&rows, &device);
-            let density = host(Target::<B::InnerBackend>::log_density(
-                target, x, &condition,
-            ));
-            let differences = rows
-                .iter()
-                .zip(&density)
-                .map(|(&row, q)| q - log_probs[row]);
+            let density = Target::<B::InnerBackend>::log_density(target, x, &condition);
+            let pairs = rows.iter().zip(host(density));
+            let differences = pairs.map(|(&row, q)| q - log_probs[row]);
             let divergence = differences.sum::<f64>() / rows.len() as f64 - log_z.value;
             // Of few samples a small divergence is noise.
             let kept = (-divergence).exp();
-            if kept < 0.5 * lowest.0 {
-                lowest = (kept, c.clone());
+            if kept < 0.5 * lowest.value {
+                lowest.of(kept, c);
             }
         }
-        let (value, c) = lowest;
-        let at = describe(&c, &target.controls());
-        let mut found = format!("lowest relative ESS {value:.3} at {at}");
-        if outside > MUCH {
-            found = format!(
-                "{found}; up to {:.0} % of its samples lie where the target has no density: declare its `support`",
-                100.0 * outside
-            );
-        }
-        Ok(Judgement {
-            value,
-            found,
-            is_good: value >= GOOD,
-        })
+        Ok(self.judgement(&lowest, outside))
     }
 }

@@ -6,6 +6,7 @@
 
 mod draft;
 mod flow;
+mod from_prior;
 mod judge;
 mod losses;
 mod pilot;

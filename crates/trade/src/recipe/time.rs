@@ -24,6 +24,9 @@ pub enum Length {
     Within(Budget),
     /// One round of this many steps.
     Steps(usize),
+    /// As long as it gets better, so many rounds at most, however long they take: the same on every
+    /// machine.
+    Rounds(usize),
 }
 
 /// The part of the time that steps get; the remainder is for measuring the flow.

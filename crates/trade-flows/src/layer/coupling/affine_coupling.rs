@@ -46,6 +46,9 @@ pub struct AffineCouplingConfig {
     pub conditioner: ConditionerConfig,
     /// Whether the networks see the control parameters.
     pub use_control: bool,
+    /// Whether the networks see `asinh` of the entries, as those of
+    /// [`RqsCouplingConfig::soft_inputs`](super::RqsCouplingConfig::soft_inputs).
+    pub soft_inputs: bool,
 }
 
 impl Default for AffineCouplingConfig {
@@ -56,6 +59,7 @@ impl Default for AffineCouplingConfig {
             learnable_clamp: false,
             conditioner: ConditionerConfig::default(),
             use_control: true,
+            soft_inputs: false,
         }
     }
 }
@@ -100,6 +104,7 @@ impl Recipe for AffineCouplingConfig {
             clamp: self.clamp,
             split: split_at(widths.dim).0,
             use_control: self.use_control,
+            soft_inputs: self.soft_inputs,
         }
     }
 }
@@ -121,6 +126,8 @@ pub struct AffineCoupling<B: Backend> {
     split: usize,
     #[module(skip)]
     use_control: bool,
+    #[module(skip)]
+    soft_inputs: bool,
 }
 
 impl<B: FlowBackend> AffineCoupling<B> {
@@ -156,7 +163,7 @@ impl<B: FlowBackend> AffineCoupling<B> {
                 let log_det = moved.zeros([n]);
                 return (moved, log_det);
             };
-            let given = given.map(seen);
+            let given = given.map(if self.soft_inputs { Dual::asinh } else { seen });
             let output = parameters(net, given, &moved, self.use_control, features).into_dual();
             let (log_scale, shift) = self.maps(half, output);
             let log_det = match (self.kind, &log_scale) {

@@ -15,6 +15,8 @@ pub enum SoftClamp {
     Tanh(f64),
     /// `b · 0.636 · atan(s)`.
     Atan(f64),
+    /// `b · tanh(s/b)`, which is the identity up to about `b/2`: for scales over many orders of magnitude.
+    Wide(f64),
 }
 
 impl Default for SoftClamp {
@@ -27,7 +29,7 @@ impl SoftClamp {
     /// The bound `b`.
     pub fn bound(self) -> f64 {
         match self {
-            Self::Tanh(bound) | Self::Atan(bound) => bound,
+            Self::Tanh(bound) | Self::Atan(bound) | Self::Wide(bound) => bound,
         }
     }
 
@@ -39,6 +41,7 @@ impl SoftClamp {
         let name = match self {
             Self::Tanh(_) => "tanh",
             Self::Atan(_) => "atan",
+            Self::Wide(_) => "wide",
         };
         check::positive(self.bound(), 80.0, field, name)
     }
@@ -50,6 +53,10 @@ impl SoftClamp {
         learned: Option<Tensor<B, 2>>,
     ) -> Dual<B, 2> {
         let unit = match self {
+            Self::Wide(bound) => match &learned {
+                Some(bound) => raw.linear(|t| t / bound.clone()).tanh(),
+                None => raw.mul_scalar(1.0 / bound).tanh(),
+            },
             Self::Tanh(_) => raw.tanh(),
             // 0.636 ≈ 2/π, as in FrEIA.
             Self::Atan(_) => raw.atan().mul_scalar(0.636),

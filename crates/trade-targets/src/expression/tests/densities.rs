@@ -44,6 +44,17 @@ fn densities_are_those_of_the_literature() {
             ln(12.0) + ln(0.25) + 2.0 * ln(0.75),
         ),
         ("uniform_lpdf(1, 0, 4)", -ln(4.0)),
+        (
+            "half_normal_lpdf(1, 2)",
+            -0.125 - half_log_tau, // twice the normal density of deviation 2
+        ),
+        ("half_cauchy_lpdf(2, 2)", -ln(2.0 * std::f64::consts::PI)),
+        // x^{−4} e^{−2/x} 2³/Γ(3) at x = 2.
+        (
+            "inverse_gamma_lpdf(2, 3, 2)",
+            3.0 * ln(2.0) - ln(2.0) - 4.0 * ln(2.0) - 1.0,
+        ),
+        ("exponential_lpdf(3, 0.5)", -ln(2.0) - 1.5),
         ("poisson_lpmf(3, 2)", 3.0 * ln(2.0) - 2.0 - ln(6.0)),
         ("poisson_lpmf([0, 1], 2)", ln(2.0) - 4.0),
         ("poisson_lpmf(0, 0)", 0.0),
@@ -104,6 +115,10 @@ fn densities_are_those_of_the_literature() {
         "gamma_lpdf(-1, 2, 3)",
         "beta_lpdf(1.5, 2, 3)",
         "lognormal_lpdf(0, 0, 1)",
+        "half_normal_lpdf(-1, 1)",
+        "half_cauchy_lpdf(-1, 1)",
+        "inverse_gamma_lpdf(-1, 2, 3)",
+        "exponential_lpdf(-1, 2)",
         "log(0)",
         "log(-1)",
         "0/0",

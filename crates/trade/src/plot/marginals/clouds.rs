@@ -2,7 +2,7 @@
 
 use trade_core::{
     Family,
-    estimate::{ess::relative_ess, pareto::pareto_k, snis::Weights},
+    estimate::{ess::relative_ess, pareto::pareto_tail, snis::Weights},
     random::Stream,
 };
 use trade_targets::Drawn;
@@ -127,8 +127,9 @@ fn flow(run: &Run, c: &[f64], stream: &mut Stream) -> Result<Cloud> {
     let x: Vec<f64> = samples.x.iter().map(|&x| f64::from(x)).collect();
     let dim = samples.dim;
     let weights = samples.log_weight.as_deref().filter(|log_weights| {
-        let judged = pareto_k(log_weights).and_then(|k| Ok((k, relative_ess(log_weights)?)));
-        judged.is_ok_and(|(k, ess)| verdict::is_fit(k, ess, log_weights.len()))
+        let judged =
+            pareto_tail(log_weights).and_then(|tail| Ok((tail, relative_ess(log_weights)?)));
+        judged.is_ok_and(|(tail, ess)| verdict::is_fit(tail, ess, log_weights.len()))
     });
     let Some(log_weights) = weights else {
         return Ok(Cloud::new("flow", false, &x, dim));

@@ -1,0 +1,115 @@
+//! Points of a posterior at several powers, each with its likelihood.
+
+use rayon::prelude::*;
+use trade_core::{
+    Family,
+    estimate::{
+        Estimate,
+        mixture::{log_mixture, log_z_of_pool},
+        pareto::pareto_k,
+    },
+    random::Stream,
+};
+use trade_targets::expression::Posterior;
+
+use crate::{
+    error::{Context, Result},
+    run::Run,
+    trained::log_weights,
+};
+
+/// Samples of a flow at several powers, and of the prior at the power 0. The likelihood of each is
+/// evaluated once and serves all powers.
+pub(super) struct Pool {
+    powers: Vec<f64>,
+    samples: usize,
+    log_prior: Vec<f64>,
+    log_likelihood: Vec<f64>,
+    /// `log p` of each point under the flow at its own power; of the prior under the prior.
+    log_prob: Vec<f64>,
+    log_mixture: Vec<f64>,
+}
+
+impl Pool {
+    /// Draws `samples` points at each of the powers, which begin at 0.
+    pub(super) fn draw(
+        run: &Run,
+        target: &Posterior,
+        powers: &[f64],
+        samples: usize,
+        seed: u64,
+    ) -> Result<Self> {
+        let dim = target.dim();
+        let prior = target.draw_prior(samples, &mut Stream::new(seed, 0))?;
+        // Points are those that single precision holds, for the flow and the target alike.
+        let mut x: Vec<f32> = prior.iter().map(|&x| x as f32).collect();
+        let mut log_prob = log_priors(target, &x);
+        for (i, &beta) in powers.iter().enumerate().skip(1) {
+            let stream = &mut Stream::new(seed, i as u64);
+            let drawn = run.at(&[beta]).draw(samples, stream)?;
+            x.extend(drawn.x);
+            log_prob.extend(drawn.log_prob);
+        }
+        let log_prior = log_priors(target, &x);
+        let log_likelihood = x.par_chunks(dim).map(|row| {
+            let row: Vec<f64> = row.iter().map(|&x| f64::from(x)).collect();
+            target.log_likelihood_at(&row)
+        });
+        let log_likelihood = log_likelihood.collect();
+        let mut densities = vec![log_prior.clone()];
+        for (i, &beta) in powers.iter().enumerate().skip(1) {
+            let mut density = run.at(&[beta]).log_prob(&x)?;
+            // A flow's density is known best where the flow drew the point itself.
+            density[i * samples..][..samples].copy_from_slice(&log_prob[i * samples..][..samples]);
+            density
+                .iter_mut()
+                .filter(|d| d.is_nan())
+                .for_each(|d| *d = f64::NEG_INFINITY);
+            densities.push(density);
+        }
+        let counts = vec![samples; powers.len()];
+        let log_mixture = log_mixture(&densities, &counts).context("the pool of samples")?;
+        Ok(Self {
+            powers: powers.to_vec(),
+            samples,
+            log_prior,
+            log_likelihood,
+            log_prob,
+            log_mixture,
+        })
+    }
+
+    /// `log q(θ|β)` of some points.
+    fn log_density(&self, beta: f64, points: std::ops::Range<usize>) -> Vec<f64> {
+        let pairs = self.log_prior[points.clone()]
+            .iter()
+            .zip(&self.log_likelihood[points]);
+        pairs
+            .map(|(prior, likelihood)| prior + beta * likelihood)
+            .collect()
+    }
+
+    /// The log weights of the points drawn at one of the powers, at that power, and their likelihoods.
+    pub(super) fn own(&self, power: usize) -> (Vec<f64>, &[f64]) {
+        let range = power * self.samples..(power + 1) * self.samples;
+        let density = self.log_density(self.powers[power], range.clone());
+        let weights = log_weights(&density, &self.log_prob[range.clone()]);
+        (weights, &self.log_likelihood[range])
+    }
+
+    /// `log Z(β)` of all points, and the Pareto shape of their weights.
+    pub(super) fn log_z(&self, beta: f64) -> Result<(Estimate, Option<f64>)> {
+        let density = self.log_density(beta, 0..self.log_prior.len());
+        let weights = log_weights(&density, &self.log_mixture);
+        let found = log_z_of_pool(&weights, &vec![self.samples; self.powers.len()])?;
+        Ok((found, pareto_k(&weights)?))
+    }
+}
+
+fn log_priors(target: &Posterior, x: &[f32]) -> Vec<f64> {
+    let row = |row: &[f32]| {
+        let row: Vec<f64> = row.iter().map(|&x| f64::from(x)).collect();
+        target.log_prior_at(&row)
+    };
+    x.par_chunks(target.dim()).map(row).collect()
+}
