@@ -2,7 +2,7 @@
 //!
 //! A function of the caller's gives the values. It is not part of a configuration, which holds all else
 //! and a mark of the function's source: a program that opens the run or goes on with it attaches the
-//! function again.
+//! function again. Any other program can still draw samples of the flow and evaluate its density.
 
 use std::{
     fmt,
@@ -74,8 +74,8 @@ impl fmt::Debug for Attached {
     }
 }
 
-/// A target that a program computes, such as a function in Python. Only that program can train it, open
-/// its run and evaluate it.
+/// A target that a program computes, such as a function in Python. Only that program can train it and
+/// weigh its samples.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ExternalConfig {
@@ -106,20 +106,23 @@ impl ExternalConfig {
         self.function = Attached(Some(function));
     }
 
-    /// Builds the target.
+    /// Refuses to train without the function.
+    pub(crate) fn expect_function(&self) -> crate::error::Result<()> {
+        crate::error::ensure!(
+            self.function.0.is_some(),
+            "`{name}` is a function of the program that began this run, and only such a program can train it; \
+             in Python: `train(problem, out=folder, resume=True)`",
+            name = self.name
+        );
+        Ok(())
+    }
+
+    /// Builds the target. Without a function its density is not known, and a flow can only be sampled.
     ///
     /// # Errors
-    /// If no function is attached, or a setting does not fit.
+    /// If a setting does not fit.
     pub fn init(&self) -> Result<External> {
         counted("external", "dim", self.dim, 1, 1 << 20)?;
-        let Some(function) = self.function.0.clone() else {
-            let reason = format!(
-                "`{name}` is a function of the program that made this run, and only such a program can \
-                 evaluate it; in Python: `Run.open(folder, target={name})`",
-                name = self.name
-            );
-            return Err(Error::setting("external", reason));
-        };
         let expect = |field: &str, n: usize, found: usize| {
             let reason = format!("expected {n} entries, found {found}");
             if n == found {
@@ -154,7 +157,7 @@ impl ExternalConfig {
             config: self.clone(),
             support,
             prior,
-            function,
+            function: self.function.0.clone(),
             last: Arc::default(),
         })
     }
@@ -166,7 +169,7 @@ pub struct External {
     config: ExternalConfig,
     support: Vec<Support>,
     prior: Option<SimulatedPosterior>,
-    function: Arc<dyn Function>,
+    function: Option<Arc<dyn Function>>,
     /// Density and score of a batch are asked for apart, and the function knows both at once.
     last: Arc<Mutex<Option<Arc<Last>>>>,
 }
@@ -197,6 +200,19 @@ fn double(x: &[f32]) -> Vec<f64> {
 }
 
 impl External {
+    /// Refuses a target without its function.
+    pub(crate) fn attached(&self) -> Result<()> {
+        if self.function.is_some() {
+            return Ok(());
+        }
+        let reason = format!(
+            "`{name}` is a function of the program that made this run, and only such a program can train it; \
+             in Python: `train(…, resume=True)` with `{name}`",
+            name = self.config.name
+        );
+        Err(Error::setting("external", reason))
+    }
+
     /// The values of a batch: those of the last one, if it is the same.
     fn values<B: Backend>(&self, x: &Tensor<B, 2>, condition: &Condition<B>) -> Arc<Last> {
         let (x, c) = (single(x), single(&condition.control.value));
@@ -209,7 +225,14 @@ impl External {
         if let Some(kept) = kept {
             return kept;
         }
-        let values = self.function.evaluate(&double(&x), &double(&c));
+        let values = match &self.function {
+            Some(function) => function.evaluate(&double(&x), &double(&c)),
+            // A target whose density is not known is not asked for it.
+            None => Values {
+                value: vec![f64::NAN; x.len() / self.config.dim],
+                score: vec![f64::NAN; c.len()],
+            },
+        };
         let new = Arc::new(Last { x, c, values });
         *last() = Some(new.clone());
         new
@@ -223,7 +246,8 @@ impl External {
             return value;
         }
         let c = double(&single(&condition.control.value));
-        let Some(slope) = self.function.gradient(&double(&last.x), &c) else {
+        let function = self.function.as_ref();
+        let Some(slope) = function.and_then(|f| f.gradient(&double(&last.x), &c)) else {
             return value;
         };
         let slope = TensorData::new(slope, x.dims());
@@ -260,6 +284,10 @@ impl Family for External {
 
     fn support(&self) -> Vec<Support> {
         self.support.clone()
+    }
+
+    fn is_known(&self) -> bool {
+        self.function.is_some()
     }
 
     fn is_differentiable(&self) -> bool {

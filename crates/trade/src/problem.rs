@@ -53,6 +53,9 @@ parts_of!(Draft);
 pub fn assemble<'a>(config: impl Into<Parts<'a>>) -> Result<(Problem<AnyTarget>, Vec<String>)> {
     let config = config.into();
     let target = config.target.init().context("`target`")?;
+    if let AnyTarget::External(external) = &target {
+        external.attached().context("`target`")?;
+    }
     let names = target.controls();
     let ranges = config.ranges.iter().map(|(name, range)| (&**name, *range));
     let mut problem = Problem::new(target, ranges)?;

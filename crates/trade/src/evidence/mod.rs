@@ -10,7 +10,7 @@ use std::{fs, time::Instant};
 use serde::Serialize;
 use trade_core::{
     Family,
-    estimate::{Estimate, log_z::log_z, pareto::pareto_k, snis::Weights},
+    estimate::{Estimate, log_z::log_z, pareto::pareto_tail, snis::Weights},
     grid::Spacing,
 };
 
@@ -182,10 +182,10 @@ pub fn evidence(run: &Run, config: &EvidenceConfig) -> Result<Evidence> {
         let weights = if i == 0 { exact } else { log_z(&log_weights)? };
         let (pool_z, pool_k) = if i == 0 { (exact, None) } else { pooled[i] };
         let ess = Weights::from_log(&log_weights)?.relative_ess();
-        let shape = if i == 0 {
+        let tail = if i == 0 {
             None
         } else {
-            pareto_k(&log_weights)?
+            pareto_tail(&log_weights)?
         };
         Ok(EvidencePoint {
             beta,
@@ -200,8 +200,8 @@ pub fn evidence(run: &Run, config: &EvidenceConfig) -> Result<Evidence> {
             mean_log_likelihood: means[i].mean,
             mean_log_likelihood_error: means[i].variance.sqrt(),
             ess,
-            pareto_k: shape,
-            fit: verdict::is_fit(shape, ess, config.samples),
+            pareto_k: tail.map(|tail| tail.k),
+            fit: verdict::is_fit(tail, ess, config.samples),
         })
     });
     Ok(Evidence {

@@ -139,14 +139,11 @@ fn a_gradient_of_the_function_reaches_the_state() {
 #[test]
 fn misfits_are_named() {
     let function = || Arc::new(Normal::default());
-    let mut without = config(Form::Density, function());
-    without.function = Attached::default();
     let mut controls = config(Form::Temperature, function());
     controls.controls.push("a".into());
     let mut support = config(Form::Density, function());
     support.support = vec![Support::Positive; 2];
     let cases = [
-        (without, "only such a program"),
         (controls, "`external.controls`: expected 1 entries, found 2"),
         (support, "`external.support`: expected 1 entries, found 2"),
         (
@@ -207,4 +204,28 @@ fn a_function_that_fails_loses_no_step() {
     train(&config, &broken, options).unwrap();
     let weights = |folder: &RunFolder| std::fs::read(folder.weights()).unwrap();
     assert_eq!(weights(&whole), weights(&broken));
+}
+
+#[test]
+fn a_run_opens_without_the_function_and_is_not_trained_without_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = RunFolder::new(folder.path().join("run"));
+    let config = run_config(Arc::new(Normal::default()));
+    train(&config, &folder, TrainOptions::default()).unwrap();
+
+    let run = crate::Run::open(&folder, crate::device::DeviceName::Flex).unwrap();
+    let samples = run.at(&[1.0]).sample(50).unwrap();
+    assert!(samples.log_weight.is_none());
+    assert!(samples.log_prob.iter().all(|l| l.is_finite()));
+    let with = crate::Run::open_as(&folder, config, crate::device::DeviceName::Flex).unwrap();
+    let weighted = with.at(&[1.0]).sample(50).unwrap();
+    assert_eq!(weighted.x, samples.x);
+    // log q = −x²/2 at c = 1.
+    for ((x, log_p), w) in (weighted.x.iter().zip(&weighted.log_prob)).zip(weighted.weights().unwrap()) {
+        let expected = -0.5 * f64::from(*x).powi(2) - log_p;
+        assert!((w - expected).abs() < 1e-5, "{w} {expected}");
+    }
+    let again = train(&folder.read_config().unwrap(), &folder, TrainOptions { resume: true, ..TrainOptions::default() });
+    let error = again.err().unwrap().to_string();
+    assert!(error.contains("`normal` is a function of the program"), "{error}");
 }
