@@ -27,7 +27,9 @@ pub(crate) fn unwound(payload: Box<dyn Any + Send>) -> PyErr {
             let said = payload.downcast_ref::<String>().cloned();
             let said = said.or_else(|| payload.downcast_ref::<&str>().map(ToString::to_string));
             let said = said.unwrap_or_default();
-            exceptions::PyRuntimeError::new_err(format!("a mistake of tradeflow, please report it: {said}"))
+            exceptions::PyRuntimeError::new_err(format!(
+                "a mistake of tradeflow, please report it: {said}"
+            ))
         }
     }
 }

@@ -195,7 +195,9 @@ impl NativeRun {
             };
             let plots = plots(&self.run, &evaluation, seed)?;
             let figures = plots.figures.into_iter();
-            Ok(figures.map(|(stem, figure)| (stem, figure.to_svg())).collect())
+            Ok(figures
+                .map(|(stem, figure)| (stem, figure.to_svg()))
+                .collect())
         })
     }
 }

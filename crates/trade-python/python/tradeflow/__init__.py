@@ -1,38 +1,34 @@
-"""One conditional normalizing flow for a whole range of temperatures, couplings or powers of a likelihood.
+"""Conditional normalizing flows across external conditions.
 
-A target is a function of yours, in NumPy or anything that gives arrays. No gradient in the state is needed.
+A target is a function of states and conditions, a configuration of the tool ``trade``, or an energy
+alone. A flow is trained on it once and gives samples, densities and importance weights at every
+condition of a range.
 
->>> import numpy as np
->>> import tradeflow as tf
->>> @tf.energy(dim=2)
-... def valley(x):
-...     return x[:, 0] ** 2 / 2 + 2 * (x[:, 1] - x[:, 0] ** 2) ** 2
->>> problem = tf.Problem(valley, {"T": (0.4, 1.2)})
->>> run = tf.train(problem, steps=20, out=tmp / "valley", progress=False)  # 20 steps are far too few
->>> samples = run.at(T=0.5).sample(100)
->>> samples.x.shape, samples.log_prob.shape
-((100, 2), (100,))
+>>> import numpy as np, tradeflow as tf
+>>> @tf.energy(dim=1)
+... def spring(x):
+...     return 0.5 * x[:, 0] ** 2
+>>> run = tf.train(tf.Problem(spring, {"T": (0.5, 2.0)}), steps=100, progress=False)
+>>> samples = run.at(T=1.0).sample(1000)
+>>> samples.x.shape, bool(samples.ess > 0.5)
+((1000, 1), True)
 """
 
+from ._native import TradeError
 from ._problem import Problem
-from ._run import At, Figure, Plots, Run, Samples, Table
-from ._target import Target, energy, log_likelihood, log_normal, normal, target, uniform
-from ._train import train
+from ._run import At, Figures, Run, Samples, train
+from ._target import Target, energy, log_likelihood, target
 
 __all__ = [
     "At",
-    "Figure",
-    "Plots",
+    "Figures",
     "Problem",
     "Run",
     "Samples",
-    "Table",
     "Target",
+    "TradeError",
     "energy",
     "log_likelihood",
-    "log_normal",
-    "normal",
     "target",
     "train",
-    "uniform",
 ]

@@ -1,4 +1,4 @@
-"""The command `trade`, as the wheel installs it."""
+"""The command ``trade``, which is the tool of that name."""
 
 import signal
 import sys
@@ -7,7 +7,11 @@ from . import _native
 
 
 def main() -> None:
-    """Run the tool with the arguments of the process and exit with its code."""
-    # The tool ends a training with a checkpoint by itself; anything else ends at once, as a program does.
+    """Does what was typed and ends the program."""
+    # The tool has handlers of its own.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    sys.exit(_native.command(sys.argv[1:]))
+    sys.exit(_native.command(["trade", *sys.argv[1:]]))
+
+
+if __name__ == "__main__":
+    main()

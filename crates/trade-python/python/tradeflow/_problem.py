@@ -1,163 +1,169 @@
-"""What a flow is trained on."""
+"""What is to be learned."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
+from ._native import TradeError
 from ._target import Target
-
-Condition = Mapping[str, float]
 
 
 class Problem:
-    """A target, the range of each control parameter, and samples or base conditions.
+    """A target, the range of each control parameter, and data or base conditions if there are any.
 
-    ``target`` is a function made a target by :func:`tradeflow.target`, :func:`tradeflow.energy` or
-    :func:`tradeflow.log_likelihood`, or a dict as the key ``target`` of a configuration file.
+    ``target`` is a :class:`Target` or a target's configuration as a dict, such as
+    ``{"double_well": {}}``. ``ranges`` maps names of control parameters to ``(low, high)``. ``data`` is a pair
+    ``(condition, samples)``, a triple ``(condition, samples, observations)``, or a list of such; conditions
+    are dicts and samples are anything that NumPy takes, of shape ``[n, dim]``. Entries of a configuration,
+    ``{"at": …, "from": …}``, are taken too. ``bases`` are conditions without data. All other parts of a
+    configuration may be given by name: ``flow``, ``objectives``, ``train``, ``pilot``, ``selection``,
+    ``evaluate``. What is left out is chosen.
 
-    ``ranges`` maps the name of each control parameter to its lowest and highest value.
-
-    ``data`` is a list of pairs: a condition by name and the samples drawn there. Samples are an array of shape
-    ``[n, dim]``, the path of an npy or npz file, or a number of samples that the target draws itself. Of a target
-    with observations they are triples with an array of observations, one a row. Without data, samples come from
-    an ensemble of walkers.
-
-    ``bases`` is a list of conditions without data, for losses that need none.
-
-    Every other key of a configuration file may be given by name, such as ``flow``, ``objectives``, ``train`` or
-    ``evaluate``; what is left out is chosen from the problem.
-
-    >>> problem = Problem({"double_well": {}}, {"temperature": (0.5, 2.0)}, data=[({"temperature": 1.0}, 1000)])
-    >>> problem.config["data"]
-    [{'at': {'temperature': 1.0}, 'from': {'exact': 1000}}]
+    >>> problem = Problem({"double_well": {}}, {"temperature": (0.5, 1.1)},
+    ...                   data=({"temperature": 1.0}, [[0.1, 0.2], [0.3, 0.1]]))
+    >>> problem.configuration["ranges"]
+    {'temperature': [0.5, 1.1]}
     """
 
     def __init__(
         self,
         target: Target | Mapping[str, Any],
         ranges: Mapping[str, Sequence[float]],
-        data: Sequence[Any] = (),
-        bases: Sequence[Condition] = (),
-        **settings: Any,
+        data: Any = None,
+        bases: Sequence[Mapping[str, float]] | Mapping[str, float] | None = None,
+        **parts: Any,
     ) -> None:
-        if not isinstance(target, Target | Mapping):
+        known = {"flow", "objectives", "train", "pilot", "selection", "evaluate"}
+        for name in parts:
+            if name not in known:
+                raise TypeError(f"`{name}` is no part of a problem; the parts are {', '.join(sorted(known))}")
+        self.target = target if isinstance(target, Target) else None
+        if self.target is None and not isinstance(target, Mapping):
             raise TypeError(
-                f"the target is a {type(target).__name__}; decorate a function with @tradeflow.target, "
-                "@tradeflow.energy or @tradeflow.log_likelihood, or give a dict"
+                "`target` must be a Target or a configuration; decorate the function with @tradeflow.target, "
+                "@tradeflow.energy or @tradeflow.log_likelihood"
             )
-        self.target = target
-        self.ranges = {name: (float(low), float(high)) for name, (low, high) in ranges.items()}
-        if isinstance(target, Target) and set(self.ranges) != set(target.controls):
-            raise ValueError(
-                f"`{target.name}` has the control parameters {', '.join(target.controls)}, but `ranges` names "
-                f"{', '.join(self.ranges) or 'none'}"
-            )
-        if isinstance(data, tuple) and data and isinstance(data[0], Mapping):
-            data = [data]
-        dim = target.dim if isinstance(target, Target) else None
-        self.data = [_entry(i, entry, dim) for i, entry in enumerate(data)]
-        self.bases = [dict(base) for base in bases]
-        self.settings = settings
+        self._arrays: list[tuple[dict[str, float], NDArray[np.float64], NDArray[np.float64] | None]] = []
+        entries: list[Any] = []
+        for entry in _entries(data):
+            if isinstance(entry, Mapping):
+                entries.append(dict(entry))
+                continue
+            at, x, *rest = entry
+            states = _rows(x, "data", self.target.dim if self.target else None)
+            observed = _rows(rest[0], "observations", None) if rest else None
+            if observed is not None and len(observed) != len(states):
+                raise TradeError(f"data: {len(states)} states, but {len(observed)} observations")
+            self._arrays.append((_condition(at), states, observed))
+        if isinstance(bases, Mapping):
+            bases = [bases]
+        #: The configuration without the data that are arrays.
+        self.configuration: dict[str, Any] = {
+            "target": self.target._config() if self.target else dict(target),  # type: ignore[arg-type]
+            "ranges": {name: [float(a), float(b)] for name, (a, b) in ranges.items()},
+            "data": entries,
+            "bases": [_condition(base) for base in bases or []],
+            **{name: part for name, part in parts.items() if part is not None},
+        }
 
     @classmethod
-    def of(cls, config: Mapping[str, Any] | str | os.PathLike[str]) -> Problem:
-        """Make a problem of a whole configuration, a dict or the path of a JSON file."""
+    def from_config(cls, config: Mapping[str, Any] | str | os.PathLike[str]) -> Problem:
+        """The problem of a whole configuration: a dict, or a JSON file. Its ``seed`` is that of :func:`train`."""
         if not isinstance(config, Mapping):
             path = Path(config)
-            config = json.loads(path.read_text(encoding="utf-8"))
-            for entry in config.get("data", []):
-                if "file" in entry.get("from", {}):
-                    entry["from"]["file"] = str(path.parent.absolute() / entry["from"]["file"])
-        return cls(**config)
+            problem = cls.from_config(json.loads(path.read_text(encoding="utf-8-sig")))
+            problem._base = str(path.resolve().parent)
+            return problem
+        parts = {k: v for k, v in config.items() if k not in ("target", "ranges", "data", "bases", "seed")}
+        problem = cls(config["target"], config["ranges"], config.get("data"), config.get("bases"), **parts)
+        problem._seed = int(config.get("seed", 0))
+        return problem
 
-    @property
-    def config(self) -> dict[str, Any]:
-        """The problem as a configuration states it; arrays are shown as their shapes."""
-        return self._config([f"array of shape {list(e[1].shape)}" if isinstance(e[1], np.ndarray) else None for e in self.data])
+    _base: str | None = None
+    _seed: int = 0
 
-    def _config(self, files: Sequence[str | None]) -> dict[str, Any]:
-        """The configuration, with a file for each entry of the data that is an array."""
-        target = self.target.config if isinstance(self.target, Target) else dict(self.target)
-        data = [
-            {"at": at, "from": source if file is None else {"file": file}}
-            for (at, source, _), file in zip(self.data, files, strict=True)
-        ]
-        ranges = {name: list(ends) for name, ends in self.ranges.items()}
-        return {"target": target, "ranges": ranges, "data": data, "bases": self.bases, **self.settings}
+    def _check(self) -> None:
+        """Calls the target's function before any training."""
+        if self.target is None:
+            return
+        missing = [name for name in self.target.controls if name not in self.configuration["ranges"]]
+        if missing:
+            raise TradeError(f"`ranges.{missing[0]}` is missing; give (low, high)")
+        points = self._arrays[0][1] if self._arrays else None
+        self.target._check(self.configuration["ranges"], points)
 
-    def _write(self, folder: Path) -> list[str | None]:
-        """Write the arrays of the data beside a run, and compare them with what an earlier training wrote."""
-        files: list[str | None] = []
-        for i, (_, x, y) in enumerate(self.data):
-            if not isinstance(x, np.ndarray):
-                files.append(None)
-                continue
-            path = folder.absolute() / (f"data-{i}.npy" if y is None else f"data-{i}.npz")
-            files.append(str(path))
-            if path.exists():
-                if not _holds(path, x, y):
-                    raise ValueError(f"data[{i}] differs from {path}, which the run was started with")
-                continue
-            folder.mkdir(parents=True, exist_ok=True)
-            part = path.with_suffix(f".part{path.suffix}")
-            if y is None:
-                np.save(part, x)
-            else:
-                np.savez(part, theta=x, y=y)
-            os.replace(part, path)
-        return files
-
-    def _states(self) -> np.ndarray | None:
-        """States to check a score at: those of the data, if there are any."""
-        arrays = [x for _, x, _ in self.data if isinstance(x, np.ndarray)]
-        return np.concatenate(arrays) if arrays else None
+    def _written(self, folder: Path, seed: int | None) -> str:
+        """The configuration as JSON, with the arrays written into the run's folder."""
+        config = dict(self.configuration)
+        config["seed"] = self._seed if seed is None else int(seed)
+        config["data"] = list(config["data"])
+        for i, (at, x, y) in enumerate(self._arrays):
+            file = folder / f"data-{i}.{'npy' if y is None else 'npz'}"
+            _write(file, x, y)
+            config["data"].append({"at": at, "from": {"file": str(file)}})
+        return json.dumps(config, default=_plain)
 
 
-def _holds(path: Path, x: np.ndarray, y: np.ndarray | None) -> bool:
+def _entries(data: Any) -> list[Any]:
+    if data is None:
+        return []
+    if isinstance(data, Mapping):
+        return [data]
+    entries = list(data)
+    if len(entries) in (2, 3) and isinstance(entries[0], Mapping) and not isinstance(entries[1], Mapping):
+        if not isinstance(entries[1], tuple):
+            return [tuple(entries)]
+    return entries
+
+
+def _condition(at: Mapping[str, float]) -> dict[str, float]:
+    if not isinstance(at, Mapping):
+        raise TypeError(f"a condition is a dict such as {{'T': 1.0}}, found {type(at).__name__}")
+    return {name: float(value) for name, value in at.items()}
+
+
+def _rows(values: Any, what: str, dim: int | None) -> NDArray[np.float64]:
+    array = np.asarray(values)
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"{what}: expected real numbers, found dtype {array.dtype}")
+    expected = f"[n, {dim if dim is not None else 'dim'}]"
+    if array.ndim < 2 or (dim is not None and array.shape[1:] != (dim,)):
+        raise ValueError(f"{what}: expected shape {expected}, found {list(array.shape)}")
+    if len(array) == 0:
+        raise ValueError(f"{what}: there are no rows")
+    bad = ~np.isfinite(array).reshape(len(array), -1).all(axis=1)
+    if bad.any():
+        raise ValueError(f"{what}: row {int(np.argmax(bad))} is not finite")
+    return np.array(array, dtype=np.float64, order="C")
+
+
+def _write(file: Path, x: NDArray[np.float64], y: NDArray[np.float64] | None) -> None:
+    """Writes data once; a run that goes on must have the same."""
+    if file.exists():
+        kept = np.load(file)
+        same = np.array_equal(kept, x) if y is None else np.array_equal(kept["x"], x) and np.array_equal(kept["y"], y)
+        if not same:
+            raise TradeError(f"{file} holds other data than the problem; choose another folder with `out`")
+        return
+    file.parent.mkdir(parents=True, exist_ok=True)
     if y is None:
-        return np.array_equal(np.load(path), x)
-    with np.load(path) as found:
-        return np.array_equal(found["theta"], x) and np.array_equal(found["y"], y)
+        np.save(file, x)
+    else:
+        np.savez(file, x=x, y=y)
 
 
-def _entry(i: int, entry: Any, dim: int | None) -> tuple[dict[str, float], Any, np.ndarray | None]:
-    """A condition, and an array with its observations or what a configuration says of it."""
-    if isinstance(entry, Mapping):
-        return dict(entry["at"]), dict(entry["from"]), None
-    if not isinstance(entry, Sequence) or len(entry) not in (2, 3) or not isinstance(entry[0], Mapping):
-        raise TypeError(f"data[{i}] must be a pair such as ({{'T': 1.0}}, samples)")
-    at = {name: float(value) for name, value in entry[0].items()}
-    samples = entry[1]
-    if isinstance(samples, str | os.PathLike):
-        return at, {"file": str(Path(samples).absolute())}, None
-    if isinstance(samples, int | np.integer):
-        return at, {"exact": int(samples)}, None
-    x = _samples(f"data[{i}]", samples, dim)
-    y = _samples(f"the observations of data[{i}]", entry[2], None) if len(entry) == 3 else None
-    if y is not None and len(x) != len(y):
-        raise ValueError(f"data[{i}] has {len(x)} states, but {len(y)} observations")
-    return at, x, y
-
-
-def _samples(what: str, samples: Any, dim: int | None) -> np.ndarray:
-    x = np.asarray(samples)
-    if x.dtype.kind not in "fiu":
-        raise TypeError(f"{what} must be real numbers, found {x.dtype}")
-    if x.ndim == 1 and dim in (None, 1):
-        x = x[:, None]
-    if x.ndim != 2 or (dim is not None and x.shape[1] != dim):
-        width = "dim" if dim is None else dim
-        raise ValueError(f"{what} must have the shape [n, {width}], found {list(x.shape)}")
-    if len(x) == 0:
-        raise ValueError(f"{what} is empty; give samples, or leave the entry out")
-    x = np.array(x, dtype=np.float64, order="C")
-    bad = np.flatnonzero(~np.isfinite(x).all(axis=1))
-    if bad.size:
-        raise ValueError(f"{what} has {bad.size} rows with NaN or infinity, first row {bad[0]}; remove them")
-    return x
+def _plain(value: Any) -> Any:
+    """NumPy's numbers and paths in a configuration."""
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    raise TypeError(f"a configuration cannot hold {type(value).__name__}")

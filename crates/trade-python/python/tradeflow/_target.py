@@ -2,322 +2,310 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import inspect
-import textwrap
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+import warnings
+from dataclasses import dataclass, field
+from typing import Any, Callable, Mapping, Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
 Function = Callable[..., Any]
 
-#: Conditions and states at which a score or a gradient is checked.
-_CHECKED = 64
+#: Steps of the differences that a score is checked by, in units of the range.
+_STEPS = (1e-2, 1e-3, 1e-4)
+#: The part of the points that may miss, for a density may have kinks.
+_MISSES = 0.1
+
+
+@dataclass(eq=False)
+class Target:
+    """A family of densities that a Python function computes, in batches.
+
+    The decorators :func:`target`, :func:`energy` and :func:`log_likelihood` make one. It can be called
+    as the function itself.
+    """
+
+    function: Function
+    form: str
+    dim: int
+    controls: list[str]
+    prior: list[Any] = field(default_factory=list)
+    support: list[Any] = field(default_factory=list)
+    grad: Function | None = None
+    version: str | None = None
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self.function(*arguments)
+
+    @property
+    def name(self) -> str:
+        """The name of the function."""
+        return getattr(self.function, "__name__", type(self.function).__name__)
+
+    @property
+    def source(self) -> str:
+        """A hash of the function's source, or of ``version`` where that was given."""
+        text = self.version if self.version is not None else _source(self.function)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def _config(self) -> dict[str, Any]:
+        form: Any = {"likelihood": self.prior} if self.form == "likelihood" else self.form
+        return {
+            "external": {
+                "name": self.name,
+                "dim": self.dim,
+                "controls": self.controls,
+                "form": form,
+                "support": self.support,
+                "differentiable": self.grad is not None,
+                "source": self.source,
+            }
+        }
+
+    def _values(
+        self, x: NDArray[np.float64], c: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The values of a batch and their scores, checked; called by the compiled part."""
+        n = len(x)
+        if self.form != "density":
+            value = self._checked(self.function(x), (n,), "a value")
+            if self.form == "likelihood":
+                value = self._without_nan(value, x, c, np.isnan(value) | (value == np.inf), -np.inf)
+            else:
+                value = self._without_nan(value, x, c, np.isnan(value) | (value == -np.inf), np.inf)
+            return value, np.empty(0)
+        found = self.function(x, c)
+        if not isinstance(found, (tuple, list)) or len(found) != 2:
+            raise TypeError(
+                f"`{self.name}` returned {type(found).__name__}, expected a pair (log_q, score) of arrays "
+                f"of shapes ({n},) and ({n}, {len(self.controls)})"
+            )
+        value = self._checked(found[0], (n,), "log_q")
+        k = len(self.controls)
+        score = np.asarray(found[1])
+        if k == 1 and score.shape == (n,):
+            score = score[:, None]
+        score = self._checked(score, (n, k), "score")
+        bad = np.isnan(value) | (value == np.inf)
+        value = self._without_nan(value, x, c, bad, -np.inf)
+        without = value == -np.inf
+        if without.any():
+            score = np.where(without[:, None], 0.0, score)
+        bad = ~np.isfinite(score).all(axis=1)
+        if bad.any():
+            row = int(np.argmax(bad))
+            raise ValueError(
+                f"`{self.name}` returned the score {score[row].tolist()} with a finite log_q at "
+                f"{self._place(x, c, row)}; return -inf as log_q where there is no density"
+            )
+        return value, np.ascontiguousarray(score)
+
+    def _slopes(
+        self, x: NDArray[np.float64], c: NDArray[np.float64]
+    ) -> NDArray[np.float64] | None:
+        if self.grad is None:
+            return None
+        found = self.grad(x, c) if self.form == "density" else self.grad(x)
+        return self._checked(found, x.shape, "the gradient")
+
+    def _checked(self, found: Any, shape: tuple[int, ...], what: str) -> NDArray[np.float64]:
+        array = np.asarray(found)
+        if array.dtype.kind not in "fiub":
+            raise TypeError(
+                f"`{self.name}` returned {what} of dtype {array.dtype}, expected real numbers"
+            )
+        if array.shape != shape:
+            raise ValueError(
+                f"`{self.name}` returned {what} of shape {array.shape}, expected {shape}"
+            )
+        return np.ascontiguousarray(array, dtype=np.float64)
+
+    def _without_nan(
+        self,
+        value: NDArray[np.float64],
+        x: NDArray[np.float64],
+        c: NDArray[np.float64],
+        bad: NDArray[np.bool_],
+        instead: float,
+    ) -> NDArray[np.float64]:
+        """One bad value far off is a state without density, which is said; a whole batch is an error."""
+        if not bad.any():
+            return value
+        row = int(np.argmax(bad))
+        said = f"`{self.name}` returned {value[row]} at {self._place(x, c, row)}"
+        if bad.all():
+            raise ValueError(f"{said}, and so at all {len(x)} states of a batch")
+        warnings.warn(
+            f"{said}; such states count as without density", RuntimeWarning, stacklevel=2
+        )
+        return np.where(bad, instead, value)
+
+    def _place(self, x: NDArray[np.float64], c: NDArray[np.float64], row: int) -> str:
+        conditions = ", ".join(f"{k} = {v:g}" for k, v in zip(self.controls, c[row]))
+        return f"row {row}, x = {x[row].tolist()}, {conditions}"
+
+    def _check(
+        self,
+        ranges: Mapping[str, Sequence[float]],
+        points: NDArray[np.float64] | None,
+    ) -> None:
+        """Calls the function once with a few states, and compares its score with differences."""
+        stream = np.random.default_rng(0)
+        low, high = (np.array([float(ranges[k][i]) for k in self.controls]) for i in (0, 1))
+        if points is None:
+            points = self._anywhere(stream)
+        else:
+            points = points[stream.integers(len(points), size=64)]
+        n, k = len(points), len(self.controls)
+        # Away from the ends, where a condition may have no neighbour.
+        c = low + (high - low) * (0.1 + 0.8 * stream.random((n, k)))
+        value, score = self._values(points, c)
+        if self.form != "density":
+            return
+        best = np.full((n, k), np.inf)
+        found = np.zeros((n, k))
+        usual = np.median(np.abs(score[np.isfinite(value)]), axis=0) if np.isfinite(value).any() else 0.0
+        for step in _STEPS:
+            for j in range(k):
+                h = step * (high - low)[j]
+
+                def at(shift: float) -> NDArray[np.float64]:
+                    moved = c.copy()
+                    moved[:, j] += shift * h
+                    return self._values(points, moved)[0]
+
+                with np.errstate(invalid="ignore"):
+                    slope = (8 * (at(1) - at(-1)) - (at(2) - at(-2))) / (12 * h)
+                    miss = np.abs(slope - score[:, j])
+                better = miss < best[:, j]
+                best[better, j], found[better, j] = miss[better], slope[better]
+        finite = np.isfinite(value)
+        wrong = finite[:, None] & (best > 1e-3 * (np.abs(score) + usual) + 1e-6)
+        if wrong.any(axis=1).sum() > _MISSES * max(finite.sum(), 1):
+            row, j = np.unravel_index(np.argmax(np.where(wrong, best, -1)), best.shape)
+            raise ValueError(
+                f"the score that `{self.name}` returned is not the derivative of its log_q: for "
+                f"{self.controls[j]} it is {score[row, j]:.6g} and differences give {found[row, j]:.6g}, at "
+                f"{self._place(points, c, int(row))}"
+            )
+
+    def _anywhere(self, stream: np.random.Generator) -> NDArray[np.float64]:
+        """States on several scales, within the support."""
+        z = stream.standard_normal((64, self.dim)) * np.repeat([0.1, 0.5, 1.0, 2.0], 16)[:, None]
+        supports = [_prior_support(p) for p in self.prior] or self.support
+        for j, support in enumerate(supports):
+            if support == "positive":
+                z[:, j] = np.exp(z[:, j])
+            elif isinstance(support, Mapping):
+                low, high = support["interval"]["low"], support["interval"]["high"]
+                z[:, j] = low + (high - low) / (1 + np.exp(-z[:, j]))
+        return z
+
+
+def _prior_support(prior: Any) -> Any:
+    if "uniform" in prior:
+        return {"interval": prior["uniform"]}
+    return "positive" if "log_normal" in prior else "real"
+
+
+def _source(function: Any) -> str:
+    try:
+        return inspect.getsource(function)
+    except (OSError, TypeError):
+        pass
+    code = getattr(function, "__code__", None)
+    if code is not None:
+        return repr((code.co_code, code.co_names, [c for c in code.co_consts if not hasattr(c, "co_code")]))
+    kind = type(function)
+    try:
+        return inspect.getsource(kind)
+    except (OSError, TypeError):
+        return f"{kind.__module__}.{kind.__qualname__}"
 
 
 def target(
     *,
     dim: int,
     controls: Sequence[str],
+    support: Sequence[Any] = (),
     grad: Function | None = None,
-    support: Sequence[Any] | None = None,
+    version: str | None = None,
 ) -> Callable[[Function], Target]:
-    """Make a target of a function that gives a log density and its derivative in the condition.
+    """Makes a target of ``f(x, c) -> (log_q, score)``, in batches of f64.
 
-    The function gets states ``x`` of shape ``[n, dim]`` and a condition for each, ``c`` of shape ``[n, k]``, both
-    ``float64``. It gives ``log_q`` of shape ``[n]``, known up to a constant, and the score ``∂ log_q/∂c`` of
-    shape ``[n, k]``, or ``[n]`` if there is one control parameter. ``log_q`` is ``-inf`` where there is no density.
+    ``x`` has the shape ``[n, dim]`` and ``c`` ``[n, k]`` with a column for each name of ``controls``.
+    ``log_q`` has the shape ``[n]``, need not be normalised, and may be ``-inf``; ``score`` is its derivative
+    in ``c``, ``[n, k]``. No derivative in ``x`` is needed; with ``grad(x, c) -> [n, dim]`` there is one, and
+    the loss ``reverse_kl`` can be used. ``support`` says which numbers each entry of the state may take, as
+    in a configuration. ``version`` takes the place of the function's source in the run's record.
 
-    ``grad`` gives ``∂ log_q/∂x`` of shape ``[n, dim]`` from the same arguments. Only the loss ``reverse_kl``
-    needs it. ``support`` says for each entry of the state which numbers it may take: ``"real"``, ``"positive"``,
-    ``"angle"`` or ``(low, high)``; by default every number.
-
-    >>> @target(dim=1, controls=["width"])
-    ... def normal_distribution(x, c):
-    ...     u = x[:, 0] / c[:, 0]
-    ...     return -u**2 / 2, u**2 / c[:, 0]
-    >>> normal_distribution.check({"width": (0.5, 2.0)})
+    >>> import numpy as np
+    >>> @target(dim=1, controls=["s"])
+    ... def normal(x, c):
+    ...     return -0.5 * x[:, 0] ** 2 / c[:, 0] ** 2, x**2 / c**3
+    >>> normal.name, normal.controls
+    ('normal', ['s'])
     """
-    return lambda function: Target(
-        function, "density", dim=dim, controls=list(controls), grad=grad, support=support
-    )
+
+    def make(function: Function) -> Target:
+        return Target(
+            function, "density", int(dim), list(controls), [], list(support), grad, version
+        )
+
+    return make
 
 
 def energy(
     *,
     dim: int,
-    temperature: str | None = None,
-    beta: str | None = None,
+    control: str = "T",
+    inverse: bool = False,
+    support: Sequence[Any] = (),
     grad: Function | None = None,
-    support: Sequence[Any] | None = None,
+    version: str | None = None,
 ) -> Callable[[Function], Target]:
-    """Make a target of an energy ``U(x)``, from states ``[n, dim]`` to ``[n]``: ``log q = -U/T``.
+    """Makes the Boltzmann distributions ``exp(-u(x)/T)`` of an energy ``u(x) -> [n]``.
 
-    The name of the temperature is ``T`` by default. With ``beta`` the control parameter is an inverse temperature
-    of that name, ``log q = -βU``. The energy is ``inf`` where there is no density. ``grad`` gives ``∂U/∂x``.
+    The control parameter is a temperature in units of the energy; with ``inverse`` it is an inverse
+    temperature. The score follows. An energy may be ``+inf``. ``grad(x) -> [n, dim]`` is that of the energy.
 
     >>> @energy(dim=1)
     ... def spring(x):
-    ...     return x[:, 0] ** 2 / 2
+    ...     return 0.5 * x[:, 0] ** 2
     >>> spring.controls
     ['T']
     """
-    if temperature is not None and beta is not None:
-        raise ValueError("`temperature` and `beta` both name the control parameter; leave out one")
-    form = "temperature" if beta is None else "beta"
-    name = beta or temperature or "T"
-    return lambda function: Target(function, form, dim=dim, controls=[name], grad=grad, support=support)
+
+    def make(function: Function) -> Target:
+        form = "beta" if inverse else "temperature"
+        return Target(function, form, int(dim), [control], [], list(support), grad, version)
+
+    return make
 
 
 def log_likelihood(
-    *, prior: Sequence[Mapping[str, Any]], power: str = "beta", grad: Function | None = None
+    *,
+    prior: Sequence[Mapping[str, Any]],
+    control: str = "beta",
+    grad: Function | None = None,
+    version: str | None = None,
 ) -> Callable[[Function], Target]:
-    """Make a target of a log likelihood ``ℓ(θ)``, from parameters ``[n, dim]`` to ``[n]``.
+    """Makes the posteriors ``prior(theta) * likelihood(theta)**beta`` of ``f(theta) -> [n]``.
 
-    The control parameter is the power of the likelihood, ``log q = log prior + βℓ``: the prior at 0 and the
-    posterior at 1. ``prior`` has an entry for each parameter, see :func:`normal`, :func:`uniform` and
-    :func:`log_normal`. ``grad`` gives ``∂ℓ/∂θ``.
+    ``prior`` has an entry for each parameter, as in a configuration: ``{"normal": {"mean": 0, "std": 1}}``,
+    ``{"uniform": {"low": 0, "high": 1}}`` or ``{"log_normal": {"mean": 0, "std": 1}}``. The score follows.
 
-    >>> @log_likelihood(prior=[normal(0, 2)])
-    ... def measured(theta):
-    ...     return -((theta[:, 0] - 1.5) ** 2) / 2
-    >>> measured.dim
+    >>> @log_likelihood(prior=[{"normal": {"mean": 0.0, "std": 1.0}}])
+    ... def model(theta):
+    ...     return -2.0 * (theta[:, 0] - 1.0) ** 2
+    >>> model.dim
     1
     """
-    return lambda function: Target(
-        function, {"likelihood": [dict(p) for p in prior]}, dim=len(prior), controls=[power], grad=grad
-    )
 
+    def make(function: Function) -> Target:
+        priors = [dict(p) for p in prior]
+        return Target(function, "likelihood", len(priors), [control], priors, [], grad, version)
 
-def normal(mean: float, std: float) -> dict[str, Any]:
-    """Give the prior ``N(mean, std²)`` of a parameter."""
-    return {"normal": {"mean": float(mean), "std": float(std)}}
-
-
-def uniform(low: float, high: float) -> dict[str, Any]:
-    """Give the prior of a parameter that is uniform between two numbers."""
-    return {"uniform": {"low": float(low), "high": float(high)}}
-
-
-def log_normal(mean: float, std: float) -> dict[str, Any]:
-    """Give the prior of a positive parameter whose logarithm is ``N(mean, std²)``."""
-    return {"log_normal": {"mean": float(mean), "std": float(std)}}
-
-
-class Target:
-    """A target that is a function in Python; made by :func:`target`, :func:`energy` or :func:`log_likelihood`."""
-
-    def __init__(
-        self,
-        function: Function,
-        form: str | dict[str, Any],
-        *,
-        dim: int,
-        controls: list[str],
-        grad: Function | None = None,
-        support: Sequence[Any] | None = None,
-    ) -> None:
-        functools.update_wrapper(self, function, updated=())
-        self.name: str = getattr(function, "__name__", type(function).__name__)
-        self.dim = int(dim)
-        self.controls = controls
-        self._function = function
-        self._form = form
-        self._grad = grad
-        self._gradient = None if grad is None else self._checked_gradient
-        self._support = [_support(entry) for entry in support or ()]
-
-    def __call__(self, *arguments: Any) -> Any:
-        """Call the function itself."""
-        return self._function(*arguments)
-
-    def __repr__(self) -> str:
-        return f"<target {self.name}: {self.dim} dimensions, {', '.join(self.controls)}>"
-
-    @property
-    def config(self) -> dict[str, Any]:
-        """The target as a run's configuration states it."""
-        return {
-            "external": {
-                "name": self.name,
-                "dim": self.dim,
-                "controls": self.controls,
-                "form": self._form,
-                "support": self._support,
-                "differentiable": self._grad is not None,
-                "source": self.source,
-            }
-        }
-
-    @property
-    def source(self) -> str:
-        """The SHA-256 of the source of the function and of its gradient, without decorators.
-
-        What the function uses from elsewhere is not part of it.
-        """
-        parts = [_source(function) for function in (self._function, self._grad) if function is not None]
-        return hashlib.sha256("\0".join(parts).encode()).hexdigest()
-
-    def check(self, ranges: Mapping[str, Sequence[float]], states: ArrayLike | None = None, seed: int = 0) -> None:
-        """Compare score and gradient with differences, and raise ``ValueError`` where they are wrong.
-
-        :func:`train` does this with the data that it trains on. Without ``states`` the check takes normal
-        random numbers, within the support.
-        """
-        random = np.random.default_rng(seed)
-        x = self._states(random) if states is None else np.array(states, dtype=np.float64)
-        if len(x) > _CHECKED:
-            x = x[random.choice(len(x), _CHECKED, replace=False)]
-        low, high = (np.array([ranges[name][end] for name in self.controls], dtype=np.float64) for end in (0, 1))
-        # Away from the ends, beyond which there may be no density.
-        c = low + (high - low) * random.uniform(0.05, 0.95, (len(x), len(low)))
-        value, score = self._evaluate(x.copy(), c.copy())
-        if score is not None:
-            for j, name in enumerate(self.controls):
-                step = np.zeros(len(low))
-                step[j] = 1e-3 * (high[j] - low[j])
-                found = self._difference(lambda c: self._evaluate(x.copy(), c)[0], c, step, value)
-                self._compare("score", f"∂log_q/∂{name}", score[:, j], *found, x, c)
-        if self._gradient is not None:
-            gradient = self._gradient(x.copy(), c.copy())
-            what = "U" if self._form in ("temperature", "beta") else "log_q" if score is not None else "log_likelihood"
-            for j in range(self.dim):
-                step = np.zeros(self.dim)
-                step[j] = 1e-4 * max(float(np.std(x[:, j])), 1e-3)
-                found = self._difference(lambda x: self._evaluate(x, c.copy())[0], x, step, value)
-                self._compare("grad", f"∂{what}/∂x[{j}]", gradient[:, j], *found, x, c)
-
-    @staticmethod
-    def _difference(
-        f: Callable[[Floats], Floats], at: Floats, step: Floats, value: Floats
-    ) -> tuple[Floats, Floats]:
-        """The derivative by central differences of two widths, and its error."""
-        width = float(np.abs(step).sum())
-        with np.errstate(all="ignore"):
-            wide = (f(at + step) - f(at - step)) / (2 * width)
-            narrow = (f(at + step / 2) - f(at - step / 2)) / width
-            error = np.abs(wide - narrow) + 1e-14 * np.abs(value) / width
-            return (4 * narrow - wide) / 3, error
-
-    def _compare(
-        self, who: str, what: str, given: Floats, expected: Floats, error: Floats, x: Floats, c: Floats
-    ) -> None:
-        with np.errstate(all="ignore"):
-            size = np.maximum(np.abs(given), np.abs(expected))
-            apart = np.abs(given - expected) > 10 * error + 1e-4 * size + 1e-9
-        wrong = np.flatnonzero(apart & np.isfinite(given) & np.isfinite(expected))
-        if wrong.size:
-            i = wrong[0]
-            raise ValueError(
-                f"the {who} of `{self.name}` is wrong at {wrong.size} of {len(x)} states: {self._place(x, c, i)} it "
-                f"gives {what} = {given[i]:.6g}, and differences give {expected[i]:.6g}"
-            )
-
-    def _states(self, random: np.random.Generator) -> Floats:
-        x = random.standard_normal((_CHECKED, self.dim))
-        if isinstance(self._form, dict):
-            for j, prior in enumerate(self._form["likelihood"]):
-                ((kind, p),) = prior.items()
-                if kind == "uniform":
-                    x[:, j] = random.uniform(p["low"], p["high"], _CHECKED)
-                else:
-                    x[:, j] = p["mean"] + p["std"] * x[:, j]
-                    if kind == "log_normal":
-                        x[:, j] = np.exp(x[:, j])
-        for j, support in enumerate(self._support):
-            if support == "positive":
-                x[:, j] = np.exp(x[:, j])
-            elif isinstance(support, dict):
-                ends = support["interval"]
-                x[:, j] = random.uniform(ends["low"], ends["high"], _CHECKED)
-        return x
-
-    def _place(self, x: Floats, c: Floats, i: int) -> str:
-        named = ", ".join(f"{name} = {value:.6g}" for name, value in zip(self.controls, c[i], strict=True))
-        numbers = ", ".join(f"{value:.6g}" for value in x[i])
-        return f"at x = [{numbers}]" + (f", {named}," if self._form == "density" else "")
-
-    def _evaluate(self, x: Floats, c: Floats) -> tuple[Floats, Floats | None]:
-        """The values of states and, of a density, their scores: what the extension module calls."""
-        if self._form == "density":
-            place = (x.copy(), c.copy())
-            found = self._function(x, c)
-            if not isinstance(found, tuple) or len(found) != 2:
-                raise TypeError(f"`{self.name}` must give a pair (log_q, score), found {_kind(found)}")
-            value = self._array("log_q", found[0], (len(place[0]),))
-            score = self._array("the score", found[1], place[1].shape)
-            self._no_density("log_q", value, -np.inf, *place)
-            bad = np.isnan(score).any(axis=1) | np.isinf(score).any(axis=1)
-            self._refuse("a score that is not finite", bad & np.isfinite(value), *place)
-            # Without density there is no score either.
-            score[bad] = 0.0
-            return value, score
-        place = (x.copy(), c)
-        value = self._array("the value", self._function(x), (len(x),))
-        self._no_density("a value", value, -np.inf if isinstance(self._form, dict) else np.inf, *place)
-        return value, None
-
-    def _checked_gradient(self, x: Floats, c: Floats) -> Floats:
-        assert self._grad is not None
-        place = (x.copy(), c.copy())
-        found = self._grad(x, c) if self._form == "density" else self._grad(x)
-        return self._array("grad", found, place[0].shape)
-
-    def _array(self, what: str, found: Any, shape: tuple[int, ...]) -> Floats:
-        """Numbers of the user's function as a new contiguous array of a shape."""
-        array = np.asarray(found)
-        if array.dtype.kind not in "fiu":
-            raise TypeError(f"`{self.name}`: {what} must be real numbers, found {_kind(found)} of {array.dtype}")
-        if array.shape != shape:
-            # One column more or less says the same.
-            same = array.size == np.prod(shape) and {array.ndim, len(shape)} == {1, 2} and 1 in (*array.shape[1:], *shape[1:])
-            if not same:
-                raise ValueError(f"`{self.name}`: {what} must have the shape {list(shape)}, found {list(array.shape)}")
-            array = array.reshape(shape)
-        return np.array(array, dtype=np.float64, order="C")
-
-    def _no_density(self, what: str, value: Floats, infinite: float, x: Floats, c: Floats) -> None:
-        self._refuse(f"{what} that is NaN", np.isnan(value), x, c, infinite)
-        self._refuse(f"{what} of {-infinite}", value == -infinite, x, c, infinite)
-
-    def _refuse(self, what: str, bad: NDArray[np.bool_], x: Floats, c: Floats, infinite: float | None = None) -> None:
-        count = int(np.count_nonzero(bad))
-        if count:
-            i = int(np.flatnonzero(bad)[0])
-            hint = "" if infinite is None else f"; where there is no density, give {infinite}"
-            raise ValueError(
-                f"`{self.name}` gave {what} for {count} of {len(x)} states, first {self._place(x, c, i).rstrip(',')}{hint}"
-            )
-
-
-def _kind(value: Any) -> str:
-    return type(value).__name__
-
-
-def _support(entry: Any) -> Any:
-    if isinstance(entry, str | dict):
-        return entry
-    low, high = entry
-    return {"interval": {"low": float(low), "high": float(high)}}
-
-
-def _source(function: Function) -> str:
-    """The source of a function without decorators, or its code where there is none."""
-    while isinstance(function, functools.partial):
-        function = function.func
-    try:
-        lines = textwrap.dedent(inspect.getsource(function)).splitlines()
-    except (OSError, TypeError):
-        code = getattr(function, "__code__", None)
-        return repr(function) if code is None else _code(code)
-    first = next((i for i, line in enumerate(lines) if line.startswith(("def ", "async def ", "class "))), 0)
-    return "\n".join(line.rstrip() for line in lines[first:] if line.strip())
-
-
-def _code(code: Any) -> str:
-    constants = [_code(c) if inspect.iscode(c) else repr(c) for c in code.co_consts]
-    return repr((code.co_code, constants, code.co_names))
+    return make

@@ -221,11 +221,23 @@ fn a_run_opens_without_the_function_and_is_not_trained_without_it() {
     let weighted = with.at(&[1.0]).sample(50).unwrap();
     assert_eq!(weighted.x, samples.x);
     // log q = −x²/2 at c = 1.
-    for ((x, log_p), w) in (weighted.x.iter().zip(&weighted.log_prob)).zip(weighted.weights().unwrap()) {
+    for ((x, log_p), w) in
+        (weighted.x.iter().zip(&weighted.log_prob)).zip(weighted.weights().unwrap())
+    {
         let expected = -0.5 * f64::from(*x).powi(2) - log_p;
         assert!((w - expected).abs() < 1e-5, "{w} {expected}");
     }
-    let again = train(&folder.read_config().unwrap(), &folder, TrainOptions { resume: true, ..TrainOptions::default() });
+    let again = train(
+        &folder.read_config().unwrap(),
+        &folder,
+        TrainOptions {
+            resume: true,
+            ..TrainOptions::default()
+        },
+    );
     let error = again.err().unwrap().to_string();
-    assert!(error.contains("`normal` is a function of the program"), "{error}");
+    assert!(
+        error.contains("`normal` is a function of the program"),
+        "{error}"
+    );
 }
