@@ -9,7 +9,7 @@ use std::ffi::OsString;
 
 use numpy::PyReadonlyArray1;
 use pyo3::prelude::*;
-use trade::core::estimate::{ess::relative_ess_with_error, log_z, pareto};
+use trade::core::estimate::{self, ess::relative_ess_with_error};
 
 use boundary::guarded;
 
@@ -34,7 +34,7 @@ fn relative_ess(py: Python<'_>, log_weight: PyReadonlyArray1<'_, f64>) -> PyResu
 #[pyfunction]
 fn log_z(py: Python<'_>, log_weight: PyReadonlyArray1<'_, f64>) -> PyResult<(f64, f64)> {
     let weights = log_weight.as_slice()?;
-    let found = guarded(py, || Ok(log_z::log_z(weights)?))?;
+    let found = guarded(py, || Ok(estimate::log_z::log_z(weights)?))?;
     Ok((found.value, found.error))
 }
 
@@ -42,7 +42,7 @@ fn log_z(py: Python<'_>, log_weight: PyReadonlyArray1<'_, f64>) -> PyResult<(f64
 #[pyfunction]
 fn pareto_k(py: Python<'_>, log_weight: PyReadonlyArray1<'_, f64>) -> PyResult<Option<f64>> {
     let weights = log_weight.as_slice()?;
-    guarded(py, || Ok(pareto::pareto_k(weights)?))
+    guarded(py, || Ok(estimate::pareto::pareto_k(weights)?))
 }
 
 /// The compiled part of `tradeflow`.

@@ -197,7 +197,6 @@ impl Request {
                     new.name
                 )));
             }
-            old.source.clone_from(&new.source);
             *old = new.clone();
             return self.folder.create(earlier);
         }
