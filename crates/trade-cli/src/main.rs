@@ -1,21 +1,7 @@
-//! The tool `trade`: arguments, messages and files; everything else is in the crate `trade`.
+//! The binary `trade`.
 
-mod args;
-mod commands;
-mod output;
-mod trajectory;
-
-use std::{io::Write as _, process::ExitCode};
-
-use clap::Parser;
+use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    match commands::run(args::Args::parse()) {
-        Ok(code) => code,
-        Err(error) => {
-            // The chain of causes in one sentence.
-            let _ = writeln!(std::io::stderr(), "trade: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    trade_cli::run(std::env::args_os()).into()
 }

@@ -79,6 +79,11 @@ pub trait Family {
         true
     }
 
+    /// Whether `log q` can be differentiated in `x`, as the reverse KL divergence needs; by default it can.
+    fn is_differentiable(&self) -> bool {
+        true
+    }
+
     /// The power family this target belongs to, if it is one (with a single control parameter).
     fn power_family(&self) -> Option<PowerFamily> {
         None

@@ -245,18 +245,27 @@ impl NamesFiles for Draft {
 pub(crate) fn read_json<C: serde::de::DeserializeOwned + NamesFiles>(path: &Path) -> Result<C> {
     let text = json::read_text(path)
         .with_context(|| format!("cannot read the run configuration {}", path.display()))?;
-    json::unique_keys(&text).with_context(|| path.display().to_string())?;
-    let mut reader = serde_json::Deserializer::from_str(&text);
+    let folder = path.parent().unwrap_or(Path::new(""));
+    parse_json(&text, &path.display().to_string(), folder)
+}
+
+/// A configuration from the text of `place`; relative files are resolved against a folder.
+pub(crate) fn parse_json<C: serde::de::DeserializeOwned + NamesFiles>(
+    text: &str,
+    place: &str,
+    folder: &Path,
+) -> Result<C> {
+    json::unique_keys(text).context(place)?;
+    let mut reader = serde_json::Deserializer::from_str(text);
     let mut config: C = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let field = error.path().to_string();
         let reason = json::in_words(&error.into_inner());
         let field = if field == "." { "the whole" } else { &field };
-        Error::refused(format!("{}: field `{field}`: {reason}", path.display()))
+        Error::refused(format!("{place}: field `{field}`: {reason}"))
     })?;
     reader
         .end()
-        .with_context(|| format!("{}: text after the configuration", path.display()))?;
-    let folder = path.parent().unwrap_or(Path::new(""));
+        .with_context(|| format!("{place}: text after the configuration"))?;
     for (_, file) in config.files() {
         if file.is_relative() {
             let joined = folder.join(&*file);

@@ -17,6 +17,7 @@ pub mod error;
 pub mod evaluate;
 pub mod evidence;
 pub mod examples;
+pub mod external;
 pub mod free_energy;
 mod inputs;
 mod json;

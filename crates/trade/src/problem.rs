@@ -9,7 +9,7 @@ use trade_targets::Drawn;
 
 use crate::{
     condition::{describe, within_domain},
-    config::{DataConfig, DataSource, ObjectiveConfig, RunConfig, ordered},
+    config::{DataConfig, DataSource, LossConfig, ObjectiveConfig, RunConfig, ordered},
     device::AnyDevice,
     error::{Context, Error, Result, bail, ensure},
     plausible,
@@ -54,6 +54,9 @@ parts_of!(Draft);
 pub fn assemble<'a>(config: impl Into<Parts<'a>>) -> Result<(Problem<AnyTarget>, Vec<String>)> {
     let config = config.into();
     let target = config.target.init().context("`target`")?;
+    if let AnyTarget::External(external) = &target {
+        external.attached().context("`target`")?;
+    }
     let names = target.controls();
     let ranges = config.ranges.iter().map(|(name, range)| (&**name, *range));
     let mut problem = Problem::new(target, ranges)?;
@@ -204,6 +207,14 @@ pub fn fits<T: AnyDevice>(
     for (i, objective) in objectives.iter().enumerate() {
         let field = format!("objectives[{i}].loss");
         objective.loss.validate_over(&problem.ranges, &field)?;
+    }
+    for (i, objective) in objectives.iter().enumerate() {
+        ensure!(
+            target.is_differentiable() || !matches!(objective.loss, LossConfig::ReverseKl(_)),
+            "`objectives[{i}]`: the reverse KL divergence needs the derivative of the target's log density in \
+             the state, which this target does not give; give it (in Python: `grad`), or train from data \
+             (`nll`) or without tuning"
+        );
     }
     if !target.is_known() {
         for (i, objective) in objectives.iter().enumerate() {

@@ -258,6 +258,15 @@ impl Run {
         if let Some(Finding { sentence, .. }) = lost {
             bail!("{sentence}");
         }
+        Self::open_as(folder, config, device)
+    }
+
+    /// Opens a trained run with its configuration as the caller read it, to which the function of an
+    /// [external target](crate::external) may have been attached.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_as(folder: &RunFolder, config: RunConfig, device: DeviceName) -> Result<Self> {
         let target = config.target.init().context("`target`")?;
         let ranges = config.ranges(&target.controls())?;
         let flow = on_device!(device, B, device => {

@@ -22,6 +22,8 @@ use trade_targets::{
     two_moons::{TwoMoons, TwoMoonsConfig},
 };
 
+use crate::external::{External, ExternalConfig};
+
 /// The configuration of a target.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -44,6 +46,8 @@ pub enum TargetConfig {
     Expression(ExpressionConfig),
     /// A prior and a likelihood that are stated as text, with the likelihood raised to a power.
     Posterior(PosteriorConfig),
+    /// A function of the program that trains, such as one in Python.
+    External(ExternalConfig),
 }
 
 impl TargetConfig {
@@ -62,6 +66,7 @@ impl TargetConfig {
             Self::Molecule(config) => AnyTarget::Molecule(config.init()?),
             Self::Expression(config) => AnyTarget::Expression(config.init()?),
             Self::Posterior(config) => AnyTarget::Posterior(Box::new(config.init()?)),
+            Self::External(config) => AnyTarget::External(config.init()?),
         })
     }
 
@@ -88,6 +93,7 @@ macro_rules! inner {
             AnyTarget::Molecule(target) => target,
             AnyTarget::Expression(target) => target,
             AnyTarget::Posterior(target) => &**target,
+            AnyTarget::External(target) => target,
         }
     };
 }
@@ -111,6 +117,8 @@ pub enum AnyTarget {
     Expression(Expression),
     /// A prior and a likelihood stated as text.
     Posterior(Box<Posterior>),
+    /// A function of the program.
+    External(External),
 }
 
 impl AnyTarget {
@@ -126,6 +134,7 @@ impl AnyTarget {
             | Self::Phi4(_)
             | Self::Molecule(_)
             | Self::Expression(_)
+            | Self::External(_)
             | Self::Posterior(_) => None,
         }
     }
@@ -178,6 +187,12 @@ impl AnyTarget {
                      train without data, from `bases` and with `reverse_kl`",
                 ));
             }
+            Self::External(_) => {
+                return Err(Error::inexact(
+                    "the normalised density",
+                    "a function has no sampler; give samples, or leave out `data`",
+                ));
+            }
         };
         let contexts = self.contexts();
         Ok(Drawn {
@@ -219,6 +234,10 @@ impl Family for AnyTarget {
 
     fn is_known(&self) -> bool {
         self.family().is_known()
+    }
+
+    fn is_differentiable(&self) -> bool {
+        self.family().is_differentiable()
     }
 
     fn power_family(&self) -> Option<PowerFamily> {

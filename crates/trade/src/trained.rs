@@ -35,7 +35,7 @@ pub struct TrainedFlow {
 
 /// What a flow and its target compute on their backend, for callers on the host. States and
 /// observations are rows of `f32`, results are `f64`.
-pub(crate) trait Backed {
+pub(crate) trait Backed: Send + Sync {
     fn sample(
         &self,
         c: &[f64],
@@ -86,7 +86,7 @@ impl<B: FlowBackend, T: Target<B>> On<B, T> {
     }
 }
 
-impl<B: FlowBackend, T: Target<B>> Backed for On<B, T> {
+impl<B: FlowBackend, T: Target<B> + Send + Sync> Backed for On<B, T> {
     fn sample(
         &self,
         c: &[f64],

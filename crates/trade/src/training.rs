@@ -31,6 +31,7 @@ use crate::{
     model, problem,
     recipe::{self, Budget, FlowJudge, PilotConfig, SelectionConfig},
     run::{RunFolder, TrainingCalls, write_file},
+    target::TargetConfig,
     trained::{On, TrainedFlow},
 };
 
@@ -445,6 +446,9 @@ pub fn train(config: &RunConfig, folder: &RunFolder, options: TrainOptions) -> R
         stop,
         calls,
     } = options;
+    if let TargetConfig::External(external) = &config.target {
+        external.expect_function()?;
+    }
     let (config, mut said) = problem::complete(config)?;
     let (problem, warnings) = problem::assemble(&config)?;
     said.extend(warnings);

@@ -13,7 +13,7 @@ mod simulate_molecule;
 mod simulate_phi4;
 mod train;
 
-use std::{fmt::Write as _, io::Write as _, process::ExitCode};
+use std::{fmt::Write as _, io::Write as _};
 
 use anyhow::{Context, Result};
 use clap::CommandFactory;
@@ -66,8 +66,8 @@ impl Session {
     }
 }
 
-/// Does what was typed.
-pub(crate) fn run(args: Args) -> Result<ExitCode> {
+/// Does what was typed, and gives the exit code.
+pub(crate) fn run(args: Args) -> Result<u8> {
     trade::threads::join_pool(args.device);
     let session = Session {
         device: args.device,
@@ -96,7 +96,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode> {
             print(&String::from_utf8_lossy(&text))
         }
     };
-    done.map(|()| ExitCode::SUCCESS)
+    done.map(|()| 0)
 }
 
 fn devices() -> Result<()> {

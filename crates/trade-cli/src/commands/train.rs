@@ -2,7 +2,6 @@
 
 use std::{
     path::Path,
-    process::ExitCode,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -24,7 +23,7 @@ use trade::{
 use super::Session;
 use crate::args::TrainArgs;
 
-pub(super) fn run(session: &Session, typed: TrainArgs) -> Result<ExitCode> {
+pub(super) fn run(session: &Session, typed: TrainArgs) -> Result<u8> {
     let mut draft = Draft::read(&typed.config)?;
     if let Some(seed) = session.seed {
         draft.seed = seed;
@@ -50,7 +49,7 @@ pub(super) fn run(session: &Session, typed: TrainArgs) -> Result<ExitCode> {
             "{place} is already trained, with another configuration; choose another folder with --out"
         );
         session.say(format!("{place} is already trained"));
-        return Ok(ExitCode::SUCCESS);
+        return Ok(0);
     }
     let (config, calls) = complete(session, &draft, &folder, &typed)?;
     let signals = Signals::watch().context("cannot watch for signals")?;
@@ -67,12 +66,12 @@ pub(super) fn run(session: &Session, typed: TrainArgs) -> Result<ExitCode> {
                 "stopped after {step} steps, with a checkpoint; continue with `trade train {} --resume --out {place}`",
                 typed.config.display()
             ));
-            Ok(ExitCode::from(signals.code()))
+            Ok(signals.code())
         }
         trained => {
             trained?;
             session.say(format!("trained; the run is in {place}"));
-            Ok(ExitCode::SUCCESS)
+            Ok(0)
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The loop: losses, gradient, step, observers.
 
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     path::Path,
     sync::{
         Arc,
@@ -254,6 +255,9 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
     /// Trains to the end, with a checkpoint in `checkpoints` every so often and at the end. The model
     /// then is the best that was judged, or the last.
     ///
+    /// A target that is computed by foreign code may unwind. The trainer then is as before the step; that
+    /// state is written as a checkpoint, and unwinding goes on.
+    ///
     /// # Errors
     /// If a setting does not fit, a file cannot be written, or training diverges at all rates.
     pub fn run(
@@ -267,13 +271,23 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
             self.guard.good = Some(self.checkpoint());
         }
         while self.step < self.end() {
-            let mut report = match self.advance() {
-                Ok(report) => report,
-                Err(error @ Error::NonFinite { .. }) => {
+            let step = catch_unwind(AssertUnwindSafe(|| self.advance()));
+            let mut report = match step {
+                Ok(Ok(report)) => report,
+                Ok(Err(error @ Error::NonFinite { .. })) => {
                     self.undo(error, observers)?;
                     continue;
                 }
-                Err(error) => return Err(error),
+                Ok(Err(error)) => return Err(error),
+                Err(payload) => {
+                    if let Some(folder) = checkpoints {
+                        self.checkpoint().write(folder)?;
+                    }
+                    for observer in observers.iter_mut() {
+                        observer.finish()?;
+                    }
+                    resume_unwind(payload);
+                }
             };
             if let Some(error) = self.torn(&report) {
                 self.undo(error, observers)?;
@@ -455,7 +469,22 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
     pub fn advance(&mut self) -> Result<StepReport> {
         let start = Instant::now();
         let (step, total) = (self.step, self.end());
-        let evaluated = self.evaluate()?;
+        let streams = self.streams.state();
+        let caches: Vec<_> = self
+            .objectives
+            .iter()
+            .map(|w| w.objective.state())
+            .collect();
+        let evaluated = match catch_unwind(AssertUnwindSafe(|| self.evaluate())) {
+            Ok(evaluated) => evaluated?,
+            Err(payload) => {
+                self.streams = Streams::restore(&streams)?;
+                for (weighted, cache) in self.objectives.iter_mut().zip(caches) {
+                    weighted.objective.restore(cache)?;
+                }
+                resume_unwind(payload);
+            }
+        };
         let mut row: Vec<_> = evaluated.iter().map(|e| e.term.numbers()).collect();
         let losses = evaluated.iter().map(|e| (e.weight, e.term.loss.clone()));
         let (gradient, parts) = self.gradient(losses.collect(), &evaluated);

@@ -9,7 +9,7 @@ use trade_flows::FlowConfig;
 
 use super::{Length, PilotConfig, SelectionConfig, from_prior::FromPrior};
 use crate::{
-    config::{DataConfig, EvaluateConfig, ObjectiveConfig, RunConfig, read_json},
+    config::{DataConfig, EvaluateConfig, ObjectiveConfig, RunConfig, parse_json, read_json},
     device::DeviceName,
     error::{Context, Result, ensure},
     inputs, problem,
@@ -64,6 +64,14 @@ impl Draft {
     /// Names the file, the field and what was expected.
     pub fn read(path: &Path) -> Result<Self> {
         read_json(path)
+    }
+
+    /// Parses a configuration from JSON text; relative files are resolved against `folder`.
+    ///
+    /// # Errors
+    /// Names the field and what was expected.
+    pub fn parse(text: &str, folder: &Path) -> Result<Self> {
+        parse_json(text, "the configuration", folder)
     }
 
     /// Chooses what is left out: the complete configuration.

@@ -24,8 +24,8 @@ struct Size {
     bins: usize,
 }
 
-/// What a state of `dim` entries needs; fewer samples than weights would be learned by heart.
-fn size(dim: usize, samples: Option<usize>) -> Size {
+/// What a state of `dim` entries, given `contexts` numbers, needs; fewer samples than weights would be learned by heart.
+fn size(dim: usize, contexts: usize, samples: Option<usize>) -> Size {
     let mut size = match dim {
         1 => Size {
             hidden: 48,
@@ -53,6 +53,10 @@ fn size(dim: usize, samples: Option<usize>) -> Size {
             bins: 8,
         },
     };
+    if contexts > 0 {
+        // A density for each observation is more to learn than one.
+        size.hidden = size.hidden.max(128);
+    }
     if samples.is_some_and(|n| n < 3000) {
         (size.hidden, size.blocks, size.bins) = (32, size.blocks.min(5), 6);
     }
@@ -64,7 +68,8 @@ pub(super) fn choose<T: Family>(problem: &Problem<T>, seed: u64) -> FlowConfig {
     let (dim, support) = (target.dim(), target.support());
     let samples = problem.data.as_ref().map(|data| data.len());
     // Where the energy is known, it says more than the samples do.
-    let size = size(dim, samples.filter(|_| !target.is_known()));
+    let samples = samples.filter(|_| !target.is_known());
+    let size = size(dim, target.contexts(), samples);
     let angles = support.iter().filter(|s| **s == Support::Angle).count();
     let mut first = Vec::new();
     if support.iter().any(|s| *s != Support::Real) {

@@ -82,7 +82,7 @@ fn table() -> Vec<Check> {
         tolerance: objective.tolerance,
         computation: Computation::Objective(objective),
     });
-    let texts = texts::ALL.into_iter().map(|text| Check {
+    let texts = texts::all().into_iter().map(|text| Check {
         name: format!("text: {}", text.log_density),
         // Sums of a dozen terms of order ten.
         tolerance: 3e-5,

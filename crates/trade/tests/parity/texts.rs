@@ -17,16 +17,20 @@ pub(crate) struct TextCheck {
     pub(crate) log_density: &'static str,
 }
 
+/// One check for each text.
+pub(crate) fn all() -> Vec<TextCheck> {
+    TEXTS.map(|log_density| TextCheck { log_density }).to_vec()
+}
+
 /// What users write: every function, both kinds of vectors, data and densities.
-pub(crate) const ALL: [TextCheck; 6] = [
+const TEXTS: [&str; 6] = [
     "-(x[0]^2/2 + (x[1] - x[0]^2)^2/0.18 + x[2]^4)/T",
     "-norm2(matvec(A, x))/T + dot(x, roll(x, 1)) + T*sum(cos(x) + sin(x[1:]))",
     "logsumexp([-(x[0] - 1)^2, -(x[1] + T)^2, x[2]*T]) - mean(abs(x)) + sum(tanh(x))",
     "sum(where(x > 0, log1p(x*T), x*x)) - sum(softplus(x)) + sigmoid(x[0]) - max(x[1], x[2])^2",
     "normal_lpdf(x, 0.2, exp(T/4)) + student_t_lpdf(x[0], 4, 0, T) + sum(sqrt(x^2 + T)) - expm1(x[1]/T)",
     "poisson_lpmf(counts, exp(x[0] + x[1]*T/9)) + gamma_lpdf(exp(x[2]), T, 2) + bernoulli_logit_lpmf([1, 0], x[:2])",
-]
-.map(|log_density| TextCheck { log_density });
+];
 
 impl TextCheck {
     pub(crate) fn compute<B: FlowBackend>(self, dtype: DType) -> Vec<Quantity> {
