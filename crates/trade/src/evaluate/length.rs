@@ -44,9 +44,9 @@ mod tests {
     fn a_normal_distribution_at_several_temperatures() {
         // Of d normal coordinates g = U/T² has the deviation √(d/2)/T, so that S = √(d/2) ln(T₂/T₁).
         let (d, n) = (3, 40_000);
-        let at = (0..=20).map(|i| {
+        let at = (0..=20_u32).map(|i| {
             let t = 2.0_f64.powf(0.1 * f64::from(i) - 1.0);
-            let x = Stream::new(5, i as u64).normal64(n * d);
+            let x = Stream::new(5, u64::from(i)).normal64(n * d);
             let score: Vec<f64> = x
                 .chunks(d)
                 .map(|x| 0.5 * t * x.iter().map(|x| x * x).sum::<f64>() / (t * t))
@@ -62,6 +62,7 @@ mod tests {
             marginals: Vec::new(),
             samples: n,
             seconds: 0.0,
+            calibration: Vec::new(),
         };
         evaluation.at.swap(3, 7);
         let exact = 1.5_f64.sqrt() * 4.0_f64.ln();
