@@ -19,7 +19,7 @@ fn project(folder: &Path) {
     .unwrap();
     let array = Array::new([2], vec![0.5, -0.5]).unwrap();
     let arrays = BTreeMap::from([("centre".to_string(), array)]);
-    write_npz(&folder.join("tables/more.npz"), &arrays, Precision::F64).unwrap();
+    write_npz(folder.join("tables/more.npz"), &arrays, Precision::F64).unwrap();
     samples(&folder.join("samples.npy"), 500);
     let mut config = binary::small_config(20);
     config["target"] = json!({ "expression": {

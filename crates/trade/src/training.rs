@@ -391,10 +391,11 @@ impl<T: AnyDevice> Training<T> {
             100.0 * found.accepted
         );
         if let Some(entry) = found.drifting {
-            said += &format!(
+            let moving = format!(
                 "; the walkers were still on their way along entry {entry} of the state: a density whose \
                  integral diverges never lets them arrive, and otherwise a longer `pilot.burn_in` helps"
             );
+            said.push_str(&moving);
         }
         Ok((problem.with_data(&pilot.at, &found.x)?, Some(said)))
     }

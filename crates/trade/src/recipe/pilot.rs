@@ -176,7 +176,7 @@ pub(crate) fn run<F: FnMut(&[f32]) -> Vec<f64>>(
             .map(|k| quartiles(&x, d, k, rows.clone()))
             .collect::<Vec<_>>()
     });
-    let ran_off = |quartiles: &[f64; 3]| quartiles.iter().any(|q| !(q.abs() <= RAN_OFF));
+    let ran_off = |quartiles: &[f64; 3]| !quartiles.iter().all(|q| q.abs() <= RAN_OFF);
     if let Some(k) = last.iter().position(ran_off) {
         crate::error::bail!(
             "the walkers of the pilot run ran off along entry {k} of the state, beyond {RAN_OFF:e}: the integral \
