@@ -86,10 +86,11 @@ fn complete(
     typed: &TrainArgs,
 ) -> Result<(RunConfig, u64)> {
     let draft = stated(draft, typed);
-    if typed.resume && folder.config().is_file() {
-        if let Some(earlier) = folder.config_of(&draft)? {
-            return Ok((earlier, 0));
-        }
+    if typed.resume
+        && folder.config().is_file()
+        && let Some(earlier) = folder.config_of(&draft)?
+    {
+        return Ok((earlier, 0));
     }
     let budget = typed
         .minutes
