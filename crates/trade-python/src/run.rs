@@ -137,7 +137,7 @@ impl NativeRun {
     fn evaluate(&self, py: Python<'_>, seed: u64) -> PyResult<(String, String)> {
         guarded(py, || {
             let evaluation = evaluate(&self.run, seed)?;
-            let verdict = verdict::of_evaluation(&self.run, &evaluation).to_string();
+            let verdict = verdict::of_evaluation(&self.run, &evaluation);
             evaluation.write(&self.run.folder)?;
             Ok((serde_json::to_string(&evaluation)?, verdict))
         })
