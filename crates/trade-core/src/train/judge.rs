@@ -2,7 +2,7 @@
 
 use burn::module::AutodiffModule;
 use burn::tensor::backend::AutodiffBackend;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{error::Result, parameters::Arrays};
 
@@ -44,14 +44,38 @@ pub struct BestState {
     /// The number of steps after which it was measured.
     pub step: usize,
     /// The measure.
+    #[serde(deserialize_with = "measure")]
     pub value: f64,
     /// See [`Judgement::found`].
     pub found: String,
-    /// The measure at the end of the last round.
+    /// The measure at the end of the last round; −∞ in the first.
+    #[serde(deserialize_with = "measure")]
     pub round: f64,
+}
+
+/// JSON has neither −∞ nor NaN; serde writes both as `null`, and this reads the lowest measure.
+fn measure<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<f64, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or(f64::NEG_INFINITY))
 }
 
 /// By how much the measure must grow in a round for another one to follow.
 pub(super) const LEAST_GAIN: f64 = 0.005;
 /// The parts of a round after which a model is judged.
 pub(super) const JUDGED: [f64; 4] = [0.7, 0.8, 0.9, 1.0];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_checkpoint_of_the_first_round_is_read_again() {
+        let state = BestState {
+            step: 9,
+            value: 0.5,
+            found: "lowest relative ESS 0.5".into(),
+            round: f64::NEG_INFINITY,
+        };
+        let text = serde_json::to_string(&state).unwrap();
+        assert_eq!(serde_json::from_str::<BestState>(&text).unwrap(), state);
+    }
+}
