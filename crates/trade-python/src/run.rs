@@ -63,8 +63,15 @@ pub(crate) fn open(
 ) -> PyResult<NativeRun> {
     let device: DeviceName = device.parse().map_err(refused)?;
     let folder = RunFolder::new(path);
+    let Some(target) = target else {
+        return guarded(py, || {
+            Ok(NativeRun {
+                run: Run::open(&folder, device)?,
+            })
+        });
+    };
     let mut config = folder.read_config().map_err(refused)?;
-    callback::attach(&mut config.target, target);
+    callback::attach(&mut config.target, Some(target));
     guarded(py, || NativeRun::open_as(&folder, config, device))
 }
 

@@ -176,6 +176,12 @@ impl Request {
             if self.draft.is_of(&earlier) {
                 return Ok((earlier, 0));
             }
+            if self.folder.is_trained() {
+                return Err(trade::Error::refused(format!(
+                    "{place} is already trained, with another configuration; open it with Run.open, or choose \
+                     another folder with `out`"
+                )));
+            }
         }
         self.draft.completed(self.device, self.length)
     }
@@ -188,19 +194,19 @@ impl Request {
         else {
             return Ok(());
         };
-        if old.source != new.source {
-            if !self.accept_changed_target {
-                return Err(trade::Error::refused(format!(
-                    "{}: the source of `{}` has changed since this run began; go on with the former one, \
+        if old.source != new.source && !self.accept_changed_target {
+            return Err(trade::Error::refused(format!(
+                "{}: the source of `{}` has changed since this run began; go on with the former one, \
                      choose another folder with `out`, or pass accept_changed_target=True",
-                    self.folder.path().display(),
-                    new.name
-                )));
-            }
-            *old = new.clone();
+                self.folder.path().display(),
+                new.name
+            )));
+        }
+        let begun = old.source.clone();
+        old.take_function(new);
+        if old.source != begun {
             return self.folder.create(earlier);
         }
-        *old = new.clone();
         Ok(())
     }
 }

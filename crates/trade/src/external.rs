@@ -106,6 +106,12 @@ impl ExternalConfig {
         self.function = Attached(Some(function));
     }
 
+    /// Takes the function of another configuration and the mark of its source, and keeps all else.
+    pub fn take_function(&mut self, other: &Self) {
+        self.source.clone_from(&other.source);
+        self.function = other.function.clone();
+    }
+
     /// Refuses to train without the function.
     pub(crate) fn expect_function(&self) -> crate::error::Result<()> {
         crate::error::ensure!(

@@ -109,6 +109,12 @@ impl Mixture {
             .collect();
         let known: f64 = coefficients.iter().sum();
         let value = known + rest.iter().sum::<f64>() / n as f64;
+        // Of a few weights that rule all others a regression may leave less than nothing.
+        let (rest, value) = if value > 0.0 {
+            (rest, value)
+        } else {
+            (weights, 1.0)
+        };
         let (mut start, mut variance) = (0, 0.0);
         for &count in &self.counts {
             variance += count as f64 * mean_and_variance(&rest[start..start + count]).1;

@@ -326,7 +326,8 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
                 return Err(Error::Interrupted { step: self.step });
             }
         }
-        let good = self.guard.good.as_ref();
+        // The state at the start is for diverged trainings only.
+        let good = self.guard.good.as_ref().filter(|good| good.state.step > 0);
         if let (None, Some(good), true) = (&self.best, good, self.guard.is_worse()) {
             let path = Path::new("the last good state");
             self.model = with_parameters(self.model.clone(), good.model.clone(), path)?;

@@ -1,7 +1,12 @@
 //! `log Z(β)` as the integral of the mean log likelihood, on the scale on which powers are even.
 
 use trade_core::{
-    estimate::{Estimate, integral::log_z_along, pareto::pareto_k, snis::Weights},
+    estimate::{
+        Estimate,
+        integral::log_z_along,
+        pareto::{Tail, pareto_k},
+        snis::Weights,
+    },
     grid::Spacing,
 };
 
@@ -81,7 +86,7 @@ impl Path {
         &self,
         powers: &[f64],
         means: &[Mean],
-        pooled: &[(Estimate, Option<f64>)],
+        pooled: &[(Estimate, Option<Tail>)],
     ) -> Result<(f64, Vec<Option<Estimate>>)> {
         let own: Vec<usize> = self
             .powers()
@@ -172,7 +177,7 @@ mod tests {
         }
     }
 
-    const NOTHING: (Estimate, Option<f64>) = (
+    const NOTHING: (Estimate, Option<Tail>) = (
         Estimate {
             value: 0.0,
             error: 0.0,

@@ -171,7 +171,9 @@ pub fn evidence(run: &Run, config: &EvidenceConfig) -> Result<Evidence> {
         let (log_weights, log_likelihood) = pool.own(i);
         Mean::of(&log_weights, log_likelihood)
     });
-    let means = means.collect::<Result<Vec<_>>>()?;
+    let mut means = means.collect::<Result<Vec<_>>>()?;
+    // Where a part of the prior has no likelihood, log Z jumps at 0, and an integral cannot start there.
+    means[0].is_known &= pool.own(0).1.iter().all(|l| l.is_finite());
     let pooled = powers.iter().map(|&beta| pool.log_z(beta));
     let pooled = pooled.collect::<Result<Vec<_>>>()?;
     let (integral_from, integral) = path.integrate(&powers, &means, &pooled)?;
@@ -183,7 +185,7 @@ pub fn evidence(run: &Run, config: &EvidenceConfig) -> Result<Evidence> {
         };
         // At 0 the prior itself was drawn, and its normaliser is known.
         let weights = if i == 0 { exact } else { log_z(&log_weights)? };
-        let (pool_z, pool_k) = if i == 0 { (exact, None) } else { pooled[i] };
+        let (pool_z, pool_tail) = if i == 0 { (exact, None) } else { pooled[i] };
         let ess = Weights::from_log(&log_weights)?.relative_ess();
         let tail = if i == 0 {
             None
@@ -194,7 +196,7 @@ pub fn evidence(run: &Run, config: &EvidenceConfig) -> Result<Evidence> {
             beta,
             log_z: pool_z.value,
             log_z_error: pool_z.error,
-            pool_k,
+            pool_k: pool_tail.map(|tail| tail.k),
             weights: weights.value,
             weights_error: weights.error,
             integral: integral[i].map(|found| found.value),
@@ -204,7 +206,8 @@ pub fn evidence(run: &Run, config: &EvidenceConfig) -> Result<Evidence> {
             mean_log_likelihood_error: means[i].variance.sqrt(),
             ess,
             pareto_k: tail.map(|tail| tail.k),
-            fit: verdict::is_fit(tail, ess, config.samples),
+            fit: verdict::is_fit(tail, ess, config.samples)
+                && pool_tail.is_none_or(|tail| tail.is_harmless(ess, config.samples)),
         })
     });
     Ok(Evidence {

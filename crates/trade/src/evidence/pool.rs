@@ -3,7 +3,11 @@
 use rayon::prelude::*;
 use trade_core::{
     Family,
-    estimate::{Estimate, mixture::Mixture, pareto::pareto_k},
+    estimate::{
+        Estimate,
+        mixture::Mixture,
+        pareto::{Tail, pareto_tail},
+    },
     random::Stream,
 };
 use trade_targets::expression::Posterior;
@@ -93,15 +97,15 @@ impl Pool {
         (weights, &self.log_likelihood[range])
     }
 
-    /// `log Z(β)` of all points, and the Pareto shape of their weights.
-    pub(super) fn log_z(&self, beta: f64) -> Result<(Estimate, Option<f64>)> {
+    /// `log Z(β)` of all points, and the tail of their weights.
+    pub(super) fn log_z(&self, beta: f64) -> Result<(Estimate, Option<Tail>)> {
         let density = self.log_density(beta, 0..self.log_prior.len());
         let density: Vec<f64> = (density.into_iter())
             .map(|q| if q.is_finite() { q } else { f64::NEG_INFINITY })
             .collect();
         let found = self.mixture.log_z(&density)?;
         let weights = log_weights(&density, self.mixture.log_density());
-        Ok((found, pareto_k(&weights)?))
+        Ok((found, pareto_tail(&weights)?))
     }
 }
 

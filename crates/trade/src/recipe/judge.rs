@@ -9,7 +9,7 @@ use burn::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use trade_core::{
-    Condition, Dataset, Density, Family, Interval, Result, Target, Validate,
+    Condition, Dataset, Density, Family, Interval, PowerFamily, Result, Target, Validate,
     estimate::{ess::relative_ess, log_z::log_z},
     objective::{Problem, TrainableTarget},
     random::Stream,
@@ -107,8 +107,13 @@ impl<T: Family> FlowJudge<T> {
 /// first few), the centre and the bases.
 fn conditions<T: Family>(problem: &Problem<T>) -> Vec<Vec<f64>> {
     let logs = logarithmic(problem);
+    // Near the power 0 of a density it changes fastest.
+    let power = problem.target.power_family() == Some(PowerFamily::Exponent);
     let at = |i: usize, share: f64| {
         let (low, high) = problem.ranges[i];
+        if power && low == 0.0 {
+            return high * share.powi(3);
+        }
         if logs[i] {
             low * (high / low).powf(share)
         } else {

@@ -149,6 +149,10 @@ impl Law {
 
     /// One draw; NaN where the arguments make no law.
     pub(super) fn draw(self, a: &[f64], rng: &mut dyn Rng) -> f64 {
+        let makes_a_law = |&i: &usize| a.get(i).is_some_and(|a| *a > 0.0);
+        if !self.positive().iter().all(makes_a_law) {
+            return f64::NAN;
+        }
         let normal = |rng: &mut dyn Rng| -> f64 { StandardNormal.sample(rng) };
         // Open at 0 and, but for rounding, at 1.
         let uniform = |rng: &mut dyn Rng| rng.random::<f64>().max(f64::MIN_POSITIVE);
