@@ -220,6 +220,7 @@ fn zero_weights_are_the_identity() {
                 | LayerConfig::GivenZeroMode(_)
                 | LayerConfig::GroupCoupling(_)
                 | LayerConfig::CircularShift(_)
+                | LayerConfig::Relative(_)
         ) {
             return;
         }

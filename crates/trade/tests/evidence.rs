@@ -35,7 +35,7 @@ fn exact(beta: f64) -> f64 {
     // Along (1, 1)/√2 and (1, −1)/√2.
     let (along, across) = (own + 2.0 * common, own);
     let squares = 0.5 * (1.0_f64.powi(2) / along + 2.0_f64.powi(2) / across);
-    let normal = -tau.ln() - 0.5 * (along * across).ln() - squares;
+    let normal = -tau.ln() - 0.5 * (along * across).ln() - 0.5 * squares;
     normal + (tau * 0.25 / beta).ln() - beta * (tau * 0.25).ln()
 }
 
@@ -73,7 +73,8 @@ fn the_evidence_of_a_conjugate_model_is_found_at_every_power() {
             assert!(off <= 4.5 * error && off < 0.1, "{p:?} {exact}");
         }
         let (value, error) = p.integral.zip(p.integral_error).unwrap();
-        assert!((value - exact).abs() <= 4.5 * error, "{p:?} {exact}");
+        let off = (value - exact).abs();
+        assert!(off <= 4.5 * error && off < 0.3, "{p:?} {exact}");
     }
     // A model has no Bayes factor against itself.
     let factors = found.against(&found);

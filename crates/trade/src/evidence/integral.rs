@@ -190,7 +190,7 @@ mod tests {
     fn the_integral_is_that_of_a_conjugate_model_also_between_points() {
         let precision = 200.0;
         let mean = |beta: f64| -0.5 * precision / (1.0 + beta * precision);
-        let path = Path::new(Spacing::LogFrom(0.02), 2.0, 17);
+        let path = Path::new(Spacing::LogFrom(0.008), 2.0, 17);
         let mut powers = path.powers();
         powers.extend([0.01, 0.1, 0.5, 1.0]);
         powers.sort_by(f64::total_cmp);

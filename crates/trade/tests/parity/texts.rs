@@ -25,7 +25,7 @@ pub(crate) fn all() -> Vec<TextCheck> {
 /// What users write: every function, both kinds of vectors, data and densities.
 const TEXTS: [&str; 6] = [
     "-(x[0]^2/2 + (x[1] - x[0]^2)^2/0.18 + x[2]^4)/T",
-    "-norm2(matvec(A, x))/T + dot(x, roll(x, 1)) + T*sum(cos(x) + sin(x[1:]))",
+    "-norm2(matvec(A, x))/T + dot(x, roll(x, 1)) + T*(sum(cos(x)) + sum(sin(x[1:])))",
     "logsumexp([-(x[0] - 1)^2, -(x[1] + T)^2, x[2]*T]) - mean(abs(x)) + sum(tanh(x))",
     "sum(where(x > 0, log1p(x*T), x*x)) - sum(softplus(x)) + sigmoid(x[0]) - max(x[1], x[2])^2",
     "normal_lpdf(x, 0.2, exp(T/4)) + student_t_lpdf(x[0], 4, 0, T) + sum(sqrt(x^2 + T)) - expm1(x[1]/T)",
