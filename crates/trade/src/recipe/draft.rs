@@ -163,6 +163,7 @@ impl Draft {
                     config.train = budget.fit(config.train, training.seconds_a_step()?)?;
                 }
             }
+            super::calm(&mut config.train);
         }
         // Those of measured steps are counted by the problem's own target.
         let measured = problem.target.calls().unwrap_or(0);

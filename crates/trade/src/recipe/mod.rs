@@ -57,11 +57,26 @@ pub fn train(dim: usize) -> TrainConfig {
         },
         rounds: 4,
         learning_rate: LearningRate::OneCycle(OneCycle {
-            max_lr: 5e-3,
+            max_lr: MOST_RATE,
             ..OneCycle::default()
         }),
         checkpoint_every: 250,
         ..TrainConfig::default()
+    }
+}
+
+/// The largest learning rate.
+const MOST_RATE: f64 = 5e-3;
+/// So many steps bear it; shorter trainings rise to it too fast, and diverge.
+const CALM_STEPS: f64 = 1500.0;
+/// What a training of any length bears.
+const CALM_RATE: f64 = 2e-3;
+
+/// Lowers the rate of a training that is shorter than the recipe's.
+fn calm(train: &mut TrainConfig) {
+    let rate = MOST_RATE * (train.steps as f64 / CALM_STEPS).sqrt();
+    if let LearningRate::OneCycle(cycle) = &mut train.learning_rate {
+        cycle.max_lr = cycle.max_lr.min(rate.max(CALM_RATE));
     }
 }
 
