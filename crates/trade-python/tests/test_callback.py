@@ -130,6 +130,9 @@ def test_another_source_is_refused_unless_told(small, tmp_path):
         tf.train(small(other), **again)
     run = tf.train(small(other), accept_changed_target=True, **again)
     assert run.config["target"]["external"]["source"] == other.source
+    changed = small(other, at=0.9)
+    with pytest.raises(tf.TradeError, match="already trained, with another configuration"):
+        tf.train(changed, **again)
     with pytest.raises(tf.TradeError, match="another one"):
         tf.Run.open(tmp_path / "run", first)
 

@@ -112,17 +112,6 @@ impl ExternalConfig {
         self.function = other.function.clone();
     }
 
-    /// Refuses to train without the function.
-    pub(crate) fn expect_function(&self) -> crate::error::Result<()> {
-        crate::error::ensure!(
-            self.function.0.is_some(),
-            "`{name}` is a function of the program that began this run, and only such a program can train it; \
-             in Python: `train(problem, out=folder, resume=True)`",
-            name = self.name
-        );
-        Ok(())
-    }
-
     /// Builds the target. Without a function its density is not known, and a flow can only be sampled.
     ///
     /// # Errors

@@ -447,9 +447,6 @@ pub fn train(config: &RunConfig, folder: &RunFolder, options: TrainOptions) -> R
         stop,
         calls,
     } = options;
-    if let TargetConfig::External(external) = &config.target {
-        external.expect_function()?;
-    }
     let (config, mut said) = problem::complete(config)?;
     let (problem, warnings) = problem::assemble(&config)?;
     said.extend(warnings);

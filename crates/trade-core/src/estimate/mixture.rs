@@ -172,6 +172,22 @@ mod tests {
     }
 
     #[test]
+    fn one_weight_that_rules_all_others_gives_a_number() {
+        for seed in 0..20 {
+            let (_, mixture) = pool(seed, [6, 3]);
+            for row in 0..9 {
+                let mut log_q = [f64::NEG_INFINITY; 9];
+                log_q[row] = 0.0;
+                let found = mixture.log_z(&log_q).unwrap();
+                assert!(
+                    found.value.is_finite() && found.error.is_finite(),
+                    "{seed} {row} {found:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
     fn a_pool_serves_a_density_between_its_components_with_its_error() {
         let exact = (1.7 * std::f64::consts::TAU.sqrt()).ln();
         let pulls: Vec<f64> = (0..400)

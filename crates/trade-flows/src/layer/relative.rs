@@ -73,7 +73,7 @@ pub struct Relative {
     depth: usize,
 }
 
-/// The entries that others refer to, each in the place of the one that does: `x A`.
+/// The entries that others refer to, each at the index of the one that refers to it: `x A`.
 fn gathered<B: FlowBackend>(from: &[Option<usize>], x: &Dual<B, 2>) -> Dual<B, 2> {
     let d = from.len();
     let mut matrix = vec![0.0; d * d];

@@ -87,3 +87,22 @@ fn logarithmic<T: Family>(problem: &Problem<T>) -> Vec<bool> {
     let of = |&(low, high): &(f64, f64)| low > 0.0 && (power || high >= 2.0 * low);
     problem.ranges.iter().map(of).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_trainings_have_a_lower_rate() {
+        let rate = |steps| {
+            let mut config = TrainConfig { steps, ..train(2) };
+            calm(&mut config);
+            match config.learning_rate {
+                LearningRate::OneCycle(cycle) => cycle.max_lr,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!([rate(10), rate(1500), rate(4000)], [2e-3, 5e-3, 5e-3]);
+        assert!((rate(600) - 5e-3 * 0.4_f64.sqrt()).abs() < 1e-15);
+    }
+}

@@ -109,6 +109,34 @@ fn libm_erfc(x: f64) -> f64 {
 }
 
 #[test]
+fn arguments_that_make_no_law_give_no_draw() {
+    // The scale of the second parameter is negative for every other draw of the first.
+    for law in [
+        "normal(0, a)",
+        "half_normal(a)",
+        "exponential(a)",
+        "student_t(3, 0, a)",
+        "inverse_gamma(2, a)",
+    ] {
+        let json = format!(
+            r#"{{ "parameters": {{ "a": "normal(0, 1)", "b": "{law}" }}, "log_likelihood": "0*a" }}"#
+        );
+        let config: PosteriorConfig = serde_json::from_str(&json).unwrap();
+        let x = config
+            .init()
+            .unwrap()
+            .draw_prior(200, &mut Stream::new(4, 0))
+            .unwrap();
+        let mut undrawn = 0;
+        for row in x.chunks(2) {
+            assert_eq!(row[0] > 0.0, row[1].is_finite(), "{law}: {row:?}");
+            undrawn += usize::from(row[0] <= 0.0);
+        }
+        assert!((60..140).contains(&undrawn), "{law}: {undrawn}");
+    }
+}
+
+#[test]
 fn a_hierarchical_prior_is_drawn_from_the_top() {
     let target = posterior(
         r#"{
