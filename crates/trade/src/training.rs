@@ -31,7 +31,6 @@ use crate::{
     model, problem,
     recipe::{self, Budget, FlowJudge, PilotConfig, SelectionConfig},
     run::{RunFolder, TrainingCalls, write_file},
-    target::TargetConfig,
     trained::{On, TrainedFlow},
 };
 
