@@ -187,6 +187,10 @@ pub(crate) struct TrainArgs {
     /// The number of steps, in place of the configuration's.
     #[arg(long)]
     pub(crate) steps: Option<usize>,
+    /// How often the training may evaluate the likelihood of a posterior; it is planned by that, and
+    /// ends with the best weights before it would exceed it.
+    #[arg(long, value_name = "N")]
+    pub(crate) max_calls: Option<u64>,
 }
 
 #[derive(clap::Args)]

@@ -20,7 +20,7 @@ use trade::{
         observe::{Observer, StepReport, progress::Progress},
     },
     device::DeviceName,
-    recipe::Length,
+    recipe::{Length, Paid},
     target::TargetConfig,
 };
 
@@ -143,7 +143,7 @@ fn on_own_threads<T: Send + 'static>(
 
 impl Request {
     fn run(self) -> trade::Result<NativeRun> {
-        let (config, calls) = self.config()?;
+        let (config, paid) = self.config()?;
         if !self.folder.is_trained() {
             let mut observers: Vec<Box<dyn Observer>> = vec![Box::new(Progress::new(self.quiet))];
             if let Some(watch) = self.watch {
@@ -154,7 +154,7 @@ impl Request {
                 device: self.device,
                 observers,
                 stop: self.stop,
-                calls,
+                paid,
             };
             trade::train(&config, &self.folder, options)?;
         }
@@ -163,7 +163,7 @@ impl Request {
 
     /// The complete configuration: that of the folder, where a training of this one goes on, or one whose
     /// missing parts are chosen now.
-    fn config(&self) -> trade::Result<(RunConfig, u64)> {
+    fn config(&self) -> trade::Result<(RunConfig, Paid)> {
         let place = self.folder.path().display();
         if !self.resume && self.folder.is_trained() {
             return Err(trade::Error::refused(format!(
@@ -174,7 +174,7 @@ impl Request {
             let mut earlier = self.folder.read_config()?;
             self.renew(&mut earlier)?;
             if self.draft.is_of(&earlier) {
-                return Ok((earlier, 0));
+                return Ok((earlier, Paid::default()));
             }
             if self.folder.is_trained() {
                 return Err(trade::Error::refused(format!(

@@ -55,6 +55,10 @@ pub struct RunConfig {
     /// How the best weights are chosen during training; `null` to keep the last ones.
     #[serde(default)]
     pub selection: Option<SelectionConfig>,
+    /// How often the training may evaluate the likelihood of a target that counts it; without a bound by
+    /// default. Training ends with the best weights before it would exceed that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_calls: Option<u64>,
     /// What `trade evaluate` measures.
     #[serde(default)]
     pub evaluate: EvaluateConfig,

@@ -7,7 +7,8 @@ use rand::Rng;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use trade_core::{
-    Condition, Error, Family, Interval, Perturbation, PowerFamily, Result, Support, Target,
+    Condition, Error, Family, Interval, Perturbation, PowerFamily, Prior, Result, Support,
+    Target,
     random::Stream,
 };
 use trade_molecule::{Molecule, MoleculeConfig};
@@ -242,6 +243,10 @@ impl Family for AnyTarget {
 
     fn power_family(&self) -> Option<PowerFamily> {
         self.family().power_family()
+    }
+
+    fn prior(&self) -> Option<&dyn Prior> {
+        self.family().prior()
     }
 
     fn calls(&self) -> Option<u64> {

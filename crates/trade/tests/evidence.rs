@@ -43,12 +43,13 @@ fn exact(beta: f64) -> f64 {
 fn the_evidence_of_a_conjugate_model_is_found_at_every_power() {
     let draft: Draft = serde_json::from_str(CONJUGATE).unwrap();
     let steps = Length::Steps(120);
-    let (config, calls) = draft.completed(DeviceName::default(), steps).unwrap();
+    let (config, paid) = draft.completed(DeviceName::default(), steps).unwrap();
+    let calls = paid.calls;
     assert!(calls > 0 && draft.is_of(&config));
     let folder = tempfile::tempdir().unwrap();
     let folder = RunFolder::new(folder.path().join("run"));
     let options = TrainOptions {
-        calls,
+        paid,
         ..TrainOptions::default()
     };
     trade::train(&config, &folder, options).unwrap();

@@ -129,6 +129,13 @@ impl ValidateOver for ReweightedNllConfig {
 impl ValidateOver for LogVarianceConfig {
     fn validate_over(&self, over: &[(f64, f64)], field: &str) -> Result<()> {
         rows(self.batch, 2, self.clip, field)?;
+        counted(field, "groups", self.groups, 1, self.batch / 2)?;
+        let divides = self.batch.is_multiple_of(self.groups);
+        let expected = format!("divide `batch`, {}", self.batch);
+        check(field, "groups", divides, expected, self.groups)?;
+        if let Some(pool) = &self.pool {
+            pool.validate(&below(field, "pool"))?;
+        }
         self.blur.validate(&below(field, "blur"))?;
         self.blur.validate_over(over, &below(field, "blur"))?;
         schedule(&self.conditions, over, field, "conditions")

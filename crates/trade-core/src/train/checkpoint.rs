@@ -44,6 +44,9 @@ pub struct State {
     /// What is known of the best weights, if a model is judged.
     #[serde(default)]
     pub best: Option<BestState>,
+    /// How often the likelihood has been evaluated, if that is counted.
+    #[serde(default)]
+    pub calls: Option<u64>,
 }
 
 /// Weights, optimizer moments and state at one step.
@@ -55,6 +58,8 @@ pub struct Checkpoint {
     pub moments: Arrays,
     /// The best weights so far; none if there are no better ones than the model's.
     pub best: Arrays,
+    /// The arrays of each objective, under `name/`.
+    pub caches: Arrays,
     /// Everything else.
     pub state: State,
 }
@@ -77,6 +82,7 @@ impl Checkpoint {
             ("model", &self.model),
             ("adam", &self.moments),
             ("best", &self.best),
+            ("cache", &self.caches),
         ];
         let arrays = parts.into_iter().flat_map(|(kind, arrays)| {
             let named = arrays.iter();
@@ -111,12 +117,14 @@ impl Checkpoint {
         let state = text.get(STATE);
         let state = state.ok_or_else(|| corrupt(&"it holds no training state"))?;
         let state = serde_json::from_str(state).map_err(|error| corrupt(&error))?;
-        let (mut model, mut moments, mut best) = (Arrays::new(), Arrays::new(), Arrays::new());
+        let (mut model, mut moments) = (Arrays::new(), Arrays::new());
+        let (mut best, mut caches) = (Arrays::new(), Arrays::new());
         for (name, array) in arrays {
             match name.split_once('/') {
                 Some(("model", name)) => model.insert(name.to_string(), array),
                 Some(("adam", name)) => moments.insert(name.to_string(), array),
                 Some(("best", name)) => best.insert(name.to_string(), array),
+                Some(("cache", name)) => caches.insert(name.to_string(), array),
                 _ => return Err(corrupt(&format!("unknown array `{name}`"))),
             };
         }
@@ -124,6 +132,7 @@ impl Checkpoint {
             model,
             moments,
             best,
+            caches,
             state,
         })
     }

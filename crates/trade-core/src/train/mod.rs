@@ -2,6 +2,7 @@
 
 mod adam;
 mod adaptive;
+mod calls;
 mod checkpoint;
 mod guard;
 mod judge;
@@ -11,5 +12,5 @@ pub use adam::{Adam, AdamConfig, Gradient};
 pub use adaptive::{AdaptiveConfig, AdaptiveRule};
 pub use checkpoint::{Checkpoint, State};
 pub use guard::GuardState;
-pub use judge::{BestState, Judge, Judgement};
+pub use judge::{BestState, JUDGEMENTS_A_ROUND, Judge, Judgement};
 pub use trainer::{TrainConfig, Trainer, WeightedObjective};

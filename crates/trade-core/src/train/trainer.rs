@@ -1,6 +1,7 @@
 //! The loop: losses, gradient, step, observers.
 
 use std::{
+    collections::BTreeMap,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     path::Path,
     sync::{
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Adam, AdamConfig, AdaptiveConfig, BestState, Checkpoint, Gradient, Judge, Judgement, State,
+    calls::Calls,
     guard::Guard,
     judge::{Best, JUDGED, LEAST_GAIN},
 };
@@ -146,6 +148,7 @@ pub struct Trainer<B: AutodiffBackend, M: Trainable<B>> {
     guard: Guard,
     judge: Option<Box<dyn Judge<B, M>>>,
     best: Option<Best>,
+    calls: Option<Calls>,
     stop: Arc<AtomicBool>,
 }
 
@@ -210,6 +213,7 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
             begun: 0,
             judge: None,
             best: None,
+            calls: None,
             stop: Arc::default(),
         })
     }
@@ -234,6 +238,23 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
     /// rounds where the configuration allows them.
     pub fn judged_by(&mut self, judge: impl Judge<B, M> + 'static) {
         self.judge = Some(Box::new(judge));
+    }
+
+    /// Counts the evaluations of a costly likelihood: `count` says how many there have been since the target
+    /// was made, and `before` how many there were earlier. Training ends before a step that may exceed `most`.
+    pub fn counted_by(
+        &mut self,
+        count: impl Fn() -> u64 + 'static,
+        before: u64,
+        most: Option<u64>,
+    ) {
+        self.calls = Some(Calls::new(count, before, most));
+    }
+
+    /// How often the likelihood has been evaluated, earlier parts of this training included; none if nobody
+    /// counts.
+    pub fn calls(&self) -> Option<u64> {
+        self.calls.as_ref().map(Calls::used)
     }
 
     /// The number of steps after which the current round ends.
@@ -271,7 +292,18 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
             self.guard.good = Some(self.checkpoint());
         }
         while self.step < self.end() {
+            if let Some(said) = self.calls.as_ref().and_then(Calls::exhausted) {
+                let said = format!("training ends after {} steps: {said}", self.step);
+                (observers.iter_mut()).try_for_each(|observer| observer.note(&said))?;
+                if let Some(folder) = checkpoints {
+                    self.checkpoint().write(folder)?;
+                }
+                break;
+            }
             let step = catch_unwind(AssertUnwindSafe(|| self.advance()));
+            if let Some(calls) = &mut self.calls {
+                calls.stepped();
+            }
             let mut report = match step {
                 Ok(Ok(report)) => report,
                 Ok(Err(error @ Error::NonFinite { .. })) => {
@@ -355,7 +387,10 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
     fn judge(&mut self, observers: &mut [Box<dyn Observer>]) -> Result<()> {
         let steps = self.round_steps();
         let due = |part: &f64| self.step - self.begun == (part * steps as f64).ceil() as usize;
-        let Some(judge) = self.judge.as_mut().filter(|_| JUDGED.iter().any(due)) else {
+        let due = JUDGED.iter().any(due);
+        let calls = self.calls.as_ref();
+        let affordable = |judge: &Box<dyn Judge<B, M>>| calls.is_none_or(|c| c.fit(judge.calls()));
+        let Some(judge) = self.judge.as_mut().filter(|judge| due && affordable(judge)) else {
             return Ok(());
         };
         let Judgement {
@@ -363,6 +398,9 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
             found,
             is_good,
         } = judge.judge(&self.model.valid())?;
+        if let Some(calls) = &mut self.calls {
+            calls.judged();
+        }
         let before = self.best.as_ref().map(|best| best.found.clone());
         if before.as_ref().is_none_or(|best| value > best.value) {
             let found = BestState {
@@ -663,6 +701,12 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
             model: parameters(&self.model),
             moments,
             best: (self.best.as_ref()).map_or_else(Arrays::new, |best| best.model.clone()),
+            caches: (self.objectives.iter())
+                .flat_map(|w| {
+                    let named = w.objective.arrays().into_iter();
+                    named.map(|(array, values)| (format!("{}/{array}", w.name), values))
+                })
+                .collect(),
             state: State {
                 step: self.step,
                 streams: self.streams.state(),
@@ -682,6 +726,7 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
                 begun: self.begun,
                 guard: self.guard.state,
                 best: self.best.as_ref().map(|best| best.found.clone()),
+                calls: self.calls(),
             },
         }
     }
@@ -697,6 +742,7 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
             moments,
             best,
             state,
+            caches: _,
         } = checkpoint;
         let model = with_parameters(self.model.clone(), model, path)?;
         let mut optimizer = Adam::new(self.config.adam.clone());
@@ -726,6 +772,33 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
         Ok(())
     }
 
+    /// Gives the objectives the arrays of a checkpoint. A training that goes back to its last good state keeps
+    /// those it has, for points that were paid for stay paid for.
+    fn restore_caches(&mut self, checkpoint: &Checkpoint, path: &Path) -> Result<()> {
+        let mut by_name: BTreeMap<&str, Arrays> = BTreeMap::new();
+        for (name, array) in &checkpoint.caches {
+            // The name of a term may have slashes.
+            let (term, array_name) = name.rsplit_once('/').unwrap_or(("", name));
+            let of = by_name.entry(term).or_default();
+            of.insert(array_name.to_string(), array.clone());
+        }
+        for WeightedObjective {
+            name, objective, ..
+        } in &mut self.objectives
+        {
+            if let Some(arrays) = by_name.remove(&**name) {
+                objective.restore_arrays(arrays)?;
+            }
+        }
+        match by_name.keys().next() {
+            None => Ok(()),
+            Some(name) => Err(Error::file(
+                path,
+                format!("arrays of an objective `{name}`, which this training has not"),
+            )),
+        }
+    }
+
     /// Goes on from the newest checkpoint in a folder, if there is one.
     ///
     /// # Errors
@@ -735,7 +808,13 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
             return Ok(());
         };
         let start = self.checkpoint();
-        self.restore(Checkpoint::read(&path)?, &path)?;
+        let checkpoint = Checkpoint::read(&path)?;
+        self.restore_caches(&checkpoint, &path)?;
+        let calls = checkpoint.state.calls;
+        self.restore(checkpoint, &path)?;
+        if let (Some(counter), Some(calls)) = (&mut self.calls, calls) {
+            counter.resume(calls);
+        }
         // Where the interrupted training would go back to.
         let good = self
             .guard

@@ -144,6 +144,6 @@ pub(crate) fn trainer<B: FlowBackend>(
         .flow
         .init::<Autodiff<B>>(&device, streams.get(Purpose::Init));
     let flow = Noise::moderate(dtype).apply(flow.expect("a flow"));
-    let objectives = objectives(&config.objectives, &problem).expect("objectives");
+    let objectives = objectives(&config.objectives, &problem, None).expect("objectives");
     Trainer::new(config.train, flow, objectives, streams, device).expect("a trainer")
 }

@@ -16,7 +16,9 @@ use std::sync::{
 
 use burn::tensor::{Tensor, backend::Backend};
 use rand::Rng;
-use trade_core::{Condition, Family, Interval, PowerFamily, Support, Target};
+use trade_core::{
+    Condition, Family, Interval, PowerFamily, Prior, Support, Target, random::Stream,
+};
 
 use super::{host::Host, target::Expression};
 use crate::{Error, Result};
@@ -127,6 +129,20 @@ impl Posterior {
     }
 }
 
+impl Prior for Posterior {
+    fn draw(&self, n: usize, stream: &mut Stream) -> Result<Vec<f64>> {
+        self.draw_prior(n, stream)
+    }
+
+    fn log_prior(&self, theta: &[f64]) -> f64 {
+        self.log_prior_at(theta)
+    }
+
+    fn log_likelihood(&self, theta: &[f64]) -> f64 {
+        self.log_likelihood_at(theta)
+    }
+}
+
 impl Family for Posterior {
     fn dim(&self) -> usize {
         self.joint.dim
@@ -146,6 +162,10 @@ impl Family for Posterior {
 
     fn power_family(&self) -> Option<PowerFamily> {
         Some(PowerFamily::Exponent)
+    }
+
+    fn prior(&self) -> Option<&dyn Prior> {
+        Some(self)
     }
 
     /// How often the log likelihood has been evaluated.
