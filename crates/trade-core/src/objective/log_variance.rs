@@ -321,17 +321,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_median_is_that_of_the_rows_that_count() {
-        let of = |values: &[f32], left_out: &[bool]| {
-            let values = Tensor::<Flex, 1>::from_floats(values, &FlexDevice);
+    fn the_median_is_that_of_the_rows_of_a_group_that_count() {
+        let of = |values: &[f32], left_out: &[bool], groups: usize| -> Vec<f32> {
+            let shape = [groups, values.len() / groups];
+            let values = Tensor::<Flex, 1>::from_floats(values, &FlexDevice).reshape(shape);
             let left_out = Tensor::<Flex, 1, Bool>::from_data(left_out, &FlexDevice);
-            median(values, left_out).into_scalar()
+            let found = median(values, left_out.reshape(shape));
+            found.into_data().to_vec().unwrap()
         };
         let values = [5.0, 0.0, 9.0, 0.0, 7.0];
         // Rows that were left out were filled with 0, which pulled the median to 5.
-        assert_eq!(of(&values, &[false, true, false, true, false]), 7.0);
-        assert_eq!(of(&values, &[false; 5]), 5.0);
-        assert_eq!(of(&values[..4], &[false; 4]), 5.0);
-        assert_eq!(of(&[-3.0], &[false]), -3.0);
+        let left_out = [false, true, false, true, false];
+        assert_eq!(of(&values, &left_out, 1), [7.0]);
+        assert_eq!(of(&values, &[false; 5], 1), [5.0]);
+        assert_eq!(of(&values[..4], &[false; 4], 1), [5.0]);
+        assert_eq!(of(&[-3.0], &[false], 1), [-3.0]);
+        let two = [5.0, 0.0, 9.0, 1.0, 2.0, 3.0];
+        let left_out = [false, true, false, false, false, false];
+        assert_eq!(of(&two, &left_out, 2), [9.0, 2.0]);
     }
 }

@@ -1,8 +1,5 @@
 //! How often a costly likelihood is evaluated, and where that ends.
 
-/// How much of the costliest step is remembered a step later: the first one may fill a pool.
-const FORGET: f64 = 0.99;
-
 /// A count of evaluations with a bound.
 pub(super) struct Calls {
     count: Box<dyn Fn() -> u64>,
@@ -12,8 +9,9 @@ pub(super) struct Calls {
     most: Option<u64>,
     /// The count when the last step or judgement ended.
     last: u64,
-    /// What a costly step takes, of the recent ones.
-    step: f64,
+    /// What the costliest step took but for the first one, which may fill a pool; none before the second.
+    step: Option<u64>,
+    begun: bool,
 }
 
 impl Calls {
@@ -24,7 +22,8 @@ impl Calls {
             before,
             base: 0,
             most,
-            step: 0.0,
+            step: None,
+            begun: false,
         }
     }
 
@@ -36,14 +35,16 @@ impl Calls {
     /// Goes on from the count of a checkpoint.
     pub(super) fn resume(&mut self, used: u64) {
         (self.before, self.base) = (used, (self.count)());
-        self.last = self.base;
+        (self.last, self.begun) = (self.base, false);
     }
 
     /// Notes the end of a step.
     pub(super) fn stepped(&mut self) {
         let taken = (self.count)() - self.last;
-        self.step = (FORGET * self.step).max(taken as f64);
-        self.last += taken;
+        if self.begun {
+            self.step = self.step.max(Some(taken));
+        }
+        (self.begun, self.last) = (true, self.last + taken);
     }
 
     /// Notes the end of a judgement.
@@ -59,14 +60,43 @@ impl Calls {
     /// A sentence if another step like the costliest one may exceed the bound.
     pub(super) fn exhausted(&self) -> Option<String> {
         let most = self.most?;
-        let used = self.used();
         // A step that costs nothing may always be taken.
-        let ends = self.step >= 1.0 && !self.fit(self.step as u64);
-        ends.then(|| {
-            format!(
-                "the likelihood was evaluated {used} times, a step may take {:.0} more, and {most} are allowed",
-                self.step
-            )
+        let step = self.step.unwrap_or(u64::from(self.used() >= most));
+        (step > 0 && !self.fit(step)).then(|| {
+            let used = self.used();
+            format!("the likelihood was evaluated {used} times, and {most} are allowed")
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{cell::Cell, rc::Rc};
+
+    use super::*;
+
+    #[test]
+    fn a_step_like_the_costliest_one_must_fit() {
+        let total = Rc::new(Cell::new(0_u64));
+        let count = total.clone();
+        let mut calls = Calls::new(move || count.get(), 50, Some(1000));
+        let mut step = |calls: &mut Calls, cost| {
+            total.set(total.get() + cost);
+            calls.stepped();
+        };
+        // The first step fills a pool.
+        step(&mut calls, 700);
+        assert!(calls.exhausted().is_none());
+        step(&mut calls, 0);
+        step(&mut calls, 100);
+        assert!(calls.used() == 850 && calls.exhausted().is_none());
+        assert!(calls.fit(150) && !calls.fit(151));
+        step(&mut calls, 100);
+        let said = calls.exhausted().unwrap();
+        assert!(said.contains("950 times") && said.contains("1000"), "{said}");
+        calls.resume(300);
+        assert!(calls.used() == 300 && calls.exhausted().is_none());
+        let free = Calls::new(|| 7, 0, None);
+        assert!(free.used() == 7 && free.exhausted().is_none() && free.fit(u64::MAX - 7));
     }
 }

@@ -12,6 +12,7 @@ use trade_core::{
     Family,
     estimate::{Estimate, log_z::log_z, pareto::pareto_tail, snis::Weights},
     grid::Spacing,
+    schedule::Schedule,
 };
 
 use crate::{
@@ -228,6 +229,12 @@ fn spacing(config: &RunConfig) -> Spacing {
         .iter()
         .find_map(|objective| match &objective.loss {
             LossConfig::TradeGrid(config) => Some(config.spacing),
+            LossConfig::LogVariance(config) => match config.conditions {
+                Schedule::Uniform { spacing } | Schedule::GrowingInterval { spacing, .. } => {
+                    Some(spacing)
+                }
+                Schedule::SkewedLogUniform { .. } | Schedule::Bases => None,
+            },
             _ => None,
         });
     found

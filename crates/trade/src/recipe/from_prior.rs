@@ -44,6 +44,8 @@ const JUDGED: usize = 256;
 const BOUNDARY: f64 = 0.05;
 /// The largest learning rate.
 const MOST_RATE: f64 = 2e-3;
+/// The most rounds of training.
+const MOST_ROUNDS: usize = 2;
 /// The most entries of a state whose correlations follow the power.
 const MOST_ENTRIES: usize = 64;
 /// The bound on how much narrower than the prior a posterior may be, as a logarithm.
@@ -107,11 +109,13 @@ impl FromPrior {
         }
     }
 
-    /// A training loop with a learning rate that a target that narrows fast can bear.
+    /// A training loop with a learning rate that a target that narrows fast can bear, of few rounds, for each is
+    /// judged at the cost of evaluations.
     pub(super) fn slow_down(train: &mut TrainConfig) {
         if let LearningRate::OneCycle(cycle) = &mut train.learning_rate {
             cycle.max_lr = MOST_RATE;
         }
+        train.rounds = train.rounds.min(MOST_ROUNDS);
     }
 
     /// Lets the networks of a flow see `log(β + shift)`, from −1 to 1 over the range.
