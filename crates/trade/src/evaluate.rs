@@ -3,6 +3,7 @@
 mod calibration;
 mod length;
 mod observations;
+mod two_samples;
 
 use std::{fmt::Write, fs, time::Instant};
 
@@ -17,13 +18,15 @@ use trade_targets::Drawn;
 use crate::{
     condition,
     config::RunConfig,
-    error::{Context, Result, bail, ensure},
+    error::{Context, Error, Result, bail, ensure},
+    plot,
     run::{Run, RunFolder, write_file},
     target::AnyTarget,
     trained::Samples,
     verdict::{self, Judged},
 };
 pub use calibration::Calibration;
+pub use two_samples::{TwoSamplesAt, against};
 
 /// Bootstrap resamples behind an error of the ESS.
 const RESAMPLES: usize = 200;
@@ -42,6 +45,9 @@ pub struct Evaluation {
     /// Calibration at the base conditions, of a target with observations.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub calibration: Vec<Calibration>,
+    /// Classifier two-sample tests against exact samples, and against references that were given.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub two_samples: Vec<TwoSamplesAt>,
     /// Flow samples behind ESS and `log Z` at each condition; 0 in reports of old versions.
     #[serde(default)]
     pub samples: usize,
@@ -210,8 +216,14 @@ pub fn evaluate(run: &Run, seed: u64) -> Result<Evaluation> {
             }
         }
     }
+    let told_apart = conditions.iter().filter_map(|c| {
+        let found = two_samples::against_exact(run, c, seed);
+        found.transpose()
+    });
+    let two_samples = told_apart.collect::<Result<_>>()?;
     Ok(Evaluation {
         calibration,
+        two_samples,
         controls,
         at,
         marginals,
@@ -331,7 +343,8 @@ impl Evaluation {
         serde_json::from_str(&text).with_context(|| format!("{} is damaged", path.display()))
     }
 
-    /// Writes `report/evaluation.csv` and `report/evaluation.json`.
+    /// Writes `report/evaluation.csv` and `report/evaluation.json`; where they were measured, also
+    /// `calibration.csv`, `calibration.svg` and `two_samples.csv`.
     ///
     /// # Errors
     /// If a file cannot be written.
@@ -343,6 +356,14 @@ impl Evaluation {
         if !self.calibration.is_empty() {
             let csv = calibration::csv(&self.controls, &self.calibration);
             write_file(&report.join("calibration.csv"), &csv)?;
+        }
+        if let Some(figure) = plot::calibration(&self.controls, &self.calibration) {
+            let saved = figure.save_as(&report.join("calibration.svg"));
+            saved.map_err(|error| Error::refused(error.to_string()))?;
+        }
+        if !self.two_samples.is_empty() {
+            let csv = two_samples::csv(&self.controls, &self.two_samples);
+            write_file(&report.join("two_samples.csv"), &csv)?;
         }
         write_file(&path, &(serde_json::to_string_pretty(self)? + "\n"))
     }
@@ -399,6 +420,9 @@ impl Evaluation {
         }
         if !self.calibration.is_empty() {
             text += &calibration::table(&self.controls, &self.calibration);
+        }
+        if !self.two_samples.is_empty() {
+            text += &two_samples::table(&self.controls, &self.two_samples);
         }
         text
     }

@@ -223,7 +223,7 @@ fn a_pool_needs_a_prior() {
         "target": { "double_well": {} },
         "ranges": { "T": [0.5, 2] },
         "bases": [{ "T": 1 }],
-        "objectives": [{ "loss": { "log_variance": { "pool": {} } } }]
+        "objectives": [{ "loss": { "log_variance": { "pool": {}, "groups": 2 } } }]
     }"#;
     let draft: Draft = serde_json::from_str(json).unwrap();
     let found = draft.complete(DeviceName::default(), Length::Steps(5));

@@ -35,6 +35,8 @@ pub struct PoolConfig {
     /// The parts of training between which points are added, at an even rate. Before, training is on the points
     /// that the pool starts with: draws of the prior, or what carries it to the highest power.
     pub between: [f64; 2],
+    /// Whether the first group of each step is at the power 0, on fresh draws of the prior, which cost nothing.
+    pub boundary: bool,
 }
 
 impl Default for PoolConfig {
@@ -43,6 +45,7 @@ impl Default for PoolConfig {
             points: 100_000,
             every: 10,
             between: [0.1, 0.9],
+            boundary: true,
         }
     }
 }
@@ -190,6 +193,10 @@ impl Pool {
 
     pub(super) fn started_by(&mut self, start: PoolStart) {
         self.start = Some(start);
+    }
+
+    pub(super) fn has_boundary(&self) -> bool {
+        self.config.boundary
     }
 
     pub(super) fn points(&self) -> &PoolPoints {
@@ -382,6 +389,7 @@ mod tests {
             points: 1000,
             every: 10,
             between: [0.2, 0.7],
+            boundary: true,
         };
         let due = [0.0, 0.2, 0.45, 0.7, 1.0].map(|part| config.due(part));
         assert_eq!(due, [0, 0, 500, 1000, 1000]);

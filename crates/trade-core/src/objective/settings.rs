@@ -129,12 +129,16 @@ impl ValidateOver for ReweightedNllConfig {
 impl ValidateOver for LogVarianceConfig {
     fn validate_over(&self, over: &[(f64, f64)], field: &str) -> Result<()> {
         rows(self.batch, 2, self.clip, field)?;
+        within(field, "trim", self.trim, Interval::closed(0.0, 0.5))?;
         counted(field, "groups", self.groups, 1, self.batch / 2)?;
         let divides = self.batch.is_multiple_of(self.groups);
         let expected = format!("divide `batch`, {}", self.batch);
         check(field, "groups", divides, expected, self.groups)?;
         if let Some(pool) = &self.pool {
             pool.validate(&below(field, "pool"))?;
+            let enough = !pool.boundary || self.groups > 1;
+            let expected = "be at least 2 where the pool has a `boundary`, which is one of them";
+            check(field, "groups", enough, expected, self.groups)?;
         }
         self.blur.validate(&below(field, "blur"))?;
         self.blur.validate_over(over, &below(field, "blur"))?;

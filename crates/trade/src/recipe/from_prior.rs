@@ -40,10 +40,12 @@ const CALLS: u64 = 130_000;
 const LEAST_POINTS: u64 = 1000;
 /// Samples at each condition by which a flow is judged.
 const JUDGED: usize = 256;
-/// The weight of the boundary term. The flow begins at the prior, which it must keep.
+/// The weight of the likelihood at the boundary in the end, where the log variance does better.
 const BOUNDARY: f64 = 0.05;
+/// The share of the points of a power that do not count, since a prior may have any tails.
+const TRIMMED: f64 = 0.03;
 /// The largest learning rate.
-const MOST_RATE: f64 = 2e-3;
+const MOST_RATE: f64 = 5e-4;
 /// The most rounds of training.
 const MOST_ROUNDS: usize = 2;
 /// The most entries of a state whose correlations follow the power.
@@ -178,7 +180,7 @@ impl FromPrior {
     /// `log(β + shift)`, and the likelihood of fresh draws of the prior at the boundary.
     pub(super) fn objectives(&self) -> Vec<ObjectiveConfig> {
         let boundary = NllConfig {
-            batch: 128,
+            batch: 256,
             fresh: true,
             ..NllConfig::default()
         };
@@ -191,14 +193,20 @@ impl FromPrior {
             pool: Some(PoolConfig::default()),
             // A few points far off must not make the loss of all.
             clip: Clip {
-                log_clip: Some(4.0),
+                log_clip: Some(1.0),
                 ..Clip::default()
             },
+            trim: TRIMMED,
             ..LogVarianceConfig::default()
         };
-        let boundary_weight = Ramp::constant(BOUNDARY);
+        let at_first = Ramp {
+            start: 1.0,
+            end: BOUNDARY,
+            pct_start: 0.3,
+            ..Ramp::default()
+        };
         vec![
-            ObjectiveConfig::new(LossConfig::Nll(boundary), boundary_weight),
+            ObjectiveConfig::new(LossConfig::Nll(boundary), at_first),
             ObjectiveConfig::new(LossConfig::LogVariance(along), Ramp::constant(1.0)),
         ]
     }
@@ -206,8 +214,9 @@ impl FromPrior {
     /// How the best weights are chosen: by few samples, each of which is an evaluation.
     pub(super) fn selection() -> SelectionConfig {
         SelectionConfig {
+            // The boundary is exact, and held-out draws would be evaluated, too.
+            held_out: 0.0,
             samples: JUDGED,
-            ..SelectionConfig::default()
         }
     }
 
