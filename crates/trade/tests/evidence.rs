@@ -56,7 +56,7 @@ fn exact(beta: f64) -> f64 {
 #[test]
 fn the_evidence_of_a_conjugate_model_is_found_at_every_power() {
     let draft: Draft = serde_json::from_str(CONJUGATE).unwrap();
-    let steps = Length::Steps(120);
+    let steps = Length::Steps(300);
     let (config, paid) = draft.completed(DeviceName::default(), steps).unwrap();
     let calls = paid.calls;
     assert!(calls > 0 && draft.is_of(&config));
@@ -144,7 +144,7 @@ impl Observer for StopAt {
 
 #[test]
 fn a_pool_is_resumed_bit_for_bit_and_no_point_is_paid_for_twice() {
-    let (config, paid) = short(60, Some(12_000)).unwrap();
+    let (config, paid) = short(60, Some(30_000)).unwrap();
     let place = tempfile::tempdir().unwrap();
     let folder = |name: &str| RunFolder::new(place.path().join(name));
     let (whole, parts) = (folder("whole"), folder("parts"));
@@ -185,19 +185,19 @@ fn calls(folder: &RunFolder) -> u64 {
 
 #[test]
 fn a_training_evaluates_the_likelihood_no_more_often_than_allowed() {
-    let most = 15_000;
+    let most = 30_000;
     let place = tempfile::tempdir().unwrap();
     let folder = |name: &str| RunFolder::new(place.path().join(name));
     let (planned, cut) = (folder("planned"), folder("cut"));
-    let (config, paid) = short(40, Some(most)).unwrap();
+    let (config, paid) = short(200, Some(most)).unwrap();
     let options = TrainOptions {
         paid,
         ..TrainOptions::default()
     };
     trade::train(&config, &planned, options).unwrap();
     let used = calls(&planned);
-    // All that is allowed is made use of, but for the rounding of the last refill.
-    assert!(used <= most && used > most - 100, "{used}");
+    // All that is allowed is made use of, but for what one refill takes.
+    assert!(used <= most && used > most - 3000, "{used}");
     // A loss that evaluates fresh points at each step ends early.
     let mut config = config;
     let fresh = LogVarianceConfig {

@@ -136,7 +136,7 @@ fn beyond<B: Backend>(values: Tensor<B, 2>, trim: f64) -> Tensor<B, 2, Bool> {
     let n = values.dims()[1];
     let left = n - (trim * n as f64) as usize;
     let most = values.clone().sort(1).narrow(1, left - 1, 1);
-    values.greater(most.expand([-1, n as i64]))
+    values.greater(most.repeat_dim(1, n))
 }
 
 /// Points and `log q` at them, one group of rows a condition.

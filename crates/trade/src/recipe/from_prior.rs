@@ -227,6 +227,7 @@ impl FromPrior {
     /// If that leaves too few points.
     pub(super) fn plan(&self, config: &mut RunConfig, measured: u64, judged: u64) -> Result<()> {
         let most = config.max_calls.unwrap_or(CALLS);
+        let steps = config.train.steps;
         let pools = config.objectives.iter_mut();
         let mut pools: Vec<&mut PoolConfig> = pools
             .filter_map(|objective| match &mut objective.loss {
@@ -245,6 +246,8 @@ impl FromPrior {
         let each = (most - other) / (pools.len() as u64).max(1);
         for pool in &mut pools {
             pool.points = each as usize;
+            // A step begins only if one like the costliest before fits.
+            pool.points -= pool.most_at_once(steps).min(each as usize / 2);
         }
         Ok(())
     }
