@@ -19,6 +19,7 @@ mod product;
 mod root;
 mod rqs;
 mod tile;
+mod transpose;
 
 pub(crate) use batch::{rqs, rqs_backward, rqs_pair, rqs_pair_backward};
 pub(crate) use element::Element;

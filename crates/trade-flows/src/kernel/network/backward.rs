@@ -6,10 +6,8 @@ use trade_simd::{Job, Vector, widest};
 
 use super::super::element::{Element, Jet};
 use super::super::tile::{Onto, VECTORS, Vectors, each_tile, padded};
-use super::{
-    Packed, SHARD_ROWS, Tape, Tile, clear, each, forward::activate, lanes, packed::Layer, pieces,
-    room,
-};
+use super::super::transpose::{Square, Transposer, transpose};
+use super::{Packed, SHARD_ROWS, Tape, Tile, clear, each, lanes, packed::Layer, pieces, room};
 
 /// The gradients of a network.
 #[derive(Debug)]
@@ -60,6 +58,8 @@ struct Room<T> {
     input: Vec<T>,
     /// The argument of a layer's product.
     active: Vec<T>,
+    /// Its derivative by what was activated.
+    rates: Vec<T>,
     /// The gradient for it.
     pulled: Vec<T>,
     /// The gradient for a layer's result, see [`cross`].
@@ -113,19 +113,26 @@ fn total<T: Element>(packed: &Packed<T>, sums: &[T], length: usize) -> Vec<(Vec<
     let layer = |layer: &Layer<T>| {
         let (inputs, outputs) = (layer.input.width, layer.output.width);
         let shape = Sums::of(layer);
-        let mut weight = vec![T::default(); layer.taps * inputs * outputs];
+        let rows = layer.taps * inputs;
+        let mut weight = Vec::with_capacity(rows * outputs);
         let mut bias = vec![T::default(); outputs];
-        for sums in sums.chunks_exact(length.max(1)) {
-            let sums = &sums[at..][..shape.length()];
-            let (weights, biases) = sums.split_at(shape.rows * shape.columns);
-            let taps = weights.chunks_exact(shape.tap * shape.columns);
-            for (to, from) in weight.chunks_exact_mut((inputs * outputs).max(1)).zip(taps) {
-                let rows = to.chunks_exact_mut(outputs.max(1));
-                for (to, from) in rows.zip(from.chunks_exact(shape.columns)) {
-                    add(to, from);
+        for row in 0..rows {
+            let (tap, input) = (row / inputs, row % inputs);
+            let row = at + (tap * shape.tap + input) * shape.columns;
+            let start = weight.len();
+            for (shard, sums) in sums.chunks_exact(length.max(1)).enumerate() {
+                let from = &sums[row..][..outputs];
+                if shard == 0 {
+                    weight.extend_from_slice(from);
+                } else {
+                    add(&mut weight[start..], from);
                 }
             }
-            add(&mut bias, biases);
+        }
+        // Without rows there are no shards.
+        weight.resize(rows * outputs, T::default());
+        for sums in sums.chunks_exact(length.max(1)) {
+            add(&mut bias, &sums[at + shape.rows * shape.columns..]);
         }
         at += shape.length();
         (weight, bias)
@@ -176,8 +183,13 @@ fn tile<T: Element, R: Jet<T::Lanes, M>, const M: usize>(
         }
     }
     clear(&mut scratch.input, tile.all() * packed.input().block::<T>());
-    tile.load(x, packed.input(), &mut scratch.input);
-    tile.load(grad, packed.output(), &mut scratch.bars[count]);
+    tile.load(packed.transposer, x, packed.input(), &mut scratch.input);
+    tile.load(
+        packed.transposer,
+        grad,
+        packed.output(),
+        &mut scratch.bars[count],
+    );
     let mut end = sums.len();
     for (i, layer) in packed.layers.iter().enumerate().rev() {
         let start = end - Sums::of(layer).length();
@@ -196,21 +208,27 @@ fn tile<T: Element, R: Jet<T::Lanes, M>, const M: usize>(
         let mut source = field;
         if layer.activated {
             room(&mut scratch.active, field.len());
-            activate::<T, R, M>(field, &mut scratch.active);
+            room(&mut scratch.rates, field.len());
+            activate::<T, R, M>(field, &mut scratch.active, &mut scratch.rates);
             source = &scratch.active;
         }
-        cross(layer, tile, bar, &mut scratch.across);
+        cross(packed.transposer, layer, tile, bar, &mut scratch.across);
         weights(packed, layer, tile, source, &scratch.across, sums);
         let onto = if skipped(i) { Onto::Itself } else { Onto::Zero };
         if layer.activated {
             room(&mut scratch.pulled, field.len());
             argument(packed, layer, bar, Onto::Zero, &mut scratch.pulled);
-            pull::<T, R, M>(field, &scratch.pulled, onto, &mut before[i]);
+            pull::<T, R, M>(&scratch.rates, &scratch.pulled, onto, &mut before[i]);
         } else {
             argument(packed, layer, bar, onto, &mut before[i]);
         }
     }
-    tile.store(&scratch.bars[0], packed.input(), &mut grad_x);
+    tile.store(
+        packed.transposer,
+        &scratch.bars[0],
+        packed.input(),
+        &mut grad_x,
+    );
 }
 
 fn add<T: Element>(to: &mut [T], from: &[T]) {
@@ -219,10 +237,17 @@ fn add<T: Element>(to: &mut [T], from: &[T]) {
 
 /// The gradient with outputs across the lanes: vector by vector of outputs, block by block and
 /// site by site, row by row.
-fn cross<T: Element>(layer: &Layer<T>, tile: Tile, bar: &[T], across: &mut Vec<T>) {
+fn cross<T: Element>(
+    transposer: Transposer,
+    layer: &Layer<T>,
+    tile: Tile,
+    bar: &[T],
+    across: &mut Vec<T>,
+) {
     let (lanes, outputs) = (lanes::<T>(), layer.output.width);
     let places = tile.all() * layer.output.sites;
     room(across, outputs.next_multiple_of(lanes) * places * lanes);
+    let square = |start| Square { start, row: lanes };
     let vectors = across.chunks_exact_mut(places * lanes * lanes);
     for (start, across) in (0..outputs).step_by(lanes).zip(vectors) {
         let filled = lanes.min(outputs - start);
@@ -231,23 +256,20 @@ fn cross<T: Element>(layer: &Layer<T>, tile: Tile, bar: &[T], across: &mut Vec<T
         }
         let sites = bar.chunks_exact(padded(outputs) * lanes);
         for (bar, across) in sites.zip(across.chunks_exact_mut(lanes * lanes)) {
-            let bar = &bar[start * lanes..][..filled * lanes];
             if filled == lanes {
-                // Of a length that the compiler knows.
-                transpose(bar, across, lanes);
-            } else {
-                transpose(bar, across, filled);
+                transpose(
+                    transposer,
+                    (bar, square(start * lanes)),
+                    (across, square(0)),
+                );
+                continue;
             }
-        }
-    }
-}
-
-#[inline(always)]
-fn transpose<T: Element>(bar: &[T], across: &mut [T], filled: usize) {
-    let lanes = lanes::<T>();
-    for (row, across) in across.chunks_exact_mut(lanes).enumerate() {
-        for (column, number) in across[..filled].iter_mut().enumerate() {
-            *number = bar[column * lanes + row];
+            let bar = &bar[start * lanes..][..filled * lanes];
+            for (row, across) in across.chunks_exact_mut(lanes).enumerate() {
+                for (column, number) in across[..filled].iter_mut().enumerate() {
+                    *number = bar[column * lanes + row];
+                }
+            }
         }
     }
 }
@@ -279,7 +301,7 @@ fn weights<T: Element>(
         };
         for (tap, pairs) in layer.pairs.iter().enumerate() {
             let sum = (&pairs[..pairs.len() / whole * tile.all()], lanes);
-            each_tile!(layer.input.width, start, ROWS => {
+            each_tile!(packed.instructions, layer.input.width, start, ROWS => {
                 let sums = &mut sums[(tap * shape.tap + start) * shape.columns + column..];
                 let source = &source[start * lanes..];
                 T::accumulate_apart::<ROWS>(
@@ -308,7 +330,7 @@ fn argument<T: Element>(
     let inner = layer.output.width;
     let numbers = padded(layer.input.width) * lanes;
     let (input, output) = (layer.input.block::<T>(), layer.output.block::<T>());
-    each_tile!(layer.input.width, start, ROWS => {
+    each_tile!(packed.instructions, layer.input.width, start, ROWS => {
         let weights = &layer.tiles[start * layer.taps * inner..][..ROWS * layer.taps * inner];
         let blocks = bar.chunks(VECTORS * output).zip(pulled.chunks_mut(VECTORS * input));
         for (bar, pulled) in blocks {
@@ -327,15 +349,57 @@ fn argument<T: Element>(
     });
 }
 
-/// Pulls a gradient back through `SiLU`.
-fn pull<T: Element, R: Jet<T::Lanes, M>, const M: usize>(
+/// `SiLU` of a field and its derivative, from one exponential.
+fn activate<T: Element, R: Jet<T::Lanes, M>, const M: usize>(
     z: &[T],
+    active: &mut [T],
+    rates: &mut [T],
+) {
+    widest(Activate {
+        z,
+        active,
+        rates,
+        number: PhantomData::<fn() -> R>,
+    });
+}
+
+struct Activate<'a, T, R, const M: usize> {
+    z: &'a [T],
+    active: &'a mut [T],
+    rates: &'a mut [T],
+    number: PhantomData<fn() -> R>,
+}
+
+impl<T: Element, R: Jet<T::Lanes, M>, const M: usize> Job for Activate<'_, T, R, M> {
+    #[inline(always)]
+    fn run(self) {
+        let lanes = <T::Lanes as Vector>::WIDTH;
+        let plane = self.z.len() / M;
+        for at in (0..plane).step_by(lanes) {
+            let mut z = R::splat(0.0);
+            for m in 0..M {
+                *z.plane_mut(m) = <T::Lanes as Vector>::load(&self.z[m * plane + at..][..lanes]);
+            }
+            let logistic = z.logistic();
+            let active = (z * logistic.sigmoid).planes();
+            let rates = (logistic.sigmoid + z * logistic.slope).planes();
+            for m in 0..M {
+                active[m].store(&mut self.active[m * plane + at..][..lanes]);
+                rates[m].store(&mut self.rates[m * plane + at..][..lanes]);
+            }
+        }
+    }
+}
+
+/// Pulls a gradient back through `SiLU` with its derivative.
+fn pull<T: Element, R: Jet<T::Lanes, M>, const M: usize>(
+    rates: &[T],
     pulled: &[T],
     onto: Onto<T>,
     bar: &mut [T],
 ) {
     widest(Pull {
-        z,
+        rates,
         pulled,
         add: matches!(onto, Onto::Itself),
         bar,
@@ -344,7 +408,7 @@ fn pull<T: Element, R: Jet<T::Lanes, M>, const M: usize>(
 }
 
 struct Pull<'a, T, R, const M: usize> {
-    z: &'a [T],
+    rates: &'a [T],
     pulled: &'a [T],
     /// Whether to what `bar` holds, or in its place.
     add: bool,
@@ -356,17 +420,17 @@ impl<T: Element, R: Jet<T::Lanes, M>, const M: usize> Job for Pull<'_, T, R, M> 
     #[inline(always)]
     fn run(self) {
         let lanes = <T::Lanes as Vector>::WIDTH;
-        let plane = self.z.len() / M;
+        let plane = self.rates.len() / M;
         for at in (0..plane).step_by(lanes) {
-            let (mut z, mut pulled) = (R::splat(0.0), R::splat(0.0));
+            let (mut rate, mut pulled) = (R::splat(0.0), R::splat(0.0));
             for m in 0..M {
-                *z.plane_mut(m) = <T::Lanes as Vector>::load(&self.z[m * plane + at..][..lanes]);
+                let from = &self.rates[m * plane + at..][..lanes];
+                *rate.plane_mut(m) = <T::Lanes as Vector>::load(from);
                 // Tangent first: the reverse sweep of a pair exchanges the planes.
                 let from = &self.pulled[(M - 1 - m) * plane + at..][..lanes];
                 *pulled.plane_mut(m) = <T::Lanes as Vector>::load(from);
             }
-            let logistic = z.logistic();
-            let bars = (pulled * (logistic.sigmoid + z * logistic.slope)).planes();
+            let bars = (pulled * rate).planes();
             for m in 0..M {
                 let to = &mut self.bar[(M - 1 - m) * plane + at..][..lanes];
                 let mut bar = bars[m];

@@ -59,7 +59,7 @@ fn tile<T: Element, R: Jet<T::Lanes, M>, const M: usize>(
     let count = packed.layers.len();
     fields.resize_with(count + 1, Vec::new);
     clear(&mut fields[0], tile.all() * packed.input().block::<T>());
-    tile.load(task.x, packed.input(), &mut fields[0]);
+    tile.load(packed.transposer, task.x, packed.input(), &mut fields[0]);
     for (i, layer) in packed.layers.iter().enumerate() {
         let (before, after) = fields.split_at_mut(i + 1);
         let mut source: &[T] = &before[i];
@@ -71,7 +71,12 @@ fn tile<T: Element, R: Jet<T::Lanes, M>, const M: usize>(
         let skip = layer.skip.map(|skip| &before[skip]);
         apply(packed, layer, tile, source, skip, &mut after[0]);
     }
-    tile.store(&fields[count], packed.output(), &mut task.out);
+    tile.store(
+        packed.transposer,
+        &fields[count],
+        packed.output(),
+        &mut task.out,
+    );
     if let Some(record) = task.record {
         record.extend(fields[1..count].iter_mut().map(std::mem::take));
     }
@@ -102,7 +107,7 @@ fn apply<T: Element>(
         room(z, tile.all() * output);
     }
     let inner = layer.input.width;
-    each_tile!(layer.output.width, start, ROWS => {
+    each_tile!(packed.instructions, layer.output.width, start, ROWS => {
         let weights = &layer.tiles[start * layer.taps * inner..][..ROWS * layer.taps * inner];
         let planes = source
             .chunks_exact(tile.blocks * input)
@@ -131,7 +136,7 @@ fn apply<T: Element>(
 }
 
 /// `SiLU` of a field.
-pub(super) fn activate<T: Element, R: Jet<T::Lanes, M>, const M: usize>(z: &[T], out: &mut [T]) {
+fn activate<T: Element, R: Jet<T::Lanes, M>, const M: usize>(z: &[T], out: &mut [T]) {
     widest(Activate {
         z,
         out,

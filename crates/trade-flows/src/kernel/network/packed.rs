@@ -3,6 +3,7 @@
 use super::super::element::Element;
 use super::super::product::Instructions;
 use super::super::tile::{Start, each_tile, padded};
+use super::super::transpose::Transposer;
 use super::{SHARD_ROWS, Shape, TILE_NUMBERS, Tile, lanes};
 use crate::network::{Network, NetworkLayer};
 
@@ -38,6 +39,7 @@ pub(super) struct Packed<T> {
     /// Rows of a tile; they divide those of a shard.
     pub(super) tile_rows: usize,
     pub(super) instructions: Instructions,
+    pub(super) transposer: Transposer,
 }
 
 impl<T: Element> Packed<T> {
@@ -49,8 +51,9 @@ impl<T: Element> Packed<T> {
         biases: &[&[T]],
     ) -> Self {
         let mut packed = Self::new(network, planes, weights, biases);
+        let instructions = packed.instructions;
         for ((layer, shape), weight) in packed.layers.iter_mut().zip(&network.layers).zip(weights) {
-            layer.tiles = columns(weight, layer.output.width);
+            layer.tiles = columns(instructions, weight, layer.output.width);
             layer.sees = layer.taps_of_outputs(shape);
         }
         packed
@@ -64,9 +67,10 @@ impl<T: Element> Packed<T> {
         biases: &[&[T]],
     ) -> Self {
         let mut packed = Self::new(network, planes, weights, biases);
+        let instructions = packed.instructions;
         let tile = Tile::new::<T>(packed.tile_rows, planes);
         for ((layer, shape), weight) in packed.layers.iter_mut().zip(&network.layers).zip(weights) {
-            layer.tiles = rows(weight, layer.taps, layer.output.width);
+            layer.tiles = rows(instructions, weight, layer.taps, layer.output.width);
             layer.sees = layer.outputs_of_inputs(shape);
             layer.pairs = layer.pairs_of_taps(shape, tile);
         }
@@ -117,7 +121,8 @@ impl<T: Element> Packed<T> {
             shapes,
             planes,
             tile_rows,
-            instructions: Instructions::widest(),
+            instructions: Instructions::chosen(),
+            transposer: Transposer::chosen(),
         }
     }
 
@@ -202,10 +207,10 @@ impl<T: Element> Layer<T> {
 
 /// Tiles of outputs from a matrix with a row for each tap and input: the numbers of a tile lie
 /// side by side already.
-fn columns<T: Element>(weight: &[T], outputs: usize) -> Vec<T> {
+fn columns<T: Element>(instructions: Instructions, weight: &[T], outputs: usize) -> Vec<T> {
     let inputs = weight.len() / outputs.max(1);
     let mut out = Vec::with_capacity(padded(outputs) * inputs);
-    each_tile!(outputs, start, ROWS => {
+    each_tile!(instructions, outputs, start, ROWS => {
         let filled = ROWS.min(outputs - start);
         for row in weight.chunks_exact(outputs) {
             out.extend_from_slice(&row[start..start + filled]);
@@ -216,12 +221,17 @@ fn columns<T: Element>(weight: &[T], outputs: usize) -> Vec<T> {
 }
 
 /// Tiles of inputs from the same matrix.
-fn rows<T: Element>(weight: &[T], taps: usize, outputs: usize) -> Vec<T> {
+fn rows<T: Element>(
+    instructions: Instructions,
+    weight: &[T],
+    taps: usize,
+    outputs: usize,
+) -> Vec<T> {
     let tap = weight.len() / taps.max(1);
     let inputs = tap / outputs.max(1);
     let mut out = vec![T::default(); taps * padded(inputs) * outputs];
     let mut rest = out.as_mut_slice();
-    each_tile!(inputs, start, ROWS => {
+    each_tile!(instructions, inputs, start, ROWS => {
         for weight in weight.chunks_exact(tap) {
             let (tile, after) = std::mem::take(&mut rest).split_at_mut(ROWS * outputs);
             rest = after;
