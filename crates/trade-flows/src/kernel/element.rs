@@ -4,13 +4,14 @@ use std::ops::AddAssign;
 
 use trade_simd::{Lanes, Real, Vector};
 
+use super::field::Pool;
 use super::product::Product;
 use super::transpose::{self, Transposer};
 
 /// A floating-point type the kernels run on: `f32` or `f64`.
 #[expect(private_bounds, reason = "seals the trait")]
 pub(crate) trait Element:
-    Packed + Product + Transpose + Copy + Default + Send + Sync + AddAssign + 'static
+    Packed + Product + Transpose + Pooled + Copy + Default + Send + Sync + AddAssign + 'static
 {
 }
 
@@ -56,6 +57,24 @@ impl Transpose for f64 {
         transpose::plain::<Self, 8>(from, to);
     }
 }
+
+/// Ties an [`Element`] to the memory that its fields use again.
+pub(super) trait Pooled: Sized {
+    /// The memory.
+    fn pool() -> &'static Pool<Self>;
+}
+
+macro_rules! pooled {
+    ($($t:ty)+) => {$(
+        impl Pooled for $t {
+            fn pool() -> &'static Pool<Self> {
+                static POOL: Pool<$t> = Pool::new();
+                &POOL
+            }
+        }
+    )+};
+}
+pooled!(f32 f64);
 
 /// A [`Real`] made of `M` vectors, called planes: the value, and its tangent if there is one.
 pub(super) trait Jet<V, const M: usize>: Real {

@@ -13,6 +13,7 @@
 mod batch;
 mod dual;
 mod element;
+mod field;
 mod knots;
 mod network;
 mod product;

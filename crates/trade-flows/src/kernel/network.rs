@@ -14,6 +14,7 @@ use rayon::prelude::*;
 
 use super::dual::Dual;
 use super::element::{Element, width as lanes};
+use super::field::Field;
 use super::tile::padded;
 use super::transpose::{Square, Transposer, transpose};
 use crate::network::Network;
@@ -157,7 +158,7 @@ impl Tile {
 }
 
 /// What [`network`] records: tile by tile, the fields of the layers' results but the last.
-pub(crate) type Tape<T> = Vec<Vec<Vec<T>>>;
+pub(crate) type Tape<T> = Vec<Vec<Field<T>>>;
 
 /// Runs a network on a batch, and records the results of its layers but the last if asked to.
 ///
@@ -237,17 +238,6 @@ fn each<I: Send, S: Default + Send>(
         let tasks = tasks.into_par_iter().with_max_len(1);
         tasks.for_each_init(S::default, run);
     }
-}
-
-/// Makes room for a field that will be overwritten.
-fn room<T: Element>(field: &mut Vec<T>, length: usize) {
-    field.resize(length, T::default());
-}
-
-/// Makes room for a field of zeros.
-fn clear<T: Element>(field: &mut Vec<T>, length: usize) {
-    field.clear();
-    field.resize(length, T::default());
 }
 
 /// Slices cut into pieces of the same length, in step.

@@ -2,12 +2,13 @@
 
 use std::marker::PhantomData;
 
-use trade_simd::{Job, Vector, widest};
+use trade_simd::{Job, Number, Vector, widest};
 
 use super::super::element::{Element, Jet};
+use super::super::field::Field;
 use super::super::tile::{Onto, VECTORS, Vectors, each_tile, padded};
 use super::super::transpose::{Square, Transposer, transpose};
-use super::{Packed, SHARD_ROWS, Tape, Tile, clear, each, lanes, packed::Layer, pieces, room};
+use super::{Packed, SHARD_ROWS, Tape, Tile, each, lanes, packed::Layer, pieces};
 
 /// The gradients of a network.
 #[derive(Debug)]
@@ -44,9 +45,9 @@ impl Sums {
 }
 
 /// Some tiles that share their sums.
-struct Task<'a, T, const M: usize> {
+struct Task<'a, T: Element, const M: usize> {
     x: [&'a [T]; M],
-    tape: &'a [Vec<Vec<T>>],
+    tape: &'a [Vec<Field<T>>],
     grad: [&'a [T]; M],
     grad_x: [&'a mut [T]; M],
     sums: &'a mut [T],
@@ -54,18 +55,18 @@ struct Task<'a, T, const M: usize> {
 
 /// What a tile needs room for.
 #[derive(Default)]
-struct Room<T> {
-    input: Vec<T>,
+struct Room<T: Element> {
+    input: Field<T>,
     /// The argument of a layer's product.
-    active: Vec<T>,
+    active: Field<T>,
     /// Its derivative by what was activated.
-    rates: Vec<T>,
+    rates: Field<T>,
     /// The gradient for it.
-    pulled: Vec<T>,
+    pulled: Field<T>,
     /// The gradient for a layer's result, see [`cross`].
-    across: Vec<T>,
+    across: Field<T>,
     /// The gradients for the input and the results of the layers.
-    bars: Vec<Vec<T>>,
+    bars: Vec<Field<T>>,
 }
 
 pub(super) fn run<T: Element, R: Jet<T::Lanes, M>, const M: usize>(
@@ -77,7 +78,7 @@ pub(super) fn run<T: Element, R: Jet<T::Lanes, M>, const M: usize>(
 ) -> Gradients<T> {
     let (inputs, outputs) = (packed.input().numbers(), packed.output().numbers());
     let length: usize = packed.layers.iter().map(|l| Sums::of(l).length()).sum();
-    let mut sums = vec![T::default(); rows.div_ceil(SHARD_ROWS) * length];
+    let mut sums = Field::of(rows.div_ceil(SHARD_ROWS) * length);
     let mut grad_x = vec![T::default(); M * rows * inputs];
     let mut planes = grad_x.chunks_mut((rows * inputs).max(1));
     let mut planes: [_; M] = std::array::from_fn(|_| {
@@ -152,11 +153,18 @@ fn shard<T: Element, R: Jet<T::Lanes, M>, const M: usize>(
     );
     let mut grad_x = task.grad_x.map(|plane| plane.chunks_mut(inputs.max(1)));
     let tiles = pieces(task.x, inputs).zip(pieces(task.grad, outputs));
-    for ((x, grad), record) in tiles.zip(task.tape) {
+    for (number, ((x, grad), record)) in tiles.zip(task.tape).enumerate() {
         let grad_x = grad_x
             .each_mut()
             .map(|plane| plane.next().unwrap_or_default());
-        tile::<T, R, M>(packed, room, x, record, grad, grad_x, task.sums);
+        // The first tile overwrites what the sums held.
+        let onto = if number == 0 {
+            Onto::Zero
+        } else {
+            Onto::Itself
+        };
+        let sums = (&mut *task.sums, onto);
+        tile::<T, R, M>(packed, room, x, record, grad, grad_x, sums);
     }
 }
 
@@ -164,25 +172,27 @@ fn tile<T: Element, R: Jet<T::Lanes, M>, const M: usize>(
     packed: &Packed<T>,
     scratch: &mut Room<T>,
     x: [&[T]; M],
-    record: &[Vec<T>],
+    record: &[Field<T>],
     grad: [&[T]; M],
     mut grad_x: [&mut [T]; M],
-    sums: &mut [T],
+    (sums, sum_onto): (&mut [T], Onto<T>),
 ) {
     let tile = Tile::new::<T>(x[0].len() / packed.input().numbers(), M);
     let count = packed.layers.len();
-    scratch.bars.resize_with(count + 1, Vec::new);
+    scratch.bars.resize_with(count + 1, Field::default);
     let skipped = |i: usize| packed.layers.iter().any(|layer| layer.skip == Some(i));
     for (i, (bar, shape)) in scratch.bars.iter_mut().zip(&packed.shapes).enumerate() {
         let length = tile.all() * shape.block::<T>();
         // The others are overwritten.
         if i == count || skipped(i) {
-            clear(bar, length);
+            bar.clear(length);
         } else {
-            room(bar, length);
+            bar.room(length);
         }
     }
-    clear(&mut scratch.input, tile.all() * packed.input().block::<T>());
+    scratch
+        .input
+        .clear(tile.all() * packed.input().block::<T>());
     tile.load(packed.transposer, x, packed.input(), &mut scratch.input);
     tile.load(
         packed.transposer,
@@ -207,16 +217,17 @@ fn tile<T: Element, R: Jet<T::Lanes, M>, const M: usize>(
         };
         let mut source = field;
         if layer.activated {
-            room(&mut scratch.active, field.len());
-            room(&mut scratch.rates, field.len());
+            scratch.active.room(field.len());
+            scratch.rates.room(field.len());
             activate::<T, R, M>(field, &mut scratch.active, &mut scratch.rates);
             source = &scratch.active;
         }
         cross(packed.transposer, layer, tile, bar, &mut scratch.across);
+        let sums = (sums, sum_onto);
         weights(packed, layer, tile, source, &scratch.across, sums);
         let onto = if skipped(i) { Onto::Itself } else { Onto::Zero };
         if layer.activated {
-            room(&mut scratch.pulled, field.len());
+            scratch.pulled.room(field.len());
             argument(packed, layer, bar, Onto::Zero, &mut scratch.pulled);
             pull::<T, R, M>(&scratch.rates, &scratch.pulled, onto, &mut before[i]);
         } else {
@@ -242,11 +253,11 @@ fn cross<T: Element>(
     layer: &Layer<T>,
     tile: Tile,
     bar: &[T],
-    across: &mut Vec<T>,
+    across: &mut Field<T>,
 ) {
     let (lanes, outputs) = (lanes::<T>(), layer.output.width);
     let places = tile.all() * layer.output.sites;
-    room(across, outputs.next_multiple_of(lanes) * places * lanes);
+    across.room(outputs.next_multiple_of(lanes) * places * lanes);
     let square = |start| Square { start, row: lanes };
     let vectors = across.chunks_exact_mut(places * lanes * lanes);
     for (start, across) in (0..outputs).step_by(lanes).zip(vectors) {
@@ -281,7 +292,7 @@ fn weights<T: Element>(
     tile: Tile,
     source: &[T],
     across: &[T],
-    sums: &mut [T],
+    (sums, onto): (&mut [T], Onto<T>),
 ) {
     let shape = Sums::of(layer);
     let lanes = lanes::<T>();
@@ -305,7 +316,7 @@ fn weights<T: Element>(
                 let sums = &mut sums[(tap * shape.tap + start) * shape.columns + column..];
                 let source = &source[start * lanes..];
                 T::accumulate_apart::<ROWS>(
-                    packed.instructions, sum, source, across, Onto::Itself, sums, vectors,
+                    packed.instructions, sum, source, across, onto, sums, vectors,
                 );
             });
         }
@@ -313,7 +324,12 @@ fn weights<T: Element>(
         for (bias, across) in bias.zip(across.chunks_exact(vector)) {
             // Of values only.
             let rows = &across[..tile.blocks * places * lanes];
-            widest(AddRows { rows, to: bias });
+            let add = matches!(onto, Onto::Itself);
+            widest(AddRows {
+                rows,
+                add,
+                to: bias,
+            });
         }
     }
 }
@@ -443,16 +459,20 @@ impl<T: Element, R: Jet<T::Lanes, M>, const M: usize> Job for Pull<'_, T, R, M> 
     }
 }
 
-/// Adds rows of a vector each to a vector, in their order.
+/// Adds rows of a vector each to a vector or to nothing, in their order.
 struct AddRows<'a, T> {
     rows: &'a [T],
+    add: bool,
     to: &'a mut [T],
 }
 
 impl<T: Element> Job for AddRows<'_, T> {
     #[inline(always)]
     fn run(self) {
-        let mut sum = <T::Lanes as Vector>::load(self.to);
+        let mut sum = <T::Lanes as Number>::splat(0.0);
+        if self.add {
+            sum = <T::Lanes as Vector>::load(self.to);
+        }
         for row in self.rows.chunks_exact(<T::Lanes as Vector>::WIDTH) {
             sum = sum + <T::Lanes as Vector>::load(row);
         }
