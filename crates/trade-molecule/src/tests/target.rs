@@ -3,9 +3,9 @@
 use burn::backend::Autodiff;
 use burn::tensor::{DType, Tensor, TensorData, backend::Backend};
 use burn_flex::Flex;
-use trade_core::{Condition, Target, random::Stream};
+use trade_core::{Condition, Family, Target, random::Stream};
 
-use super::super::{Molecule, MoleculeConfig, ZMatrixConfig};
+use super::super::{Molecule, MoleculeConfig, ZMatrixConfig, ZMatrixRow};
 use super::{Checked, ENERGIES, INTERNAL, at, conformations, numbers, tuples, vectors};
 
 type Differentiable = Autodiff<Flex>;
@@ -19,15 +19,143 @@ fn molecule(published: bool) -> Result<Molecule, Box<dyn std::error::Error>> {
         base: [0, 1, 2].map(|k| base[k] as usize),
         rows: tuples::<4>(&file, "zmatrix_rows")?,
     };
+    let [system, pdb] = ["system.xml", "topology.pdb"].map(|name| folder.join(name));
     let config = MoleculeConfig {
-        system: folder.join("system.xml"),
-        pdb: folder.join("topology.pdb"),
         reference: Some(folder.join("min_energy.npy")),
         zmatrix: published.then_some(table),
-        temperature: 600.0,
-        linear_up_to: 1e3,
+        ..MoleculeConfig::new(system, pdb, 600.0)
     };
     Ok(config.init()?)
+}
+
+/// The same molecule, restricted.
+fn restricted(molecule: &Molecule, settings: &str) -> Result<Molecule, Box<dyn std::error::Error>> {
+    let config = MoleculeConfig {
+        restrict: Some(serde_json::from_str(settings)?),
+        ..molecule.config().clone()
+    };
+    Ok(config.init()?)
+}
+
+/// The log density on the host, and in tensor form.
+fn densities(molecule: &Molecule, values: &[f64]) -> [Vec<f64>; 2] {
+    let n = values.len() / 48;
+    let control = states::<Flex>(&vec![0.7; n], 1, DType::F64);
+    let host = molecule.log_density(states(values, 48, DType::F64), &Condition::new(control));
+    let control = states::<Differentiable>(&vec![0.7; n], 1, DType::F64);
+    let x = states::<Differentiable>(values, 48, DType::F64);
+    let tensors = molecule.log_density(x, &Condition::new(control));
+    [read(host), read(tensors)]
+}
+
+#[test]
+fn there_is_no_density_outside_of_the_ensemble() -> Checked {
+    for published in [true, false] {
+        let whole = molecule(published)?;
+        let frames: Vec<Vec<[f64; 3]>> = held()?.into_iter().map(|(x, _)| x).collect();
+        // Trans conformations of L-alanine, as dynamics visit them: by the torsions of the whole
+        // peptide bonds, and by the torsion CB-CA-C-N of the published internal coordinates.
+        let torsion = |x: &[[f64; 3]], atoms: [usize; 4]| {
+            let [i, j, k, l] = atoms.map(|atom| x[atom]);
+            super::super::internal::torsion(i, j, k, l)
+        };
+        let natural = |x: &Vec<[f64; 3]>| {
+            let bent = |atoms| torsion(x, atoms).abs() < std::f64::consts::FRAC_PI_2;
+            !bent([1, 4, 6, 8]) && !bent([8, 14, 16, 18]) && torsion(x, [10, 8, 14, 6]) > 0.0
+        };
+        let natural: Vec<Vec<[f64; 3]>> = frames.into_iter().filter(natural).collect();
+        assert!(natural.len() > 10);
+        let reflected: Vec<Vec<[f64; 3]>> = natural
+            .iter()
+            .map(|x| x.iter().map(|[x, y, z]| [-x, *y, *z]).collect())
+            .collect();
+        let natural = whole.states(natural.concat().as_flattened())?;
+        let reflected = whole.states(reflected.concat().as_flattened())?;
+        // A cis peptide bond: half a turn of the first row that turns about C-N.
+        let turning = |row: &&ZMatrixRow| {
+            let about = [row.bond, row.angle];
+            about == [4, 6] || about == [6, 4]
+        };
+        let rows = whole.z_matrix().rows();
+        let first = rows.iter().find(turning).ok_or("no row turns about C-N")?;
+        let row = rows.iter().position(|row| row == first).ok_or("no row")?;
+        let mut cis = natural.clone();
+        for state in cis.chunks_mut(48) {
+            state[29 + row] = (state[29 + row] + 0.5).fract();
+        }
+        for (settings, d_form, cis_bond) in [
+            ("{}", true, true),
+            (r#"{ "chirality": true }"#, false, true),
+            (r#"{ "omega": "trans" }"#, true, false),
+            (r#"{ "chirality": true, "omega": "trans" }"#, false, false),
+        ] {
+            let molecule = restricted(&whole, settings)?;
+            for (values, has_density) in [(&natural, true), (&reflected, d_form), (&cis, cis_bond)]
+            {
+                assert_eq!(
+                    molecule.inside(values)?,
+                    vec![has_density; values.len() / 48],
+                    "{settings}"
+                );
+                let free = densities(&whole, values);
+                for (found, free) in densities(&molecule, values).iter().zip(&free) {
+                    for (found, free) in found.iter().zip(free) {
+                        let expected = if has_density {
+                            *free
+                        } else {
+                            f64::NEG_INFINITY
+                        };
+                        assert!(found == &expected, "{settings}: {found} {expected}");
+                    }
+                }
+            }
+        }
+    }
+    let whole = molecule(true)?;
+    for (settings, part) in [
+        (r#"{ "omega": "cis" }"#, "cis"),
+        (r#"{ "chiral": true }"#, "chiral"),
+    ] {
+        let error = restricted(&whole, settings)
+            .err()
+            .ok_or("accepted")?
+            .to_string();
+        assert!(error.contains(part), "{error}");
+    }
+    Ok(())
+}
+
+#[test]
+fn impossible_restrictions_are_refused() -> Checked {
+    let whole = molecule(true)?;
+    let folder = tempfile::tempdir()?;
+    // The reference structure mirrored keeps its own handedness; one in a plane has none.
+    let text = std::fs::read_to_string(&whole.config().pdb)?;
+    let unnamed = text.replace(" CB  ALA", " CX  ALA");
+    let path = folder.path().join("unnamed.pdb");
+    std::fs::write(&path, unnamed)?;
+    let config = MoleculeConfig {
+        pdb: path,
+        restrict: Some(serde_json::from_str(r#"{ "chirality": true }"#)?),
+        ..whole.config().clone()
+    };
+    let error = config.init().err().ok_or("accepted")?.to_string();
+    assert!(
+        error.contains("restrict.chirality") && error.contains("CB"),
+        "{error}"
+    );
+    Ok(())
+}
+
+#[test]
+fn energies_are_counted() -> Checked {
+    let molecule = molecule(true)?;
+    let values = held_states(&molecule)?;
+    let n = values.len() / 48;
+    assert_eq!(Family::calls(&molecule), Some(0));
+    densities(&molecule, &values);
+    assert_eq!(Family::calls(&molecule), Some(2 * n as u64));
+    Ok(())
 }
 
 fn states<B: Backend>(values: &[f64], dim: usize, dtype: DType) -> Tensor<B, 2> {
