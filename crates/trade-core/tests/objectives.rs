@@ -16,8 +16,9 @@ use trade_core::{
     device_data::DeviceData,
     grid::Spacing,
     objective::{
-        Clip, LogVariance, LogVarianceConfig, Nll, NllConfig, Objective, Problem, ReverseKl,
-        RefinedNll, RefinedNllConfig, ReverseKlConfig, ReweightedNll, ReweightedNllConfig, Robust, StepContext, Term,
+        Clip, LogVariance, LogVarianceConfig, Nll, NllConfig, Objective, Problem, RefinedNll,
+        RefinedNllConfig, ReverseKl, ReverseKlConfig, ReweightedNll, ReweightedNllConfig, Robust,
+        StepContext, Term,
         trade::{
             Blur, Centre, EnergyOrigin, SampleOrigin, TradeConfig, TradeContinuous,
             TradeContinuousConfig, TradeGrid, TradeGridConfig,
@@ -1233,12 +1234,18 @@ fn a_foreign_state_is_refused() {
     assert!(error.contains("trade_grid"), "{error}");
     assert!(build(5).restore(serde_json::json!({ "drawn": 3 })).is_err());
     let state = |rows: &str| serde_json::json!({ "rows": rows, "next": 0, "ess": null, "wait": 1 });
-    let refinement = || -> Boxed {
-        Box::new(RefinedNll::new(refined(), problem(Bath::default())).unwrap())
-    };
+    let refinement =
+        || -> Boxed { Box::new(RefinedNll::new(refined(), problem(Bath::default())).unwrap()) };
     refinement().restore(state(&"3f800000".repeat(3))).unwrap();
-    for rows in ["3f800000", "3f80000x3f8000003f800000", &"3f800000".repeat(903)] {
+    for rows in [
+        "3f800000",
+        "3f80000x3f8000003f800000",
+        &"3f800000".repeat(903),
+    ] {
         let error = refinement().restore(state(rows)).unwrap_err().to_string();
-        assert!(error.contains("refined_nll") && error.contains("300 rows of 3"), "{error}");
+        assert!(
+            error.contains("refined_nll") && error.contains("300 rows of 3"),
+            "{error}"
+        );
     }
 }

@@ -12,8 +12,8 @@ use trade_core::{
     grid::Spacing,
     learning_rate::{LearningRate, OneCycle},
     objective::{
-        Clip, LogVariance, LogVarianceConfig, Nll, NllConfig, Objective, Problem, ReverseKl,
-        ReverseKlConfig, RefinedNll, RefinedNllConfig, StepContext, Term,
+        Clip, LogVariance, LogVarianceConfig, Nll, NllConfig, Objective, Problem, RefinedNll,
+        RefinedNllConfig, ReverseKl, ReverseKlConfig, StepContext, Term,
         trade::{TradeConfig, TradeContinuous, TradeContinuousConfig, TradeGrid, TradeGridConfig},
     },
     parameters::parameters,
@@ -549,7 +549,9 @@ fn averaged_weights_are_the_ones_that_training_ends_with() {
     assert_eq!(bits(&second), bits(&averaged));
     // A finished training that is opened again ends with the average too.
     let folder = tempfile::tempdir().unwrap();
-    build(Some(decay)).run(Some(folder.path()), &mut []).unwrap();
+    build(Some(decay))
+        .run(Some(folder.path()), &mut [])
+        .unwrap();
     let mut third = build(Some(decay));
     third.resume(folder.path()).unwrap();
     third.run(None, &mut []).unwrap();

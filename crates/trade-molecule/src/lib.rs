@@ -25,6 +25,7 @@ mod fit;
 mod frames;
 mod internal;
 mod lanes;
+mod methyl;
 mod nonbonded;
 mod openmm;
 mod pdb;

@@ -9,13 +9,14 @@ use std::sync::{
 
 use burn::tensor::{Tensor, TensorData, backend::Backend};
 use rayon::prelude::*;
-use trade_core::{Condition, Family, Interval, Perturbation, PowerFamily, Target};
+use trade_core::{Condition, Family, Interval, Perturbation, PowerFamily, Target, random::Stream};
 use trade_data::read_npy;
 
 use super::config::MoleculeConfig;
 use super::dynamics::BOLTZMANN;
 use super::ensemble::Ensemble;
 use super::fit::{fit, strained, unheld};
+use super::methyl::{rotors, shuffle};
 use super::skeleton::Skeleton;
 use super::tensor::TensorEnergy;
 use super::tensor_internal::TensorPlacement;
@@ -67,12 +68,14 @@ impl MoleculeConfig {
             .map_err(|(field, reason)| {
                 Error::setting(format!("molecule.restrict.{field}"), reason)
             })?;
+        let energy = PotentialEnergy::new(&system);
+        let rotors = rotors(&skeleton.pairs(), &system.masses, &energy, &centre);
         let centre = z_matrix.to_internal(&centre)?;
         let scaling = InternalScaling::new(&z_matrix, &system.constraints, &centre);
         warnings.extend(strained(&system, &z_matrix, &scaling, &centre, &topology));
         Ok(Molecule {
             parts: Arc::new(Parts {
-                energy: PotentialEnergy::new(&system),
+                energy,
                 tensor: TensorEnergy::new(&system),
                 placement: TensorPlacement::new(&z_matrix, &scaling),
                 system,
@@ -82,6 +85,7 @@ impl MoleculeConfig {
                 z_matrix,
                 scaling,
                 ensemble,
+                rotors,
                 warnings,
                 evaluated: AtomicU64::new(0),
             }),
@@ -110,6 +114,8 @@ struct Parts {
     tensor: TensorEnergy,
     placement: TensorPlacement,
     ensemble: Ensemble,
+    /// Three equivalent hydrogen atoms each.
+    rotors: Vec<[usize; 3]>,
     warnings: Vec<String>,
     /// States whose energy was evaluated.
     evaluated: AtomicU64,
@@ -376,6 +382,29 @@ impl<B: Backend> Target<B> for Molecule {
     fn condition_score(&self, x: Tensor<B, 2>, condition: &Condition<B>) -> Tensor<B, 2> {
         let [u, _, _] = self.on_host(&x);
         u.unsqueeze_dim(1) / condition.control.value.clone().square()
+    }
+
+    /// Exchanges the hydrogen atoms of each methyl group, or another group of three equivalent ones, in a
+    /// circle, as often as chance has it.
+    fn symmetrise(&self, x: Tensor<B, 2>, stream: &mut Stream) -> Tensor<B, 2> {
+        if self.parts.rotors.is_empty() {
+            return x;
+        }
+        let states: Vec<f64> = x.to_data().iter::<f64>().collect();
+        let turned = states.chunks(self.dimension()).map(|state| {
+            let mut positions = self.positions(state)?;
+            shuffle(&mut positions, &self.parts.rotors, stream);
+            Ok(positions)
+        });
+        let turned = turned.collect::<Result<Vec<_>>>();
+        match turned.and_then(|frames| self.states(frames.concat().as_flattened())) {
+            Ok(states) => {
+                let data = TensorData::new(states, x.dims());
+                Tensor::from_data(data, (&x.device(), x.dtype()))
+            }
+            // The shapes are those of the molecule.
+            Err(_) => x,
+        }
     }
 
     /// The log determinant; the indicator of the ensemble is no part of it, so that it is finite.

@@ -17,7 +17,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use trade_core::{
     objective::{
-        LogVarianceConfig, NllConfig, RefinedNllConfig, ReverseKlConfig, ReweightedNllConfig, ValidateOver,
+        LogVarianceConfig, NllConfig, RefinedNllConfig, ReverseKlConfig, ReweightedNllConfig,
+        ValidateOver,
         trade::{EnergyOrigin, TradeConfig, TradeContinuousConfig, TradeGridConfig},
     },
     ramp::Ramp,

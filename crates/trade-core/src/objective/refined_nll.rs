@@ -32,6 +32,8 @@ pub struct RefinedNllConfig {
     pub every: usize,
     /// Where the condition of a draw comes from.
     pub conditions: Schedule,
+    /// Whether states are moved by random symmetries of the target as they are kept.
+    pub symmetrise: bool,
     /// Limits on the loss of one state.
     pub clip: Clip,
 }
@@ -47,6 +49,7 @@ impl Default for RefinedNllConfig {
             conditions: Schedule::Uniform {
                 spacing: Spacing::Log,
             },
+            symmetrise: false,
             clip: Clip::default(),
         }
     }
@@ -225,6 +228,11 @@ impl<T: Family> RefinedNll<T> {
         };
         self.ess = weights.relative_ess();
         let chosen = truncated(&weights)?.resample(kept, step.streams.get(Purpose::Expectation));
+        let x = if self.config.symmetrise {
+            target.symmetrise(x, step.streams.get(Purpose::Augmentation))
+        } else {
+            x
+        };
         let states: Vec<f32> = x.into_data().iter::<f32>().collect();
         let seen = condition.context.map(|y| -> Vec<f32> {
             let numbers = y.into_data();

@@ -148,6 +148,48 @@ fn impossible_restrictions_are_refused() -> Checked {
 }
 
 #[test]
+fn hydrogens_of_methyl_groups_change_places() -> Checked {
+    let molecule = molecule(true)?;
+    let (frame, _) = held()?.swap_remove(0);
+    let state = molecule.states(frame.as_flattened())?;
+    let n = 3000;
+    let many = state.repeat(n);
+    let mut stream = Stream::new(8, 0);
+    let moved = molecule.symmetrise(states::<Flex>(&many, 48, DType::F64), &mut stream);
+    let moved = read(moved);
+    let energy = molecule.energies(&state)?.energy[0];
+    for found in molecule.energies(&moved)?.energy {
+        assert!(
+            (found - energy).abs() < 1e-6 * (1.0 + energy.abs()),
+            "{found} {energy}"
+        );
+    }
+    // Each of the three groups stands in each of its three ways as often as in the others: the torsions
+    // of the first hydrogen of the acetyl cap, of the side chain and of the amide cap. Five errors.
+    for row in [0, 7, 14] {
+        let torsions = || moved.chunks(48).map(|state| state[29 + row]);
+        let mut ways: Vec<f64> = torsions().collect();
+        ways.sort_by(f64::total_cmp);
+        ways.dedup_by(|a, b| (*a - *b).abs() < 1e-9);
+        assert_eq!(ways.len(), 3, "row {row}: {ways:?}");
+        for way in ways {
+            let count = torsions().filter(|t| (t - way).abs() < 1e-9).count() as f64;
+            let error = (n as f64 * 2.0 / 9.0).sqrt();
+            assert!(
+                (count - n as f64 / 3.0).abs() < 5.0 * error,
+                "row {row}: {count}"
+            );
+        }
+    }
+    // All else stays where it is: phi, psi, and the bonds and angles between heavy atoms.
+    for row in [4, 11, 17, 18] {
+        let same = |found: &[f64]| (found[29 + row] - state[29 + row]).abs() < 1e-9;
+        assert!(moved.chunks(48).all(same));
+    }
+    Ok(())
+}
+
+#[test]
 fn energies_are_counted() -> Checked {
     let molecule = molecule(true)?;
     let values = held_states(&molecule)?;
