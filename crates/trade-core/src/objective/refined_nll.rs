@@ -161,8 +161,14 @@ impl<T: Family> RefinedNll<T> {
 
     /// The numbers of a row: state, control parameters, context.
     fn widths(&self) -> [usize; 3] {
-        let target = &self.problem.target;
-        [target.dim(), self.problem.ranges.len(), target.contexts()]
+        let Problem {
+            target,
+            ranges,
+            data,
+            ..
+        } = &self.problem;
+        let contexts = data.as_ref().map_or(0, |data| data.contexts());
+        [target.dim(), ranges.len(), contexts]
     }
 
     /// A loss of 0 that does not move the model, `[1]`, while no sample has had any weight. It is that of

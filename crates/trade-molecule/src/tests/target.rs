@@ -5,7 +5,7 @@ use burn::tensor::{DType, Tensor, TensorData, backend::Backend};
 use burn_flex::Flex;
 use trade_core::{Condition, Family, Target, random::Stream};
 
-use super::super::{Molecule, MoleculeConfig, ZMatrixConfig, ZMatrixRow};
+use super::super::{Molecule, MoleculeConfig, ZMatrixConfig};
 use super::{Checked, ENERGIES, INTERNAL, at, conformations, numbers, tuples, vectors};
 
 type Differentiable = Autodiff<Flex>;
@@ -71,18 +71,23 @@ fn there_is_no_density_outside_of_the_ensemble() -> Checked {
             .collect();
         let natural = whole.states(natural.concat().as_flattened())?;
         let reflected = whole.states(reflected.concat().as_flattened())?;
-        // A cis peptide bond: half a turn of the first row that turns about C-N.
-        let turning = |row: &&ZMatrixRow| {
-            let about = [row.bond, row.angle];
-            about == [4, 6] || about == [6, 4]
+        // Cis peptide bonds of L-alanine: half a turn of the row that does it.
+        let turned = |row: usize| {
+            let mut states = natural.clone();
+            for state in states.chunks_mut(48) {
+                state[29 + row] = (state[29 + row] + 0.5).fract();
+            }
+            states
         };
-        let rows = whole.z_matrix().rows();
-        let first = rows.iter().find(turning).ok_or("no row turns about C-N")?;
-        let row = rows.iter().position(|row| row == first).ok_or("no row")?;
-        let mut cis = natural.clone();
-        for state in cis.chunks_mut(48) {
-            state[29 + row] = (state[29 + row] + 0.5).fract();
-        }
+        let is_cis = |state: &[f64]| {
+            let x = whole.positions(state).unwrap_or_default();
+            torsion(&x, [1, 4, 6, 8]).abs() < std::f64::consts::FRAC_PI_2
+                && torsion(&x, [10, 8, 14, 6]) > 0.0
+        };
+        let cis = (0..19)
+            .map(turned)
+            .find(|states| states.chunks(48).all(is_cis));
+        let cis = cis.ok_or("no row turns the first peptide bond")?;
         for (settings, d_form, cis_bond) in [
             ("{}", true, true),
             (r#"{ "chirality": true }"#, false, true),
@@ -129,7 +134,6 @@ fn there_is_no_density_outside_of_the_ensemble() -> Checked {
 fn impossible_restrictions_are_refused() -> Checked {
     let whole = molecule(true)?;
     let folder = tempfile::tempdir()?;
-    // The reference structure mirrored keeps its own handedness; one in a plane has none.
     let text = std::fs::read_to_string(&whole.config().pdb)?;
     let unnamed = text.replace(" CB  ALA", " CX  ALA");
     let path = folder.path().join("unnamed.pdb");
