@@ -17,6 +17,8 @@ use trade_core::{
     validate::{counted, within},
 };
 
+use crate::stop::stop_if_told;
+
 /// A pilot run: samples of the target at one condition, drawn by an ensemble of walkers, that take the
 /// place of data. Where the target has several modes, those that no walker found are missing from them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -245,6 +247,7 @@ impl<F: FnMut(&[f32]) -> Vec<f64>> Ensemble<'_, F> {
 
     /// Moves both halves of the ensemble once; how many moves were accepted.
     fn sweep(&mut self, number: usize) -> usize {
+        stop_if_told();
         let (d, n) = (self.support.len(), self.log_density.len());
         let half = n / 2;
         let mut accepted = 0;
