@@ -62,5 +62,6 @@ except ImportError:
     print("ArviZ SKIPPED, it is not installed")
 else:
     inference = run.to_arviz(4000)
-    print({name: round(float(value), 4) for name, value in inference["posterior"].attrs.items() if name != "created_at"})
+    attrs = inference["posterior"].attrs
+    print(f"beta {attrs['beta']}: log evidence {attrs['log_z']:.4f} ± {attrs['log_z_error']:.4f}, ESS {attrs['ess']:.3f}")
     print(arviz.summary(inference, kind="stats"))

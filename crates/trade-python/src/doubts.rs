@@ -54,9 +54,9 @@ impl Doubts {
     }
 }
 
-fn warn(py: Python<'_>, sentence: String) -> PyResult<()> {
+/// Issues a `RuntimeWarning`, at the line that called the module.
+pub(crate) fn warn(py: Python<'_>, sentence: String) -> PyResult<()> {
     let sentence = CString::new(sentence).map_err(refused)?;
     let kind = py.get_type::<PyRuntimeWarning>();
-    // The line that called the module, not that of the module.
     PyErr::warn(py, &kind, &sentence, 2)
 }

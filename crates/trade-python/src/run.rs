@@ -93,6 +93,11 @@ impl NativeRun {
         self.run.family().controls()
     }
 
+    /// Whether the target's density can be evaluated here.
+    fn is_known(&self) -> bool {
+        self.run.family().is_known()
+    }
+
     /// The trained range of each control parameter.
     fn ranges(&self) -> Vec<(f64, f64)> {
         self.run.ranges().to_vec()

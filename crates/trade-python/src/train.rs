@@ -17,6 +17,7 @@ use trade::{
         observe::{Observer, StepReport, progress::Progress},
     },
     device::DeviceName,
+    problem,
     recipe::Length,
     target::TargetConfig,
 };
@@ -24,8 +25,9 @@ use trade::{
 use crate::{
     boundary::refused,
     callback,
+    doubts::warn,
     run::NativeRun,
-    threads::{compute, on_caller},
+    threads::{called, compute, on_caller},
 };
 
 /// What a training is asked for.
@@ -94,6 +96,12 @@ impl Request {
     fn run(self) -> trade::Result<NativeRun> {
         let (config, calls) = self.config()?;
         if !self.folder.is_trained() {
+            if self.quiet {
+                // What a bar would say of the data.
+                let (problem, mut doubts) = problem::assemble(&config)?;
+                doubts.extend(problem::reach(&problem, &config.objectives)?);
+                called(move |py, _| doubts.into_iter().try_for_each(|doubt| warn(py, doubt)));
+            }
             let mut observers: Vec<Box<dyn Observer>> = vec![Box::new(Progress::new(self.quiet))];
             if let Some(watch) = self.watch {
                 observers.push(Box::new(watch));

@@ -59,6 +59,12 @@ def test_the_tool_samples_a_run_whose_target_is_a_function(target, small, tmp_pa
     without = tf.Run.open(run.path).at(T=1.0).sample(50)
     with pytest.raises(tf.TradeError, match="opened with it"):
         without.ess
+    for measure in (tf.Run.evaluate, tf.Run.plot, tf.Run.verdict, lambda r: r.free_energy({"T": 0.5}, {"T": 1})):
+        with pytest.raises(tf.TradeError, match="is the function `spring`; open the run with it"):
+            measure(tf.Run.open(run.path))
+    other = tf.energy(dim=2)(target.function)
+    with pytest.raises(tf.TradeError, match="has dim 2, and the target of .* has 1"):
+        tf.Run.open(run.path, other, accept_changed_target=True)
     assert tf.Run.open(run.path, target).at(T=1.0).sample(50).ess > 0
 
 
@@ -143,6 +149,15 @@ def test_data_that_do_not_fit_are_named(target, x, kind, says):
         tf.Problem(target, {"T": (0.5, 2.0)}, data=({"T": 1.0}, x))
 
 
+def test_odd_data_are_said(target):
+    x = np.random.default_rng(0).integers(-3, 4, (1000, 1))
+    problem = tf.Problem(target, {"T": (0.5, 2.0)}, data=({"T": 1.0}, x))
+    with pytest.warns(RuntimeWarning, match="whole numbers only"):
+        tf.train(problem, steps=2, progress=False)
+    with pytest.raises(tf.TradeError, match="has no observations"):
+        tf.Problem(target, {"T": (0.5, 2.0)}, data=({"T": 1.0}, x, x))
+
+
 def test_a_configuration_that_does_not_fit_names_its_field():
     with pytest.raises(tf.TradeError, match="bins"):
         tf.train(wells(train={"bins": 3}), progress=False)
@@ -170,6 +185,8 @@ def test_a_configuration_that_does_not_fit_names_its_field():
         (lambda run: tf.Problem({"double_well": {}}, {"temperature": (1, 0.5)}), ValueError, "expected low < high"),
         (lambda run: tf.Problem(len, {"T": (0.5, 1)}), TypeError, "decorate the function"),
         (lambda run: tf.energy(dim=0)(len), ValueError, "dim: expected a whole number of at least 1"),
+        (lambda run: run.at({"temperature": 1.0}, temperature=0.6), TypeError, "`temperature` is given twice"),
+        (lambda run: tf.Problem.from_config({"target": {}}), tf.TradeError, "has no `ranges`"),
         (lambda run: tf.log_likelihood(prior=[{"gamma": {}}]), TypeError, r"prior\[0\]: expected one of"),
         (lambda run: tf.log_likelihood(prior=[{"uniform": [0, 1]}]), TypeError, r"prior\[0\]: expected one of"),
         (lambda run: tf.target(dim=1, controls=["a", "a"])(len), ValueError, "stands twice"),

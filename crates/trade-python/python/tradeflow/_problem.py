@@ -59,6 +59,8 @@ class Problem:
             at, x, *rest = entry
             states = rows(x, "data", self.target.dim if self.target else None)
             observed = rows(rest[0], "observations", None) if rest else None
+            if observed is not None and self.target is not None:
+                raise TradeError("data: a target that is a function has no observations; leave them out")
             if observed is not None and len(observed) != len(states):
                 raise TradeError(f"data: {len(states)} states, but {len(observed)} observations")
             self._arrays.append((_condition(at), states, observed))
@@ -81,6 +83,9 @@ class Problem:
             problem = cls.from_config(json.loads(path.read_text(encoding="utf-8-sig")))
             problem._base = str(path.resolve().parent)
             return problem
+        for part in ("target", "ranges"):
+            if part not in config:
+                raise TradeError(f"the configuration has no `{part}`")
         parts = {k: v for k, v in config.items() if k not in ("target", "ranges", "data", "bases", "seed")}
         problem = cls(config["target"], config["ranges"], config.get("data"), config.get("bases"), **parts)
         problem._seed = int(config.get("seed", 0))

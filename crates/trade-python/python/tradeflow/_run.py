@@ -124,8 +124,8 @@ class Run:
     ) -> Run:
         """Opens a run of this module or of the tool.
 
-        A run whose target is a function needs it for importance weights; without it the flow can be
-        sampled and evaluated all the same.
+        A run whose target is a function needs it for importance weights and for whatever is measured by them;
+        without it the flow can be sampled, and its density is known.
         """
         folder = Path(os.path.abspath(path))
         if target is not None and (folder / "config.json").is_file():
@@ -133,12 +133,26 @@ class Run:
             external = config["target"].get("external")
             if external is None:
                 raise TradeError(f"the target of {folder} is no function; open it without `target`")
+            ours = target._config()["external"]
+            for part in ("dim", "controls", "form", "support"):
+                if ours[part] != external[part]:
+                    raise TradeError(
+                        f"`{target.name}` has {part} {ours[part]}, and the target of {folder} has {external[part]}"
+                    )
             if external["source"] != target.source and not accept_changed_target:
                 raise TradeError(
                     f"the source of `{target.name}` is another one than {folder} was trained with; pass the "
                     "former one, or accept_changed_target=True"
                 )
         return cls(_native.open(folder, target, device), folder)
+
+    def _weighed(self) -> None:
+        """Refuses what needs importance weights where the function is missing."""
+        if not self._native.is_known() and (external := self.config["target"].get("external")):
+            raise TradeError(
+                f"the target of {self.path} is the function `{external['name']}`; open the run with it: "
+                "Run.open(path, target=f)"
+            )
 
     @property
     def config(self) -> dict[str, Any]:
@@ -162,6 +176,8 @@ class Run:
 
     def at(self, condition: Mapping[str, float] | None = None, /, **named: float) -> At:
         """The flow at a condition: ``run.at(T=0.5)`` or ``run.at({"T": 0.5})``. Warns outside of the range."""
+        if condition and (twice := set(condition) & set(named)):
+            raise TypeError(f"`{twice.pop()}` is given twice")
         c = self._condition({**(condition or {}), **named})
         warning = self._native.warning(c)
         if warning:
@@ -184,6 +200,7 @@ class Run:
         The result has a row for each condition: a ``pandas.DataFrame`` where pandas is installed, and a
         dict of arrays otherwise; both give a column by name.
         """
+        self._weighed()
         found = json.loads(self._native.evaluate(whole(seed, "seed", 0))[0])
         columns: dict[str, Any] = {}
         for i, name in enumerate(found["controls"]):
@@ -196,6 +213,7 @@ class Run:
 
     def verdict(self, seed: int = 0) -> str:
         """Measures the run, and says in sentences where it is fit for importance weights."""
+        self._weighed()
         return self._native.evaluate(whole(seed, "seed", 0))[1]
 
     def free_energy(
@@ -211,6 +229,7 @@ class Run:
 
         A table as of :meth:`evaluate`: by weights, by integration, and exact where that is known.
         """
+        self._weighed()
         path = json.loads(
             self._native.free_energy(
                 self._condition(start),
@@ -226,6 +245,7 @@ class Run:
         self, at: Sequence[float] = (), *, points: int = 17, samples: int = 2000, seed: int = 0
     ) -> Any:
         """The log evidence of a posterior at every power of its likelihood, with errors, as a table."""
+        self._weighed()
         powers = [number(b, "at") for b in np.atleast_1d(np.asarray(at))]
         counts = whole(points, "points", 5), whole(samples, "samples", 100), whole(seed, "seed", 0)
         found = json.loads(self._native.evidence(powers, *counts))
@@ -233,6 +253,7 @@ class Run:
 
     def plot(self, seed: int = 0) -> Figures:
         """The tool's own figures of this run, which a notebook shows."""
+        self._weighed()
         return Figures(self._native.plots(whole(seed, "seed", 0)))
 
     def to_arviz(self, n: int = 4000, *, chains: int = 4, seed: int = 0, **condition: float) -> Any:
@@ -325,8 +346,8 @@ class Samples:
     def _weights(self) -> NDArray[np.float64]:
         if self.log_weight is None:
             raise TradeError(
-                "the target's density is not known here, so samples have no weights; a run whose target is a "
-                "function is opened with it: Run.open(path, target=f)"
+                "these samples have no weights: they were resampled, or the target's density is not known here; a "
+                "run whose target is a function is opened with it: Run.open(path, target=f)"
             )
         return self.log_weight
 

@@ -186,7 +186,8 @@ class Target:
         n, k = len(points), len(self.controls)
         # Away from the ends, where a condition may have no neighbour.
         c = low + (high - low) * (0.1 + 0.8 * stream.random((n, k)))
-        value, score, _ = self._values(points, c)
+        # A function may write into what it is given.
+        value, score, _ = self._values(points.copy(), c.copy())
         if self.form != "density":
             return
         best = np.full((n, k), np.inf)
@@ -199,7 +200,7 @@ class Target:
                 def at(shift: float) -> NDArray[np.float64]:
                     moved = c.copy()
                     moved[:, j] += shift * h
-                    return self._values(points, moved)[0]
+                    return self._values(points.copy(), moved)[0]
 
                 with np.errstate(invalid="ignore"):
                     slope = (8 * (at(1) - at(-1)) - (at(2) - at(-2))) / (12 * h)
@@ -245,7 +246,7 @@ _PRIORS = {"normal": ("mean", "std"), "uniform": ("low", "high"), "log_normal": 
 def _prior(i: int, prior: Any) -> dict[str, dict[str, float]]:
     if isinstance(prior, Mapping) and len(prior) == 1:
         (name, numbers), *_ = prior.items()
-        if isinstance(numbers, Mapping) and set(numbers) == set(_PRIORS.get(name, ())):
+        if name in _PRIORS and isinstance(numbers, Mapping) and set(numbers) == set(_PRIORS[name]):
             return {name: {key: number(value, f"prior[{i}].{key}") for key, value in numbers.items()}}
     known = ", ".join(f"{{{name!r}: {{{a!r}: …, {b!r}: …}}}}" for name, (a, b) in _PRIORS.items())
     raise TypeError(f"prior[{i}]: expected one of {known}, found {prior!r}")

@@ -8,14 +8,6 @@
 //! effective sample size. The powers it stops at are therefore even in `s`, and a logarithm of `β + shift`
 //! is fitted to them, which the flow and its losses use for a scale.
 
-use super::Draft;
-use crate::{
-    config::{DataConfig, DataSource, LossConfig, ObjectiveConfig},
-    error::{Context, Result, ensure},
-    host_posterior::HostPosterior,
-    stop::stop_if_told,
-    target::AnyTarget,
-};
 use trade_core::{
     estimate::snis::Weights, grid::Spacing, learning_rate::LearningRate, objective::Problem,
     random::Stream, schedule::Schedule, train::TrainConfig,
@@ -26,6 +18,15 @@ use trade_flows::{
 };
 #[cfg(doc)]
 use trade_targets::expression::Posterior;
+
+use super::Draft;
+use crate::{
+    config::{DataConfig, DataSource, LossConfig, ObjectiveConfig},
+    error::{Context, Result, ensure},
+    host_posterior::HostPosterior,
+    stop::stop_if_told,
+    target::AnyTarget,
+};
 
 /// Draws of the prior behind the boundary term.
 const DRAWS: usize = 100_000;
