@@ -41,7 +41,7 @@ run = tf.train(tf.Problem(mueller_brown, {"T": (0.7, 2.0)}), **length)
 # The normaliser at three temperatures, and by the midpoint rule on a grid:
 
 # %%
-axes = np.linspace(-2.5, 2.0, 1501), np.linspace(-1.5, 3.0, 1501)
+axes = np.linspace(-6.0, 5.0, 2001), np.linspace(-5.0, 6.0, 2001)
 middle = [0.5 * (axis[1:] + axis[:-1]) for axis in axes]
 points = np.stack(np.meshgrid(*middle), axis=-1).reshape(-1, 2)
 u = np.asarray(potential(points))

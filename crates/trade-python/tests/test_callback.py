@@ -187,6 +187,27 @@ def test_an_exception_keeps_its_traceback_and_loses_nothing(small, tmp_path):
     assert np.array_equal(a.x, b.x)
 
 
+@pytest.mark.parametrize("call", [-8, -300])
+def test_ctrl_c_loses_nothing(small, tmp_path, call):
+    def train(target, name, **more):
+        return tf.train(small(as_target(target)), steps=60, progress=False, out=tmp_path / name, **more)
+
+    whole = Failing()
+    first = train(whole, "whole")
+
+    class Interrupted(Failing):
+        def __call__(self, x, c):
+            if self.calls == whole.calls + call:
+                os.kill(os.getpid(), signal.SIGINT)
+            return super().__call__(x, c)
+
+    target = Interrupted()
+    with pytest.raises(KeyboardInterrupt):
+        train(target, "stopped")
+    second = train(target, "stopped", resume=True)
+    assert np.array_equal(first.at(T=1.0).sample(100).x, second.at(T=1.0).sample(100).x)
+
+
 def test_ctrl_c_stops_at_a_step_with_a_checkpoint(small, tmp_path):
     problem = small(as_target(normal))
 

@@ -87,6 +87,16 @@ def test_measures(run):
     assert run.verdict()
 
 
+def test_tables_without_pandas(run, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    table = run.free_energy({"temperature": 1.0}, {"temperature": 0.6}, points=3, samples=500)
+    assert type(table) is dict and np.allclose(table["temperature"], [1.0, 0.8, 0.6])
+    monkeypatch.undo()
+    pandas = pytest.importorskip("pandas")
+    again = run.free_energy({"temperature": 1.0}, {"temperature": 0.6}, points=3, samples=500)
+    assert isinstance(again, pandas.DataFrame) and np.array_equal(again["weights"], table["weights"])
+
+
 def test_log_prob_is_that_of_the_samples(run):
     samples = run.at(temperature=0.7).sample(200)
     again = run.at(temperature=0.7).log_prob(samples.x)

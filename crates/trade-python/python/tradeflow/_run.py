@@ -104,6 +104,18 @@ class Run:
     """A trained flow with its target.
 
     :func:`train` and :meth:`Run.open` make one. The tool ``trade`` opens the same folder.
+
+    >>> from tradeflow import Problem
+    >>> data = {"at": {"temperature": 1.0}, "from": {"exact": 1000}}
+    >>> run = train(Problem({"double_well": {}}, {"temperature": (0.5, 1.1)}, data=data), steps=20, progress=False)
+    >>> samples = run.at(temperature=0.7).sample(500, seed=1)
+    >>> bool(np.allclose(run.at(temperature=0.7).log_prob(samples.x), samples.log_prob, atol=1e-5))
+    True
+    >>> path = run.free_energy({"temperature": 1.0}, {"temperature": 0.6}, points=3, samples=500)
+    >>> np.asarray(path["temperature"]).round(6).tolist()
+    [1.0, 0.8, 0.6]
+    >>> sorted(run.plot())[:2]
+    ['marginals', 'marginals-high']
     """
 
     def __init__(self, native: _native.NativeRun, path: Path, temporary: bool = False) -> None:
@@ -331,7 +343,16 @@ class At:
 
 @dataclass(frozen=True)
 class Samples:
-    """Independent samples of a flow at one condition."""
+    """Independent samples of a flow at one condition.
+
+    >>> samples = Samples(np.zeros((2, 1), np.float32), np.zeros(2), np.log([1.0, 3.0]))
+    >>> samples.weights.round(6).tolist(), round(samples.ess, 6)
+    ([0.25, 0.75], 0.8)
+    >>> bool(abs(samples.log_z[0] - np.log(2.0)) < 1e-12)
+    True
+    >>> len(samples.resample(10))
+    10
+    """
 
     #: The states, ``[n, dim]``, in single precision as the flow computes them.
     x: NDArray[np.float32]
