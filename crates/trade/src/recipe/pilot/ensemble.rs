@@ -10,6 +10,8 @@ use std::f64::consts::{FRAC_1_SQRT_2, PI, TAU};
 use libm::erf;
 use trade_core::{Support, random::Stream};
 
+use crate::stop::stop_if_told;
+
 /// Walkers in coordinates without bounds.
 pub(super) struct Ensemble<'a, F> {
     pub(super) support: &'a [Support],
@@ -46,6 +48,7 @@ impl<F: FnMut(&[f32]) -> Vec<f64>> Ensemble<'_, F> {
 
     /// Moves both halves of the ensemble once; how many moves were accepted.
     pub(super) fn sweep(&mut self, number: usize) -> usize {
+        stop_if_told();
         let (d, n) = (self.support.len(), self.log_density.len());
         let half = n / 2;
         let mut accepted = 0;
