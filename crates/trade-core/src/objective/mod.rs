@@ -3,6 +3,7 @@
 mod element;
 mod log_variance;
 mod nll;
+mod refined_nll;
 mod reverse_kl;
 mod reweighted_nll;
 mod settings;
@@ -22,6 +23,7 @@ use element::Clipped;
 pub use element::{Clip, Robust};
 pub use log_variance::{LogVariance, LogVarianceCentre, LogVarianceConfig};
 pub use nll::{Nll, NllConfig};
+pub use refined_nll::{RefinedNll, RefinedNllConfig};
 pub use reverse_kl::{ReverseKl, ReverseKlConfig};
 pub use reweighted_nll::{ReweightedNll, ReweightedNllConfig};
 pub use settings::ValidateOver;

@@ -30,6 +30,9 @@ pub struct State {
     pub adaptive: BTreeMap<String, f64>,
     /// The cache of each objective, by the same names.
     pub objectives: BTreeMap<String, serde_json::Value>,
+    /// The number of steps that the average of the weights has followed.
+    #[serde(default)]
+    pub averaged: usize,
     /// Steps in a row that were not finite.
     pub non_finite: usize,
     /// The round of training, from 0.
@@ -55,6 +58,8 @@ pub struct Checkpoint {
     pub moments: Arrays,
     /// The best weights so far; none if there are no better ones than the model's.
     pub best: Arrays,
+    /// The average of the weights; none if weights are not averaged.
+    pub average: Arrays,
     /// Everything else.
     pub state: State,
 }
@@ -77,6 +82,7 @@ impl Checkpoint {
             ("model", &self.model),
             ("adam", &self.moments),
             ("best", &self.best),
+            ("average", &self.average),
         ];
         let arrays = parts.into_iter().flat_map(|(kind, arrays)| {
             let named = arrays.iter();
@@ -111,12 +117,13 @@ impl Checkpoint {
         let state = text.get(STATE);
         let state = state.ok_or_else(|| corrupt(&"it holds no training state"))?;
         let state = serde_json::from_str(state).map_err(|error| corrupt(&error))?;
-        let (mut model, mut moments, mut best) = (Arrays::new(), Arrays::new(), Arrays::new());
+        let [mut model, mut moments, mut best, mut average] = [(); 4].map(|()| Arrays::new());
         for (name, array) in arrays {
             match name.split_once('/') {
                 Some(("model", name)) => model.insert(name.to_string(), array),
                 Some(("adam", name)) => moments.insert(name.to_string(), array),
                 Some(("best", name)) => best.insert(name.to_string(), array),
+                Some(("average", name)) => average.insert(name.to_string(), array),
                 _ => return Err(corrupt(&format!("unknown array `{name}`"))),
             };
         }
@@ -124,8 +131,18 @@ impl Checkpoint {
             model,
             moments,
             best,
+            average,
             state,
         })
+    }
+
+    /// The averaged weights, or the model's where none are averaged.
+    pub(super) fn averaged(&self) -> &Arrays {
+        if self.average.is_empty() {
+            &self.model
+        } else {
+            &self.average
+        }
     }
 
     /// The newest checkpoint of a folder, if there is one.

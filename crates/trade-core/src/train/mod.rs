@@ -2,6 +2,7 @@
 
 mod adam;
 mod adaptive;
+mod average;
 mod checkpoint;
 mod guard;
 mod judge;

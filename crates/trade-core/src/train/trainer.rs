@@ -20,11 +20,12 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Adam, AdamConfig, AdaptiveConfig, BestState, Checkpoint, Gradient, Judge, Judgement, State,
+    average::Average,
     guard::Guard,
     judge::{Best, JUDGED, LEAST_GAIN},
 };
 use crate::{
-    Density,
+    Density, Interval,
     device_data::DeviceData,
     error::{Error, Result},
     learning_rate::LearningRate,
@@ -33,7 +34,7 @@ use crate::{
     parameters::{Arrays, parameters, precision, with_parameters},
     ramp::Ramp,
     random::Streams,
-    validate::{Validate, check, counted},
+    validate::{Validate, check, counted, within},
 };
 
 /// The configuration of a [`Trainer`].
@@ -59,6 +60,10 @@ pub struct TrainConfig {
     /// How often training that diverges is taken up from the last good state, each time at half the
     /// learning rate, before it stops with an error. States are kept as often as checkpoints.
     pub retries: usize,
+    /// The decay of an exponential moving average of the weights, such as 0.999. The averaged weights
+    /// are the ones that are judged, and that training ends with; `null` for the weights themselves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub average: Option<f64>,
 }
 
 impl Default for TrainConfig {
@@ -72,6 +77,7 @@ impl Default for TrainConfig {
             report_every: 10,
             max_non_finite: 50,
             retries: 6,
+            average: None,
         }
     }
 }
@@ -89,6 +95,9 @@ impl Validate for TrainConfig {
         }
         counted(field, "rounds", self.rounds, 1, 20)?;
         counted(field, "retries", self.retries, 0, 50)?;
+        if let Some(decay) = self.average {
+            within(field, "average", decay, Interval::half_open(0.0, 1.0))?;
+        }
         self.adam.validate(&format!("{field}.adam"))?;
         self.learning_rate
             .validate(&format!("{field}.learning_rate"))
@@ -135,6 +144,7 @@ pub struct Trainer<B: AutodiffBackend, M: Trainable<B>> {
     model: M,
     objectives: Vec<WeightedObjective<B, M>>,
     optimizer: Adam<B>,
+    average: Option<Average<B>>,
     streams: Streams,
     device: B::Device,
     precision: DType,
@@ -195,10 +205,12 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
             }
         }
         let optimizer = Adam::new(config.adam.clone());
+        let average = config.average.map(|decay| Average::of(&model, decay));
         Ok(Self {
             config,
             guard: Guard::new(Density::dim(&model)),
             precision: precision(&model),
+            average,
             device_data: DeviceData::default(),
             model,
             objectives,
@@ -220,9 +232,17 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
         self.step
     }
 
-    /// The model as it stands.
+    /// The model as it stands; after [`run`](Self::run), with the weights that training ended with.
     pub fn model(&self) -> &M {
         &self.model
+    }
+
+    /// The model with averaged weights, if weights are averaged, else as it stands.
+    fn averaged(&self) -> M {
+        match &self.average {
+            Some(average) => average.applied(self.model.clone()),
+            None => self.model.clone(),
+        }
     }
 
     /// Ends [`run`](Self::run) after the step during which the flag is set, with a checkpoint and
@@ -334,7 +354,8 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
         let good = self.guard.good.as_ref().filter(|good| good.state.step > 0);
         if let (None, Some(good), true) = (&self.best, good, self.guard.is_worse()) {
             let path = Path::new("the last good state");
-            self.model = with_parameters(self.model.clone(), good.model.clone(), path)?;
+            let kept = good.averaged().clone();
+            self.model = with_parameters(self.model.clone(), kept, path)?;
             let note = format!(
                 "the loss rose by {:.1} nats in the end; the weights after {} steps are kept, and a lower \
                  learning rate would do better",
@@ -342,6 +363,8 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
                 good.state.step
             );
             (observers.iter_mut()).try_for_each(|observer| observer.note(&note))?;
+        } else {
+            self.model = self.averaged();
         }
         if let Some(best) = &self.best {
             let path = Path::new("the best weights");
@@ -366,14 +389,15 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
     /// Judges the model if that is due, and begins another round if one is worth its time.
     fn judge(&mut self, observers: &mut [Box<dyn Observer>]) -> Result<()> {
         let (steps, is_judged) = (self.round_steps(), self.is_judged(self.step));
-        let Some(judge) = self.judge.as_mut().filter(|_| is_judged) else {
+        let averaged = is_judged.then(|| self.averaged());
+        let (Some(judge), Some(averaged)) = (self.judge.as_mut(), averaged) else {
             return Ok(());
         };
         let Judgement {
             value,
             found,
             is_good,
-        } = judge.judge(&self.model.valid())?;
+        } = judge.judge(&averaged.valid())?;
         let before = self.best.as_ref().map(|best| best.found.clone());
         if before.as_ref().is_none_or(|best| value > best.value) {
             let found = BestState {
@@ -382,7 +406,7 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
                 found,
                 round: before.as_ref().map_or(f64::NEG_INFINITY, |best| best.round),
             };
-            let model = parameters(&self.model);
+            let model = parameters(&averaged);
             self.best = Some(Best { found, model });
         }
         let Some(best) = self
@@ -552,6 +576,9 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
                     .optimizer
                     .step(self.model.clone(), gradient, norm, learning_rate);
             }
+            if let Some(average) = &mut self.average {
+                average.follow(&self.model);
+            }
         } else {
             self.skip(&terms)?;
         }
@@ -674,10 +701,13 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
             model: parameters(&self.model),
             moments,
             best: (self.best.as_ref()).map_or_else(Arrays::new, |best| best.model.clone()),
+            average: (self.average.as_ref())
+                .map_or_else(Arrays::new, |average| average.arrays(&self.model)),
             state: State {
                 step: self.step,
                 streams: self.streams.state(),
                 optimizer_steps,
+                averaged: self.average.as_ref().map_or(0, Average::steps),
                 adaptive: self
                     .objectives
                     .iter()
@@ -707,9 +737,19 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
             model,
             moments,
             best,
+            average,
             state,
         } = checkpoint;
         let model = with_parameters(self.model.clone(), model, path)?;
+        let average = match self.config.average {
+            // A checkpoint of a training without an average begins one.
+            Some(decay) if average.is_empty() => Some(Average::of(&model, decay)),
+            Some(decay) => {
+                let averaged = with_parameters(model.clone(), average, path)?;
+                Some(Average::restored(&averaged, decay, state.averaged))
+            }
+            None => None,
+        };
         let mut optimizer = Adam::new(self.config.adam.clone());
         optimizer.restore(moments, state.optimizer_steps, &model, &self.device, path)?;
         let streams = Streams::restore(&state.streams)?;
@@ -730,6 +770,7 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
             weighted.factor = factor.unwrap_or(weighted.factor);
         }
         (self.model, self.optimizer, self.streams) = (model, optimizer, streams);
+        self.average = average;
         (self.step, self.non_finite) = (state.step, state.non_finite);
         (self.round, self.begun) = (state.round, state.begun);
         self.guard.state = state.guard;

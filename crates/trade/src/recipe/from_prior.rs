@@ -177,6 +177,7 @@ impl FromPrior {
                 LossConfig::TradeGrid(config) => config.spacing = even,
                 LossConfig::TradeContinuous(config) => spaced(&mut config.schedule),
                 LossConfig::LogVariance(config) => spaced(&mut config.conditions),
+                LossConfig::RefinedNll(config) => spaced(&mut config.conditions),
                 _ => {}
             }
         }
