@@ -34,7 +34,7 @@ for name in sys.argv[1:]:
     notebook = nbformat.v4.new_notebook(cells=list(cells((here / name).read_text(encoding="utf-8"))))
     for i, cell in enumerate(notebook.cells):
         cell["id"] = f"{Path(name).stem}-{i}".replace("_", "-")
-    NotebookClient(notebook, timeout=1800, resources={"metadata": {"path": str(here)}}).execute()
+    NotebookClient(notebook, timeout=1800, coalesce_streams=True, resources={"metadata": {"path": str(here)}}).execute()
     for cell in notebook.cells:
         cell.get("metadata", {}).pop("execution", None)
         if cell.cell_type == "code":

@@ -1,5 +1,6 @@
 """Problems, runs and what they give."""
 
+import ast
 import json
 import os
 import resource
@@ -72,6 +73,18 @@ def test_the_command_answers():
     assert "trade" in tool("--version", cwd=".").stdout
     assert tool("no-such-command", cwd=".").returncode == 2
     assert tool("evaluate", "/nowhere", cwd=".").returncode == 1
+
+
+def test_the_stubs_are_those_of_the_compiled_module():
+    from tradeflow import _native
+
+    tree = ast.parse(Path(_native.__file__).with_name("_native.pyi").read_text())
+    named = [node for node in tree.body if isinstance(node, (ast.ClassDef, ast.FunctionDef))]
+    assert sorted(node.name for node in named) == sorted(_native.__all__)
+    for node in named:
+        if isinstance(node, ast.ClassDef) and node.name != "TradeError":
+            methods = {name for name in vars(getattr(_native, node.name)) if not name.startswith("__")}
+            assert {f.name for f in node.body} == methods
 
 
 def test_measures(run):
@@ -162,8 +175,10 @@ def test_data_that_do_not_fit_are_named(target, x, kind, says):
 def test_odd_data_are_said(target):
     x = np.random.default_rng(0).integers(-3, 4, (1000, 1))
     problem = tf.Problem(target, {"T": (0.5, 2.0)}, data=({"T": 1.0}, x))
-    with pytest.warns(RuntimeWarning, match="whole numbers only"):
+    with pytest.warns(RuntimeWarning) as said:
         tf.train(problem, steps=2, progress=False)
+    text = " ".join(str(warning.message) for warning in said)
+    assert "only 7 of 1000 are distinct" in text and "whole numbers only" in text
     with pytest.raises(tf.TradeError, match="has no observations"):
         tf.Problem(target, {"T": (0.5, 2.0)}, data=({"T": 1.0}, x, x))
 

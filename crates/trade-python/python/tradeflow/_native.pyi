@@ -1,11 +1,26 @@
 from os import PathLike
-from typing import Any, Callable
+from typing import Any, Callable, final
 
 import numpy as np
 from numpy.typing import NDArray
 
+__all__ = [
+    "TradeError",
+    "NativeRun",
+    "NativeMolecule",
+    "command",
+    "relative_ess",
+    "log_z",
+    "pareto_k",
+    "train",
+    "open",
+    "forked",
+    "molecule",
+]
+
 class TradeError(ValueError): ...
 
+@final
 class NativeRun:
     def config(self) -> str: ...
     def controls(self) -> list[str]: ...
@@ -28,6 +43,7 @@ class NativeRun:
     def evidence(self, at: list[float], points: int, samples: int, seed: int) -> str: ...
     def plots(self, seed: int) -> list[tuple[str, str]]: ...
 
+@final
 class NativeMolecule:
     def dim(self) -> int: ...
     def atoms(self) -> int: ...

@@ -251,7 +251,7 @@ mod tests {
                 "{found}"
             );
             assert!(
-                (square / f64::from(n)).sqrt() / deviation - 1.0 < 0.02,
+                ((square / f64::from(n)).sqrt() / deviation - 1.0).abs() < 0.02,
                 "{prior:?}"
             );
             let outside = [-2.0, 0.0, 2.5];
