@@ -8,7 +8,7 @@ pub const VARIABLE: &str = "TRADE_SIMD";
 /// A set of vector instructions, in the order of their width.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum InstructionSet {
-    /// What the build was made for: SSE2 on x86-64, NEON on AArch64.
+    /// What the build was made for: SSE2 on x86-64, NEON on `AArch64`.
     Portable,
     /// AVX2 with fused multiply-adds.
     Avx2,
