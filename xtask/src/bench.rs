@@ -58,7 +58,11 @@ fn cap<'a>(command: &'a mut Command, simd: Option<&str>) -> Result<&'a mut Comma
                 .env("ATEN_CPU_CAPABILITY", "avx2")
                 .env("ONEDNN_MAX_CPU_ISA", "AVX2")
                 .env("MKL_ENABLE_INSTRUCTIONS", "AVX2")
-                .env("XLA_FLAGS", "--xla_cpu_max_isa=AVX2");
+                // Without the second flag, products are those of a library that knows no cap.
+                .env(
+                    "XLA_FLAGS",
+                    "--xla_cpu_max_isa=AVX2 --xla_cpu_experimental_ynn_fusion_type=",
+                );
         }
         _ => bail!("--simd {simd}: expected avx2 or avx512, which the peers know too"),
     }
@@ -137,9 +141,19 @@ pub(crate) fn to_quality(preset: &str, setting: &Setting) -> Result<()> {
         for seed in 0..setting.rounds {
             let typed = ["--preset", preset, "--seed", &seed.to_string()];
             let mut own = own("to-quality", n)?;
-            read(cap(own.args(typed), setting.simd)?, n, false, &mut ours)?;
+            read(
+                cap(own.args(typed), setting.simd)?,
+                n,
+                setting.cpu,
+                &mut ours,
+            )?;
             let mut other = script(&python, &peer, n);
-            read(cap(other.args(typed), setting.simd)?, n, false, &mut theirs)?;
+            read(
+                cap(other.args(typed), setting.simd)?,
+                n,
+                setting.cpu,
+                &mut theirs,
+            )?;
         }
     }
     table(&[peer], &ours, &[theirs]);

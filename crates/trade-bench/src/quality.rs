@@ -18,7 +18,10 @@ use trade_core::{
 };
 use trade_flows::FlowBackend;
 
-use crate::experiment::{self, Preset};
+use crate::{
+    experiment::{self, Preset},
+    speed::processor_milliseconds,
+};
 
 /// The temperature at which the flow is judged.
 const TEMPERATURE: f64 = 0.5;
@@ -77,15 +80,17 @@ impl Action for Quality {
 
         let training = Training::configured(&config, problem.clone());
         let mut trainer = training.trainer::<Autodiff<B>>(device.clone())?;
-        let (mut spent, mut step, mut kl) = (Duration::ZERO, 0, f64::INFINITY);
+        let (mut spent, mut processor) = (Duration::ZERO, 0.0);
+        let (mut step, mut kl) = (0, f64::INFINITY);
         while step < config.train.steps && kl > self.divergence {
-            let start = Instant::now();
+            let (start, before) = (Instant::now(), processor_milliseconds());
             for _ in 0..EVERY.min(config.train.steps - step) {
                 trainer.advance()?;
                 step += 1;
             }
             B::sync(&device).context("the device failed")?;
             spent += start.elapsed();
+            processor += 1e-3 * (processor_milliseconds() - before);
             let log_prob = trainer.model().valid().log_prob(x.clone(), &condition);
             let log_prob = log_prob.value.into_data();
             kl = truth - log_prob.iter::<f64>().sum::<f64>() / JUDGES as f64;
@@ -96,6 +101,7 @@ impl Action for Quality {
             "settings": self.preset.name(),
             "threads": rayon::current_num_threads(),
             "seconds": spent.as_secs_f64(),
+            "cpu_seconds": processor,
             "steps": step,
             "kl": kl,
             "reached": kl <= self.divergence,

@@ -231,7 +231,7 @@ impl Speed {
 
 /// What the threads of this process have spent on a processor so far; zero where the system does not
 /// say.
-fn processor_milliseconds() -> f64 {
+pub(crate) fn processor_milliseconds() -> f64 {
     let threads = std::fs::read_dir("/proc/self/task").into_iter().flatten();
     let spent = threads.flatten().filter_map(|thread| {
         let said = std::fs::read_to_string(thread.path().join("schedstat")).ok()?;

@@ -299,8 +299,7 @@ fn portable_rows<
             }
         }
         for start in starts {
-            let left =
-                &left[start.left * I + first * M..][..(inner - 1) * I + (AT_ONCE - 1) * M + 1];
+            let left = &left[start.left * I + first * M..][..=(inner - 1) * I + (AT_ONCE - 1) * M];
             let right = &right[start.right + v * vectors.right..][..inner * N];
             for (i, vector) in right.chunks_exact(N).enumerate() {
                 for m in 0..AT_ONCE {

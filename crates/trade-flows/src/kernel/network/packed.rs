@@ -214,13 +214,12 @@ fn columns<T: Element>(instructions: Instructions, weight: &[T], outputs: usize)
     each_tile!(instructions, outputs, start, ROWS => {
         let tiles = out[start * inputs..].chunks_exact_mut(ROWS);
         for (tile, row) in tiles.zip(weight.chunks_exact(outputs)) {
-            match row.get(start..start + ROWS) {
-                Some(whole) => tile.copy_from_slice(whole),
-                None => {
-                    let (filled, rest) = tile.split_at_mut(outputs - start);
-                    filled.copy_from_slice(&row[start..]);
-                    rest.fill(T::default());
-                }
+            if let Some(whole) = row.get(start..start + ROWS) {
+                tile.copy_from_slice(whole);
+            } else {
+                let (filled, rest) = tile.split_at_mut(outputs - start);
+                filled.copy_from_slice(&row[start..]);
+                rest.fill(T::default());
             }
         }
     });
