@@ -12,7 +12,7 @@ use crate::{Condition, Interval, Result, Support, random::Stream};
 /// and the width for each of them to the moved states.
 pub type Perturbation = Arc<dyn Fn(&[f32], &[f64], &mut Stream) -> Vec<f32> + Send + Sync>;
 
-/// The prior and the likelihood of a power family `q(θ|β) = π(θ) L(θ)^β`, one state at a time on the host.
+/// The prior and the likelihood of a power family `q(θ|β) = π(θ) L(θ)^β`, in f64 on the host.
 ///
 /// The prior is normalised, and its samples cost nothing; the likelihood may be costly.
 pub trait Prior {
@@ -22,11 +22,11 @@ pub trait Prior {
     /// If a draw is not finite.
     fn draw(&self, n: usize, stream: &mut Stream) -> Result<Vec<f64>>;
 
-    /// The normalised `log π(θ)`; `−∞` outside of the support.
-    fn log_prior(&self, theta: &[f64]) -> f64;
+    /// The normalised log prior of each row; `−∞` outside of its support.
+    fn log_priors(&self, theta: &[f64]) -> Vec<f64>;
 
-    /// The log likelihood `ℓ(θ)`; `−∞` where it is not finite.
-    fn log_likelihood(&self, theta: &[f64]) -> f64;
+    /// The log likelihood of each row; `−∞` where it is not finite. Each row counts as one call.
+    fn log_likelihoods(&self, theta: &[f64]) -> Vec<f64>;
 }
 
 /// How the first control parameter acts, where the family is a power of one density:

@@ -88,6 +88,10 @@ pub struct AtCondition {
     /// [`verdict::misses`]; none where the weights were not judged.
     #[serde(default)]
     pub fit: Option<bool>,
+    /// The share of samples without weight: the target has no density there, such as outside of the
+    /// ensemble that a molecule is restricted to. The effective sample size counts them as samples.
+    #[serde(default)]
+    pub outside: Option<f64>,
     /// The deviation of the condition score of one control parameter, `√Var_c[g]`, from weighted
     /// samples. See [`Evaluation::path_length`].
     #[serde(default)]
@@ -110,6 +114,7 @@ impl AtCondition {
             exact_log_z: None,
             pareto_k: None,
             fit: None,
+            outside: None,
             score_deviation: None,
         }
     }
@@ -137,6 +142,8 @@ impl AtCondition {
 
     /// ESS, `log Z` and the mark, from log weights. Where no sample has weight, the ESS is 0.
     fn set_weights(&mut self, log_weights: &[f64], seed: u64) -> Result<()> {
+        let weightless = log_weights.iter().filter(|w| **w == f64::NEG_INFINITY);
+        self.outside = Some(weightless.count() as f64 / log_weights.len() as f64);
         if log_weights.iter().all(|w| *w == f64::NEG_INFINITY) {
             (self.ess, self.ess_error, self.fit) = (Some(0.0), Some(0.0), Some(false));
             return Ok(());
@@ -371,7 +378,7 @@ impl Evaluation {
     /// The measures as comma-separated values.
     pub fn csv(&self) -> String {
         let mut text = self.controls.join(",")
-            + ",nll,nll_error,kl,kl_error,ess,ess_error,log_z,log_z_error,exact_log_z,pareto_k,fit,score_deviation\n";
+            + ",nll,nll_error,kl,kl_error,ess,ess_error,log_z,log_z_error,exact_log_z,pareto_k,fit,score_deviation,outside\n";
         let cell = |value: Option<f64>| value.map_or(String::new(), |v| v.to_string());
         for a in &self.at {
             let mut row: Vec<String> = a.condition.iter().map(ToString::to_string).collect();
@@ -379,7 +386,7 @@ impl Evaluation {
             row.extend([a.ess, a.ess_error, a.log_z, a.log_z_error].map(cell));
             row.extend([a.exact_log_z, a.pareto_k].map(cell));
             row.push(a.fit.map_or(String::new(), |fit| fit.to_string()));
-            row.push(cell(a.score_deviation));
+            row.extend([a.score_deviation, a.outside].map(cell));
             text += &(row.join(",") + "\n");
         }
         text
@@ -388,7 +395,7 @@ impl Evaluation {
     /// The measures as a table for a terminal.
     pub fn table(&self) -> String {
         let mut text = format!(
-            "{:>24}  {:>18}  {:>18}  {:>16}  {:>18}  {:>12}  {:>8}  {:>10}\n",
+            "{:>24}  {:>18}  {:>18}  {:>16}  {:>18}  {:>12}  {:>8}  {:>10}  {:>8}\n",
             self.controls.join(", "),
             "NLL",
             "exact KL",
@@ -396,7 +403,8 @@ impl Evaluation {
             "log Z",
             "exact log Z",
             "Pareto k",
-            "weights"
+            "weights",
+            "outside"
         );
         let pair = |value: Option<f64>, error: Option<f64>| match (value, error) {
             (Some(v), Some(e)) => format!("{v:.4} ± {e:.4}"),
@@ -407,9 +415,12 @@ impl Evaluation {
                 a.condition.iter().map(|c| condition::number(*c)).collect();
             let exact = a.exact_log_z.map_or("–".to_string(), |z| format!("{z:.4}"));
             let shape = a.pareto_k.map_or("–".to_string(), |k| format!("{k:.2}"));
+            let outside = a
+                .outside
+                .map_or("–".to_string(), |share| format!("{share:.4}"));
             let _ = writeln!(
                 text,
-                "{:>24}  {:>18}  {:>18}  {:>16}  {:>18}  {exact:>12}  {shape:>8}  {:>10}",
+                "{:>24}  {:>18}  {:>18}  {:>16}  {:>18}  {exact:>12}  {shape:>8}  {:>10}  {outside:>8}",
                 condition.join(", "),
                 pair(a.nll, a.nll_error),
                 pair(a.kl, a.kl_error),

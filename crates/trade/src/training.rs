@@ -11,8 +11,8 @@ use trade_core::{
     Condition, Family, Target, Validate,
     learning_rate::{LearningRate, OneCycle},
     objective::{
-        LogVariance, Nll, NllConfig, PoolPoints, PoolStart, Problem, ReverseKl, ReverseKlConfig, ReweightedNll,
-        TrainableTarget,
+        LogVariance, Nll, NllConfig, PoolPoints, PoolStart, Problem, RefinedNll, ReverseKl,
+        ReverseKlConfig, ReweightedNll, TrainableTarget,
         trade::{TradeContinuous, TradeContinuousConfig, TradeGrid, TradeGridConfig},
     },
     observe::{Observer, jsonl::JsonLines, tensorboard::TensorBoard},
@@ -364,7 +364,7 @@ impl<T: AnyDevice> Training<T> {
         ))
     }
 
-    /// Notes how often the likelihood was evaluated, and keeps the number in the folder.
+    /// Notes how often the energy or likelihood was evaluated, and keeps the number in the folder.
     fn count_calls(&mut self, calls: Option<u64>) -> Result<()> {
         let Some(training) = calls else {
             return Ok(());
@@ -373,7 +373,9 @@ impl<T: AnyDevice> Training<T> {
             let json = serde_json::to_string(&TrainingCalls { training })? + "\n";
             write_file(&folder.calls(), &json)?;
         }
-        let said = format!("the likelihood was evaluated {training} times in training");
+        let said = format!(
+            "the energy or likelihood of the target was evaluated {training} times in training"
+        );
         for observer in &mut self.observers {
             observer.note(&said)?;
         }
@@ -551,6 +553,10 @@ where
                 }
                 LossConfig::ReweightedNll(c) => {
                     let term = ReweightedNll::new(c, problem, data()?).with_context(place)?;
+                    WeightedObjective::new(term, weight, adaptive)
+                }
+                LossConfig::RefinedNll(c) => {
+                    let term = RefinedNll::new(c, problem).with_context(place)?;
                     WeightedObjective::new(term, weight, adaptive)
                 }
                 LossConfig::LogVariance(c) => {

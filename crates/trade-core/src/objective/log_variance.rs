@@ -243,8 +243,7 @@ impl<T> LogVariance<T> {
         let (mut x, mut log_q, mut control) = (Vec::new(), Vec::new(), Vec::new());
         let conditions = if pool.has_boundary() && ranges[0].0 == 0.0 {
             let draws = prior.draw(each, step.streams.get(Purpose::Latent))?;
-            let log_prior = draws.chunks(self.problem.target.dim());
-            log_q.extend(log_prior.map(|row| prior.log_prior(row) as f32));
+            log_q.extend(prior.log_priors(&draws).into_iter().map(|l| l as f32));
             x.extend(draws.iter().map(|&x| x as f32));
             control.extend(vec![0.0; each]);
             &conditions[1..]

@@ -247,9 +247,8 @@ impl Pool {
         let (x, log_prob) = step.frozen.sample(noise, &Condition::new(powers));
         let dim = x.dims()[1];
         let x: Vec<f32> = x.into_data().iter::<f32>().collect();
-        for (row, log_drawn) in x.chunks(dim).zip(log_prob.into_data().iter::<f64>()) {
-            add(&mut self.points, prior, row, log_drawn);
-        }
+        let log_drawn: Vec<f64> = log_prob.into_data().iter::<f64>().collect();
+        add(&mut self.points, prior, &x, dim, &log_drawn);
         self.spent += n;
         Ok(())
     }
@@ -261,10 +260,10 @@ impl Pool {
         }
     }
 
-    /// Goes back to a state: points that were added since are dropped, but stay paid for.
+    /// Goes back to a state: points that were added since are dropped.
     pub(super) fn restore(&mut self, state: &PoolState, dim: usize) {
         self.points.truncate(state.rows, dim);
-        self.spent = self.spent.max(state.spent);
+        self.spent = state.spent;
     }
 
     pub(super) fn arrays(&self) -> Arrays {
@@ -302,21 +301,22 @@ impl Pool {
     }
 }
 
-/// Evaluates a point and adds it.
-fn add(points: &mut PoolPoints, prior: &dyn Prior, x: &[f32], log_drawn: f64) {
+/// Evaluates points, row-major `[n, dim]`, and adds them.
+fn add(points: &mut PoolPoints, prior: &dyn Prior, x: &[f32], dim: usize, log_drawn: &[f64]) {
     let theta: Vec<f64> = x.iter().map(|&x| f64::from(x)).collect();
-    let log_prior = prior.log_prior(&theta);
-    points.push(x, log_prior, prior.log_likelihood(&theta), log_drawn);
+    let (log_priors, log_likelihoods) = (prior.log_priors(&theta), prior.log_likelihoods(&theta));
+    let known = log_priors.iter().zip(log_likelihoods).zip(log_drawn);
+    for (row, ((&log_prior, log_likelihood), &log_drawn)) in x.chunks(dim).zip(known) {
+        points.push(row, log_prior, log_likelihood, log_drawn);
+    }
 }
 
 /// Draws of the prior with their likelihood.
 fn from_prior(prior: &dyn Prior, n: usize, stream: &mut Stream) -> Result<PoolPoints> {
     let theta = prior.draw(n, stream)?;
+    let x: Vec<f32> = theta.iter().map(|&x| x as f32).collect();
     let mut points = PoolPoints::default();
-    for row in theta.chunks(theta.len() / n) {
-        let x: Vec<f32> = row.iter().map(|&x| x as f32).collect();
-        add(&mut points, prior, &x, prior.log_prior(row));
-    }
+    add(&mut points, prior, &x, theta.len() / n, &prior.log_priors(&theta));
     Ok(points)
 }
 
@@ -332,12 +332,13 @@ mod tests {
             Ok(stream.normal64(n))
         }
 
-        fn log_prior(&self, theta: &[f64]) -> f64 {
-            -0.5 * theta[0] * theta[0] - 0.5 * std::f64::consts::TAU.ln()
+        fn log_priors(&self, theta: &[f64]) -> Vec<f64> {
+            let of = |x: &f64| -0.5 * x * x - 0.5 * std::f64::consts::TAU.ln();
+            theta.iter().map(of).collect()
         }
 
-        fn log_likelihood(&self, theta: &[f64]) -> f64 {
-            -0.5 * self.0 * theta[0] * theta[0]
+        fn log_likelihoods(&self, theta: &[f64]) -> Vec<f64> {
+            theta.iter().map(|x| -0.5 * self.0 * x * x).collect()
         }
     }
 
@@ -415,8 +416,7 @@ mod tests {
         other.points.push(&[0.5], -1.0, -1.0, -1.0);
         other.spent = 51;
         other.restore(&early, 1);
-        // What was paid for stays paid for.
-        assert_eq!((other.points.len(), other.spent), (50, 51));
+        assert_eq!((&other.points, other.spent), (&pool.points, 50));
         assert!(other.restore_arrays(arrays.clone(), 2).is_err());
         let mut less = arrays;
         less.remove("log_drawn");

@@ -1,7 +1,8 @@
 //! Checks of the settings of every loss, alone and against the range of the control parameters.
 
 use super::{
-    Clip, LogVarianceConfig, NllConfig, ReverseKlConfig, ReweightedNllConfig, Robust,
+    Clip, LogVarianceConfig, NllConfig, RefinedNllConfig, ReverseKlConfig, ReweightedNllConfig,
+    Robust,
     trade::{Blur, Centre, TradeConfig, TradeContinuousConfig, TradeGridConfig},
 };
 use crate::{
@@ -122,6 +123,17 @@ impl ValidateOver for ReverseKlConfig {
 impl ValidateOver for ReweightedNllConfig {
     fn validate_over(&self, over: &[(f64, f64)], field: &str) -> Result<()> {
         rows(self.batch, 1, self.clip, field)?;
+        schedule(&self.conditions, over, field, "conditions")
+    }
+}
+
+impl ValidateOver for RefinedNllConfig {
+    fn validate_over(&self, over: &[(f64, f64)], field: &str) -> Result<()> {
+        rows(self.batch, 1, self.clip, field)?;
+        counted(field, "draws", self.draws, 2, MOST_ROWS)?;
+        counted(field, "kept", self.kept, 1, self.draws)?;
+        counted(field, "buffer", self.buffer, self.kept, MOST_ROWS)?;
+        counted(field, "every", self.every, 1, usize::MAX)?;
         schedule(&self.conditions, over, field, "conditions")
     }
 }

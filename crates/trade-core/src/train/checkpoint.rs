@@ -30,6 +30,9 @@ pub struct State {
     pub adaptive: BTreeMap<String, f64>,
     /// The cache of each objective, by the same names.
     pub objectives: BTreeMap<String, serde_json::Value>,
+    /// The number of steps that the average of the weights has followed.
+    #[serde(default)]
+    pub averaged: usize,
     /// Steps in a row that were not finite.
     pub non_finite: usize,
     /// The round of training, from 0.
@@ -60,6 +63,8 @@ pub struct Checkpoint {
     pub best: Arrays,
     /// The arrays of each objective, under `name/`.
     pub caches: Arrays,
+    /// The average of the weights; none if weights are not averaged.
+    pub average: Arrays,
     /// Everything else.
     pub state: State,
 }
@@ -83,6 +88,7 @@ impl Checkpoint {
             ("adam", &self.moments),
             ("best", &self.best),
             ("cache", &self.caches),
+            ("average", &self.average),
         ];
         let arrays = parts.into_iter().flat_map(|(kind, arrays)| {
             let named = arrays.iter();
@@ -117,14 +123,15 @@ impl Checkpoint {
         let state = text.get(STATE);
         let state = state.ok_or_else(|| corrupt(&"it holds no training state"))?;
         let state = serde_json::from_str(state).map_err(|error| corrupt(&error))?;
-        let (mut model, mut moments) = (Arrays::new(), Arrays::new());
-        let (mut best, mut caches) = (Arrays::new(), Arrays::new());
+        let [mut model, mut moments, mut best, mut average, mut caches] =
+            [(); 5].map(|()| Arrays::new());
         for (name, array) in arrays {
             match name.split_once('/') {
                 Some(("model", name)) => model.insert(name.to_string(), array),
                 Some(("adam", name)) => moments.insert(name.to_string(), array),
                 Some(("best", name)) => best.insert(name.to_string(), array),
                 Some(("cache", name)) => caches.insert(name.to_string(), array),
+                Some(("average", name)) => average.insert(name.to_string(), array),
                 _ => return Err(corrupt(&format!("unknown array `{name}`"))),
             };
         }
@@ -133,8 +140,18 @@ impl Checkpoint {
             moments,
             best,
             caches,
+            average,
             state,
         })
+    }
+
+    /// The averaged weights, or the model's where none are averaged.
+    pub(super) fn averaged(&self) -> &Arrays {
+        if self.average.is_empty() {
+            &self.model
+        } else {
+            &self.average
+        }
     }
 
     /// The newest checkpoint of a folder, if there is one.

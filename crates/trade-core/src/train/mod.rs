@@ -3,6 +3,7 @@
 mod adam;
 mod adaptive;
 mod calls;
+mod average;
 mod checkpoint;
 mod guard;
 mod judge;

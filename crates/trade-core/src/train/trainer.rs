@@ -1,6 +1,7 @@
 //! The loop: losses, gradient, step, observers.
 
 use std::{
+    any::Any,
     collections::BTreeMap,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     path::Path,
@@ -20,12 +21,13 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Adam, AdamConfig, AdaptiveConfig, BestState, Checkpoint, Gradient, Judge, Judgement, State,
+    average::Average,
     calls::Calls,
     guard::Guard,
     judge::{Best, JUDGED, LEAST_GAIN},
 };
 use crate::{
-    Density,
+    Density, Interval,
     device_data::DeviceData,
     error::{Error, Result},
     learning_rate::LearningRate,
@@ -34,7 +36,7 @@ use crate::{
     parameters::{Arrays, parameters, precision, with_parameters},
     ramp::Ramp,
     random::Streams,
-    validate::{Validate, check, counted},
+    validate::{Validate, check, counted, within},
 };
 
 /// The configuration of a [`Trainer`].
@@ -60,6 +62,10 @@ pub struct TrainConfig {
     /// How often training that diverges is taken up from the last good state, each time at half the
     /// learning rate, before it stops with an error. States are kept as often as checkpoints.
     pub retries: usize,
+    /// The decay of an exponential moving average of the weights, such as 0.999. The averaged weights
+    /// are the ones that are judged, and that training ends with; `null` for the weights themselves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub average: Option<f64>,
 }
 
 impl Default for TrainConfig {
@@ -73,6 +79,7 @@ impl Default for TrainConfig {
             report_every: 10,
             max_non_finite: 50,
             retries: 6,
+            average: None,
         }
     }
 }
@@ -90,6 +97,9 @@ impl Validate for TrainConfig {
         }
         counted(field, "rounds", self.rounds, 1, 20)?;
         counted(field, "retries", self.retries, 0, 50)?;
+        if let Some(decay) = self.average {
+            within(field, "average", decay, Interval::half_open(0.0, 1.0))?;
+        }
         self.adam.validate(&format!("{field}.adam"))?;
         self.learning_rate
             .validate(&format!("{field}.learning_rate"))
@@ -136,6 +146,7 @@ pub struct Trainer<B: AutodiffBackend, M: Trainable<B>> {
     model: M,
     objectives: Vec<WeightedObjective<B, M>>,
     optimizer: Adam<B>,
+    average: Option<Average<B>>,
     streams: Streams,
     device: B::Device,
     precision: DType,
@@ -197,10 +208,12 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
             }
         }
         let optimizer = Adam::new(config.adam.clone());
+        let average = config.average.map(|decay| Average::of(&model, decay));
         Ok(Self {
             config,
             guard: Guard::new(Density::dim(&model)),
             precision: precision(&model),
+            average,
             device_data: DeviceData::default(),
             model,
             objectives,
@@ -223,9 +236,17 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
         self.step
     }
 
-    /// The model as it stands.
+    /// The model as it stands; after [`run`](Self::run), with the weights that training ended with.
     pub fn model(&self) -> &M {
         &self.model
+    }
+
+    /// The model with averaged weights, if weights are averaged, else as it stands.
+    fn averaged(&self) -> M {
+        match &self.average {
+            Some(average) => average.applied(self.model.clone()),
+            None => self.model.clone(),
+        }
     }
 
     /// Ends [`run`](Self::run) after the step during which the flag is set, with a checkpoint and
@@ -300,6 +321,8 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
                 }
                 break;
             }
+            // A step whose judgement fails is done again, so that it is judged.
+            let before = self.is_judged(self.step + 1).then(|| self.checkpoint());
             let step = catch_unwind(AssertUnwindSafe(|| self.advance()));
             if let Some(calls) = &mut self.calls {
                 calls.stepped();
@@ -312,13 +335,8 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
                 }
                 Ok(Err(error)) => return Err(error),
                 Err(payload) => {
-                    if let Some(folder) = checkpoints {
-                        self.checkpoint().write(folder)?;
-                    }
-                    for observer in observers.iter_mut() {
-                        observer.finish()?;
-                    }
-                    resume_unwind(payload);
+                    let state = self.checkpoint();
+                    return leave(&state, checkpoints, observers, payload);
                 }
             };
             if let Some(error) = self.torn(&report) {
@@ -326,7 +344,13 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
                 continue;
             }
             (seconds, steps) = (seconds + report.seconds, steps + 1);
-            self.judge(observers)?;
+            match catch_unwind(AssertUnwindSafe(|| self.judge(observers))) {
+                Ok(judged) => judged?,
+                Err(payload) => {
+                    let state = before.unwrap_or_else(|| self.checkpoint());
+                    return leave(&state, checkpoints, observers, payload);
+                }
+            }
             let last = self.step == self.end();
             if last || report.step % self.config.report_every == 0 {
                 report.seconds = seconds / f64::from(steps);
@@ -362,7 +386,8 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
         let good = self.guard.good.as_ref().filter(|good| good.state.step > 0);
         if let (None, Some(good), true) = (&self.best, good, self.guard.is_worse()) {
             let path = Path::new("the last good state");
-            self.model = with_parameters(self.model.clone(), good.model.clone(), path)?;
+            let kept = good.averaged().clone();
+            self.model = with_parameters(self.model.clone(), kept, path)?;
             let note = format!(
                 "the loss rose by {:.1} nats in the end; the weights after {} steps are kept, and a lower \
                  learning rate would do better",
@@ -370,6 +395,8 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
                 good.state.step
             );
             (observers.iter_mut()).try_for_each(|observer| observer.note(&note))?;
+        } else {
+            self.model = self.averaged();
         }
         if let Some(best) = &self.best {
             let path = Path::new("the best weights");
@@ -383,21 +410,29 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
             .try_for_each(|observer| observer.finish())
     }
 
+    /// Whether the model is judged after so many steps.
+    fn is_judged(&self, step: usize) -> bool {
+        let steps = self.round_steps() as f64;
+        let mut parts = JUDGED.iter();
+        let fits = |judge: &Box<dyn Judge<B, M>>| {
+            (self.calls.as_ref()).is_none_or(|calls| calls.fit(judge.calls()))
+        };
+        self.judge.as_ref().is_some_and(fits)
+            && parts.any(|part| step - self.begun == (part * steps).ceil() as usize)
+    }
+
     /// Judges the model if that is due, and begins another round if one is worth its time.
     fn judge(&mut self, observers: &mut [Box<dyn Observer>]) -> Result<()> {
-        let steps = self.round_steps();
-        let due = |part: &f64| self.step - self.begun == (part * steps as f64).ceil() as usize;
-        let due = JUDGED.iter().any(due);
-        let calls = self.calls.as_ref();
-        let affordable = |judge: &Box<dyn Judge<B, M>>| calls.is_none_or(|c| c.fit(judge.calls()));
-        let Some(judge) = self.judge.as_mut().filter(|judge| due && affordable(judge)) else {
+        let (steps, is_judged) = (self.round_steps(), self.is_judged(self.step));
+        let averaged = is_judged.then(|| self.averaged());
+        let (Some(judge), Some(averaged)) = (self.judge.as_mut(), averaged) else {
             return Ok(());
         };
         let Judgement {
             value,
             found,
             is_good,
-        } = judge.judge(&self.model.valid())?;
+        } = judge.judge(&averaged.valid())?;
         if let Some(calls) = &mut self.calls {
             calls.judged();
         }
@@ -409,7 +444,7 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
                 found,
                 round: before.as_ref().map_or(f64::NEG_INFINITY, |best| best.round),
             };
-            let model = parameters(&self.model);
+            let model = parameters(&averaged);
             self.best = Some(Best { found, model });
         }
         let Some(best) = self
@@ -579,6 +614,9 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
                     .optimizer
                     .step(self.model.clone(), gradient, norm, learning_rate);
             }
+            if let Some(average) = &mut self.average {
+                average.follow(&self.model);
+            }
         } else {
             self.skip(&terms)?;
         }
@@ -707,10 +745,13 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
                     named.map(|(array, values)| (format!("{}/{array}", w.name), values))
                 })
                 .collect(),
+            average: (self.average.as_ref())
+                .map_or_else(Arrays::new, |average| average.arrays(&self.model)),
             state: State {
                 step: self.step,
                 streams: self.streams.state(),
                 optimizer_steps,
+                averaged: self.average.as_ref().map_or(0, Average::steps),
                 adaptive: self
                     .objectives
                     .iter()
@@ -741,10 +782,20 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
             model,
             moments,
             best,
+            average,
             state,
             caches: _,
         } = checkpoint;
         let model = with_parameters(self.model.clone(), model, path)?;
+        let average = match self.config.average {
+            // A checkpoint of a training without an average begins one.
+            Some(decay) if average.is_empty() => Some(Average::of(&model, decay)),
+            Some(decay) => {
+                let averaged = with_parameters(model.clone(), average, path)?;
+                Some(Average::restored(&averaged, decay, state.averaged))
+            }
+            None => None,
+        };
         let mut optimizer = Adam::new(self.config.adam.clone());
         optimizer.restore(moments, state.optimizer_steps, &model, &self.device, path)?;
         let streams = Streams::restore(&state.streams)?;
@@ -765,6 +816,7 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
             weighted.factor = factor.unwrap_or(weighted.factor);
         }
         (self.model, self.optimizer, self.streams) = (model, optimizer, streams);
+        self.average = average;
         (self.step, self.non_finite) = (state.step, state.non_finite);
         (self.round, self.begun) = (state.round, state.begun);
         self.guard.state = state.guard;
@@ -772,8 +824,8 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
         Ok(())
     }
 
-    /// Gives the objectives the arrays of a checkpoint. A training that goes back to its last good state keeps
-    /// those it has, for points that were paid for stay paid for.
+    /// Gives the objectives the arrays of a checkpoint. A training that goes back to an earlier state of its own
+    /// does not need them: its objectives drop what they added since.
     fn restore_caches(&mut self, checkpoint: &Checkpoint, path: &Path) -> Result<()> {
         let mut by_name: BTreeMap<&str, Arrays> = BTreeMap::new();
         for (name, array) in &checkpoint.caches {
@@ -827,4 +879,18 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
         });
         Ok(())
     }
+}
+
+/// Writes a state, and lets what a step or a judgement unwound with through.
+fn leave(
+    state: &Checkpoint,
+    checkpoints: Option<&Path>,
+    observers: &mut [Box<dyn Observer>],
+    payload: Box<dyn Any + Send>,
+) -> Result<()> {
+    if let Some(folder) = checkpoints {
+        state.write(folder)?;
+    }
+    (observers.iter_mut()).try_for_each(|observer| observer.finish())?;
+    resume_unwind(payload)
 }

@@ -10,7 +10,6 @@
 use std::sync::Arc;
 
 use trade_core::{
-    Family,
     grid::Spacing,
     learning_rate::LearningRate,
     objective::{Clip, LogVarianceConfig, NllConfig, PoolConfig, Problem},
@@ -22,6 +21,8 @@ use trade_flows::{
     ConditionerConfig, FlowConfig, LastLayer, PreprocessConfig,
     layer::{ConditionalLinearConfig, LayerConfig, RelativeConfig, SoftClamp},
 };
+#[cfg(doc)]
+use trade_targets::expression::Posterior;
 
 use super::{Draft, Paid, SelectionConfig, population::population};
 use crate::{
@@ -74,7 +75,7 @@ impl FromPrior {
     /// # Errors
     /// If no draw of the prior has a finite likelihood.
     pub(super) fn of(draft: &Draft, problem: &Problem<AnyTarget>) -> Result<Option<Self>> {
-        let AnyTarget::Posterior(target) = &*problem.target else {
+        let Some(target) = problem.target.posterior() else {
             return Ok(None);
         };
         let stated = !draft.data.is_empty() || draft.pilot.is_some() || draft.objectives.is_some();
@@ -83,7 +84,7 @@ impl FromPrior {
             return Ok(None);
         }
         let before = target.calls().unwrap_or(0);
-        let found = population(&**target, target.dim(), range.1, draft.seed).context("`target.posterior`")?;
+        let found = population(target, target.dim(), range.1, draft.seed).context("`target`")?;
         Ok(Some(Self {
             control: target.controls()[0].clone(),
             range,

@@ -12,7 +12,10 @@ use trade_core::{
     random::Stream,
 };
 
-use crate::error::{Result, ensure};
+use crate::{
+    error::{Result, ensure},
+    stop::stop_if_told,
+};
 
 /// The relative effective sample size that a step of the population keeps: `e^{−ds²}` with `ds = 0.7`.
 const KEPT: f64 = 0.612_626;
@@ -78,12 +81,10 @@ pub(crate) fn population(
     let n = (20 * dim).clamp(400, 4000);
     let mut stream = Stream::new(seed, 910);
     let theta = target.draw(n, &mut stream)?;
-    let log_prior = theta.chunks(dim).map(|row| target.log_prior(row));
-    let log_likelihood = theta.chunks(dim).map(|row| target.log_likelihood(row));
     let mut particles = Particles {
         dim,
-        log_prior: log_prior.collect(),
-        log_likelihood: log_likelihood.collect(),
+        log_prior: target.log_priors(&theta),
+        log_likelihood: target.log_likelihoods(&theta),
         theta,
     };
     let finite = particles.log_likelihood.iter().filter(|l| l.is_finite());
@@ -173,26 +174,32 @@ fn step(
         2.38 / (2.0 * dim as f64).sqrt()
     };
     for (from, to, other) in [(0, half, half), (half, n, 0)] {
+        stop_if_told();
         let others = if other == 0 { half } else { n - half };
+        let (mut moved, mut uniform) = (Vec::new(), Vec::new());
         for i in from..to {
             let [a, b] = [0; 2].map(|_| other + stream.index(others));
             let noise = stream.normal64(dim);
             let difference = particles.row(a).iter().zip(particles.row(b)).zip(&noise);
-            let moved: Vec<f64> = difference
-                .zip(particles.row(i))
-                .map(|(((a, b), z), x)| x + factor * (a - b) * (1.0 + 0.05 * z))
-                .collect();
-            let log_prior = target.log_prior(&moved);
-            let uniform = stream.uniform_one();
-            if log_prior == f64::NEG_INFINITY {
-                continue;
-            }
-            let log_likelihood = target.log_likelihood(&moved);
-            let change = log_prior - particles.log_prior[i]
+            let difference = difference.zip(particles.row(i));
+            moved
+                .extend(difference.map(|(((a, b), z), x)| x + factor * (a - b) * (1.0 + 0.05 * z)));
+            uniform.push(stream.uniform_one());
+        }
+        let log_prior = target.log_priors(&moved);
+        // The likelihood is asked for where the prior has density only.
+        let inside: Vec<usize> = (0..to - from)
+            .filter(|&j| log_prior[j] > f64::NEG_INFINITY)
+            .collect();
+        let row = |j: usize| &moved[j * dim..][..dim];
+        let theta: Vec<f64> = inside.iter().flat_map(|&j| row(j)).copied().collect();
+        for (&j, log_likelihood) in inside.iter().zip(target.log_likelihoods(&theta)) {
+            let i = from + j;
+            let change = log_prior[j] - particles.log_prior[i]
                 + beta * (log_likelihood - particles.log_likelihood[i]);
-            if uniform.ln() < change {
-                particles.theta[i * dim..][..dim].copy_from_slice(&moved);
-                particles.log_prior[i] = log_prior;
+            if uniform[j].ln() < change {
+                particles.theta[i * dim..][..dim].copy_from_slice(row(j));
+                particles.log_prior[i] = log_prior[j];
                 particles.log_likelihood[i] = log_likelihood;
                 accepted.push(i);
             }

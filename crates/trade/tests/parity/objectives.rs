@@ -65,6 +65,10 @@ pub(crate) fn all() -> Vec<ObjectiveCheck> {
             "TRADE, along the logarithm",
             continuous(json!({ "logarithmic": true })),
         ),
+        (
+            "refined likelihood",
+            json!({ "refined_nll": { "batch": 16, "buffer": 32, "draws": 32, "kept": 16 } }),
+        ),
         ("TRADE, grid", grid(json!({}))),
         (
             "TRADE, grid, centred mean",

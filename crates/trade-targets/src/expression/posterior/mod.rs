@@ -16,6 +16,7 @@ use std::sync::{
 
 use burn::tensor::{Tensor, backend::Backend};
 use rand::Rng;
+use rayon::prelude::*;
 use trade_core::{
     Condition, Family, Interval, PowerFamily, Prior, Support, Target, random::Stream,
 };
@@ -134,12 +135,14 @@ impl Prior for Posterior {
         self.draw_prior(n, stream)
     }
 
-    fn log_prior(&self, theta: &[f64]) -> f64 {
-        self.log_prior_at(theta)
+    fn log_priors(&self, theta: &[f64]) -> Vec<f64> {
+        let rows = theta.par_chunks(self.dim());
+        rows.map(|row| self.log_prior_at(row)).collect()
     }
 
-    fn log_likelihood(&self, theta: &[f64]) -> f64 {
-        self.log_likelihood_at(theta)
+    fn log_likelihoods(&self, theta: &[f64]) -> Vec<f64> {
+        let rows = theta.par_chunks(self.dim());
+        rows.map(|row| self.log_likelihood_at(row)).collect()
     }
 }
 
