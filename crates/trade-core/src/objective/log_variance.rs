@@ -42,10 +42,6 @@ pub struct LogVarianceConfig {
     pub blur: Blur,
     /// Limits on the squared deviation of one sample.
     pub clip: Clip,
-    /// The share of each condition's points whose deviations are largest, and which do not count. Where the
-    /// target has heavier tails than the flow can have, single points would rule all others, however they are
-    /// clipped.
-    pub trim: f64,
     /// What deviations are measured from; `null` for the median where a clip is set, and for the mean
     /// where none is.
     pub centre: Option<LogVarianceCentre>,
@@ -73,7 +69,6 @@ impl Default for LogVarianceConfig {
             pool: None,
             blur: Blur::default(),
             clip: Clip::default(),
-            trim: 0.0,
             centre: None,
         }
     }
@@ -129,14 +124,6 @@ fn median<B: Backend>(values: Tensor<B, 2>, left_out: Tensor<B, 2, Bool>) -> Ten
     let middle = left_out.bool_not().int().sum_dim(1).div_scalar(2);
     let last = sorted.dims()[1] as i64 - 1;
     sorted.gather(1, middle.clamp_max(last))
-}
-
-/// Which rows of each group are among the largest, a share `trim` of the group rounded down, `[groups, n]`.
-fn beyond<B: Backend>(values: Tensor<B, 2>, trim: f64) -> Tensor<B, 2, Bool> {
-    let n = values.dims()[1];
-    let left = n - (trim * n as f64) as usize;
-    let most = values.clone().sort(1).narrow(1, left - 1, 1);
-    values.greater(most.repeat_dim(1, n))
 }
 
 /// Points and `log q` at them, one group of rows a condition.
@@ -251,7 +238,10 @@ impl<T> LogVariance<T> {
             conditions
         };
         for c in conditions {
-            let chosen = points.choose(c[0], each, step.streams.get(Purpose::Latent))?;
+            // One half as the target has them, and one half where the flow may have too much density, too.
+            let stream = step.streams.get(Purpose::Latent);
+            let mut chosen = points.choose(c[0], 1.0, each / 2, stream)?;
+            chosen.extend(points.choose(c[0], 0.5, each - each / 2, stream)?);
             let (rows, log_density) = points.rows(&chosen, c[0]);
             x.extend(rows);
             log_q.extend(log_density);
@@ -305,10 +295,7 @@ where
                 Tensor::from_inner(median(difference.clone().inner(), bad.clone().inner()))
             }
         };
-        let squares = (difference - centre).square();
-        let far = beyond(squares.clone().inner(), self.config.trim);
-        let squares = squares.mask_fill(Tensor::from_inner(far), 0.0);
-        let squares = squares.mask_fill(bad, f64::NAN);
+        let squares = (difference - centre).square().mask_fill(bad, f64::NAN);
         let clipped = self.config.clip.apply(squares.reshape([batch]));
         Ok(clipped.into())
     }
@@ -364,19 +351,5 @@ mod tests {
         let two = [5.0, 0.0, 9.0, 1.0, 2.0, 3.0];
         let left_out = [false, true, false, false, false, false];
         assert_eq!(of(&two, &left_out, 2), [9.0, 2.0]);
-    }
-
-    #[test]
-    fn a_share_of_each_group_is_trimmed() {
-        let values = [1.0, 9.0, 3.0, 2.0, 4.0, 0.0, 8.0, 7.0];
-        let of = |trim: f64| -> Vec<bool> {
-            let values = Tensor::<Flex, 1>::from_floats(values, &FlexDevice).reshape([2, 4]);
-            beyond(values, trim).into_data().iter::<bool>().collect()
-        };
-        assert_eq!(of(0.0), [false; 8]);
-        let expected = [false, true, false, false, false, false, true, false];
-        assert_eq!(of(0.3), expected);
-        let expected = [false, true, true, false, false, false, true, true];
-        assert_eq!(of(0.5), expected);
     }
 }

@@ -130,13 +130,21 @@ impl PoolPoints {
         f64::from(self.log_prior[i]) + beta * f64::from(self.log_likelihood[i])
     }
 
-    /// The numbers of `n` points that follow `q(·|β)` as far as the pool has such points: resampled by their
-    /// truncated weights, and therefore some of them several times.
+    /// The numbers of `n` points, resampled by their truncated weights to a power `share`, and therefore some of
+    /// them several times. With the share 1 they follow `q(·|β)` as far as the pool has such points; a smaller one
+    /// also takes those where a flow that drew them had too much density.
     ///
     /// # Errors
     /// If the pool is empty.
-    pub fn choose(&self, beta: f64, n: usize, stream: &mut Stream) -> Result<Vec<usize>> {
-        let log_weight = |i| self.log_density(i, beta) - f64::from(self.log_drawn[i]);
+    pub fn choose(
+        &self,
+        beta: f64,
+        share: f64,
+        n: usize,
+        stream: &mut Stream,
+    ) -> Result<Vec<usize>> {
+        let log_weight =
+            |i| share * (self.log_density(i, beta) - f64::from(self.log_drawn[i]));
         let mut log_weights: Vec<f64> = (0..self.len()).map(log_weight).collect();
         // The largest √n weights count alike, so that no point has more than a share of 1/√n.
         let equal = (self.len() as f64).sqrt().ceil() as usize;
@@ -343,7 +351,7 @@ mod tests {
     }
 
     fn mean_square(points: &PoolPoints, beta: f64, n: usize) -> f64 {
-        let chosen = points.choose(beta, n, &mut Stream::new(3, 1)).unwrap();
+        let chosen = points.choose(beta, 1.0, n, &mut Stream::new(3, 1)).unwrap();
         let (x, _) = points.rows(&chosen, beta);
         x.iter().map(|x| f64::from(x * x)).sum::<f64>() / n as f64
     }
@@ -356,6 +364,11 @@ mod tests {
             // Of 4000 squares the mean has an error of 2 %.
             assert!((found / exact - 1.0).abs() < 0.08, "{beta}: {found} {exact}");
         }
+        // Half the weight of the likelihood is that of half the power.
+        let chosen = points.choose(1.0, 0.5, 4000, &mut Stream::new(3, 1)).unwrap();
+        let x = points.rows(&chosen, 1.0).0;
+        let found = x.iter().map(|x| f64::from(x * x)).sum::<f64>() / 4000.0;
+        assert!((5.0 * found - 1.0).abs() < 0.08, "{found}");
         let (x, log_density) = points.rows(&[7], 0.5);
         let square = f64::from(x[0]).powi(2);
         let exact = -0.5 * square - 0.5 * std::f64::consts::TAU.ln() - 2.0 * square;
@@ -367,7 +380,7 @@ mod tests {
         let mut points = from_prior(&Conjugate(1.0), 10_000, &mut Stream::new(3, 0)).unwrap();
         points.push(&[5.0], -13.4, -12.5, -900.0);
         let last = points.len() - 1;
-        let chosen = points.choose(1.0, 2000, &mut Stream::new(1, 0)).unwrap();
+        let chosen = points.choose(1.0, 1.0, 2000, &mut Stream::new(1, 0)).unwrap();
         // At most a hundredth.
         assert!(chosen.iter().filter(|i| **i == last).count() <= 20);
         assert!((mean_square(&points, 1.0, 4000) - 0.5).abs() < 0.25);
@@ -381,7 +394,7 @@ mod tests {
         assert!(points.is_empty());
         points.push(&[1.0, 2.0], -1.0, -1.0, -1.0);
         assert_eq!((points.len(), points.x.len()), (1, 2));
-        assert!(PoolPoints::default().choose(1.0, 5, &mut Stream::new(0, 0)).is_err());
+        assert!(PoolPoints::default().choose(1.0, 1.0, 5, &mut Stream::new(0, 0)).is_err());
     }
 
     #[test]

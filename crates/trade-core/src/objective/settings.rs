@@ -141,7 +141,6 @@ impl ValidateOver for RefinedNllConfig {
 impl ValidateOver for LogVarianceConfig {
     fn validate_over(&self, over: &[(f64, f64)], field: &str) -> Result<()> {
         rows(self.batch, 2, self.clip, field)?;
-        within(field, "trim", self.trim, Interval::closed(0.0, 0.5))?;
         counted(field, "groups", self.groups, 1, self.batch / 2)?;
         let divides = self.batch.is_multiple_of(self.groups);
         let expected = format!("divide `batch`, {}", self.batch);

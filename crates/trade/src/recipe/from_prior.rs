@@ -43,10 +43,8 @@ const LEAST_POINTS: u64 = 1000;
 const JUDGED: usize = 256;
 /// The weight of the likelihood at the boundary in the end, where the log variance does better.
 const BOUNDARY: f64 = 0.05;
-/// The share of the points of a power that do not count, since a prior may have any tails.
-const TRIMMED: f64 = 0.03;
 /// The largest learning rate.
-const MOST_RATE: f64 = 5e-4;
+const MOST_RATE: f64 = 1e-3;
 /// The most rounds of training.
 const MOST_ROUNDS: usize = 2;
 /// The most entries of a state whose correlations follow the power.
@@ -192,12 +190,11 @@ impl FromPrior {
                 spacing: Spacing::LogFrom(self.shift),
             },
             pool: Some(PoolConfig::default()),
-            // A few points far off must not make the loss of all.
+            // Priors may have any tails, where single points would rule all others.
             clip: Clip {
                 log_clip: Some(1.0),
                 ..Clip::default()
             },
-            trim: TRIMMED,
             ..LogVarianceConfig::default()
         };
         let at_first = Ramp {
