@@ -7,8 +7,7 @@ use rand::Rng;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use trade_core::{
-    Condition, Error, Family, Interval, Perturbation, PowerFamily, Prior, Result, Support,
-    Target,
+    Condition, Error, Family, Interval, Perturbation, PowerFamily, Prior, Result, Support, Target,
     random::Stream,
 };
 use trade_molecule::{Molecule, MoleculeConfig};

@@ -531,7 +531,11 @@ where
                     let noise = problem.target.perturbation();
                     let target = problem.target.clone();
                     let missing = "`fresh` is for a target `posterior`, whose prior can be sampled";
-                    ensure!(!c.fresh || target.prior().is_some(), "{}: {missing}", place());
+                    ensure!(
+                        !c.fresh || target.prior().is_some(),
+                        "{}: {missing}",
+                        place()
+                    );
                     let nll = Nll::new(c, data()?).with_context(place)?;
                     let nll = nll.drawn_by(Arc::new(move |n, stream| match target.prior() {
                         Some(prior) => prior.draw(n, stream),

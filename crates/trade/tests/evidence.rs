@@ -214,7 +214,10 @@ fn a_training_evaluates_the_likelihood_no_more_often_than_allowed() {
     trade::train(&config, &cut, TrainOptions::default()).unwrap();
     assert_eq!(calls(&cut), 2000);
     let error = short(40, Some(3000)).unwrap_err().to_string();
-    assert!(error.contains("`max_calls`") && error.contains("3000"), "{error}");
+    assert!(
+        error.contains("`max_calls`") && error.contains("3000"),
+        "{error}"
+    );
 }
 
 #[test]

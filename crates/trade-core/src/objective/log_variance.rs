@@ -167,12 +167,19 @@ impl<T> LogVariance<T> {
             data,
         } = &self.problem;
         let each = self.config.batch / self.config.groups;
-        let rows = |of: &[f64]| of.iter().map(|&c| c as f32).collect::<Vec<_>>().repeat(each);
+        let rows = |of: &[f64]| {
+            of.iter()
+                .map(|&c| c as f32)
+                .collect::<Vec<_>>()
+                .repeat(each)
+        };
         let control = conditions.iter().flat_map(|c| rows(c)).collect();
         // log Z depends on the context too: each group has a context of its own.
         let context = data.as_ref().filter(|d| d.contexts() > 0).and_then(|d| {
             let stream = step.streams.get(Purpose::Evaluation);
-            let chosen = conditions.iter().flat_map(|_| vec![stream.index(d.len()); each]);
+            let chosen = conditions
+                .iter()
+                .flat_map(|_| vec![stream.index(d.len()); each]);
             let chosen: Vec<usize> = chosen.collect();
             step.table(d).context_rows(&chosen)
         });

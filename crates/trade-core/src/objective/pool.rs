@@ -57,7 +57,13 @@ impl Validate for PoolConfig {
         let [begin, end] = self.between;
         within(field, "between[0]", begin, Interval::closed(0.0, 1.0))?;
         within(field, "between[1]", end, Interval::closed(0.0, 1.0))?;
-        check(field, "between", begin < end, "increase", format!("[{begin}, {end}]"))
+        check(
+            field,
+            "between",
+            begin < end,
+            "increase",
+            format!("[{begin}, {end}]"),
+        )
     }
 }
 
@@ -143,8 +149,7 @@ impl PoolPoints {
         n: usize,
         stream: &mut Stream,
     ) -> Result<Vec<usize>> {
-        let log_weight =
-            |i| share * (self.log_density(i, beta) - f64::from(self.log_drawn[i]));
+        let log_weight = |i| share * (self.log_density(i, beta) - f64::from(self.log_drawn[i]));
         let mut log_weights: Vec<f64> = (0..self.len()).map(log_weight).collect();
         // The largest √n weights count alike, so that no point has more than a share of 1/√n.
         let equal = (self.len() as f64).sqrt().ceil() as usize;
@@ -324,7 +329,13 @@ fn from_prior(prior: &dyn Prior, n: usize, stream: &mut Stream) -> Result<PoolPo
     let theta = prior.draw(n, stream)?;
     let x: Vec<f32> = theta.iter().map(|&x| x as f32).collect();
     let mut points = PoolPoints::default();
-    add(&mut points, prior, &x, theta.len() / n, &prior.log_priors(&theta));
+    add(
+        &mut points,
+        prior,
+        &x,
+        theta.len() / n,
+        &prior.log_priors(&theta),
+    );
     Ok(points)
 }
 
@@ -362,10 +373,15 @@ mod tests {
         for beta in [0.0, 0.1, 1.0] {
             let (found, exact) = (mean_square(&points, beta, 4000), 1.0 / (1.0 + 8.0 * beta));
             // Of 4000 squares the mean has an error of 2 %.
-            assert!((found / exact - 1.0).abs() < 0.08, "{beta}: {found} {exact}");
+            assert!(
+                (found / exact - 1.0).abs() < 0.08,
+                "{beta}: {found} {exact}"
+            );
         }
         // Half the weight of the likelihood is that of half the power.
-        let chosen = points.choose(1.0, 0.5, 4000, &mut Stream::new(3, 1)).unwrap();
+        let chosen = points
+            .choose(1.0, 0.5, 4000, &mut Stream::new(3, 1))
+            .unwrap();
         let x = points.rows(&chosen, 1.0).0;
         let found = x.iter().map(|x| f64::from(x * x)).sum::<f64>() / 4000.0;
         assert!((5.0 * found - 1.0).abs() < 0.08, "{found}");
@@ -380,7 +396,9 @@ mod tests {
         let mut points = from_prior(&Conjugate(1.0), 10_000, &mut Stream::new(3, 0)).unwrap();
         points.push(&[5.0], -13.4, -12.5, -900.0);
         let last = points.len() - 1;
-        let chosen = points.choose(1.0, 1.0, 2000, &mut Stream::new(1, 0)).unwrap();
+        let chosen = points
+            .choose(1.0, 1.0, 2000, &mut Stream::new(1, 0))
+            .unwrap();
         // At most a hundredth.
         assert!(chosen.iter().filter(|i| **i == last).count() <= 20);
         assert!((mean_square(&points, 1.0, 4000) - 0.5).abs() < 0.25);
@@ -394,7 +412,11 @@ mod tests {
         assert!(points.is_empty());
         points.push(&[1.0, 2.0], -1.0, -1.0, -1.0);
         assert_eq!((points.len(), points.x.len()), (1, 2));
-        assert!(PoolPoints::default().choose(1.0, 1.0, 5, &mut Stream::new(0, 0)).is_err());
+        assert!(
+            PoolPoints::default()
+                .choose(1.0, 1.0, 5, &mut Stream::new(0, 0))
+                .is_err()
+        );
     }
 
     #[test]

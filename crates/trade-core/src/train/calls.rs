@@ -40,7 +40,7 @@ impl Calls {
 
     /// Notes the end of a step.
     pub(super) fn stepped(&mut self) {
-        let taken = (self.count)() - self.last;
+        let taken = (self.count)().saturating_sub(self.last);
         if self.begun {
             self.step = self.step.max(Some(taken));
         }
@@ -93,7 +93,10 @@ mod tests {
         assert!(calls.fit(150) && !calls.fit(151));
         step(&mut calls, 100);
         let said = calls.exhausted().unwrap();
-        assert!(said.contains("950 times") && said.contains("1000"), "{said}");
+        assert!(
+            said.contains("950 times") && said.contains("1000"),
+            "{said}"
+        );
         calls.resume(300);
         assert!(calls.used() == 300 && calls.exhausted().is_none());
         let free = Calls::new(|| 7, 0, None);

@@ -2,8 +2,8 @@
 
 mod adam;
 mod adaptive;
-mod calls;
 mod average;
+mod calls;
 mod checkpoint;
 mod guard;
 mod judge;

@@ -414,11 +414,11 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
     fn is_judged(&self, step: usize) -> bool {
         let steps = self.round_steps() as f64;
         let mut parts = JUDGED.iter();
-        let fits = |judge: &Box<dyn Judge<B, M>>| {
-            (self.calls.as_ref()).is_none_or(|calls| calls.fit(judge.calls()))
-        };
-        self.judge.as_ref().is_some_and(fits)
-            && parts.any(|part| step - self.begun == (part * steps).ceil() as usize)
+        let fits = self.judge.as_ref().is_some_and(|judge| {
+            let calls = self.calls.as_ref();
+            calls.is_none_or(|calls| calls.fit(judge.calls()))
+        });
+        fits && parts.any(|part| step - self.begun == (part * steps).ceil() as usize)
     }
 
     /// Judges the model if that is due, and begins another round if one is worth its time.

@@ -46,7 +46,9 @@ pub(super) fn against_exact(run: &Run, c: &[f64], seed: u64) -> Result<Option<Tw
     let x = match (exact, &run.target) {
         (Some(exact), _) => exact.sample(MOST, stream)?,
         // At the power 0 a posterior is its prior.
-        (None, AnyTarget::Posterior(target)) if matches!(c, [0.0]) => target.draw_prior(MOST, stream)?,
+        (None, AnyTarget::Posterior(target)) if matches!(c, [0.0]) => {
+            target.draw_prior(MOST, stream)?
+        }
         _ => return Ok(None),
     };
     against(run, c, &x, seed).map(Some)
@@ -97,7 +99,14 @@ pub(super) fn csv(controls: &[String], all: &[TwoSamplesAt]) -> String {
     for at in all {
         let condition: Vec<String> = at.condition.iter().map(ToString::to_string).collect();
         let cells = (at.samples, at.accuracy, at.p_value);
-        let _ = writeln!(text, "{},{},{},{}", condition.join(","), cells.0, cells.1, cells.2);
+        let _ = writeln!(
+            text,
+            "{},{},{},{}",
+            condition.join(","),
+            cells.0,
+            cells.1,
+            cells.2
+        );
     }
     text
 }

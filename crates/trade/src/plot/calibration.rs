@@ -12,7 +12,9 @@ const MOST: usize = 8;
 pub(super) fn draw(evaluation: &Evaluation, plots: &mut Plots) {
     let dim = evaluation.calibration.first().map_or(0, |c| c.ranks.len());
     if dim > MOST {
-        plots.note(format!("`calibration` shows the ranks of {MOST} of {dim} parameters"));
+        plots.note(format!(
+            "`calibration` shows the ranks of {MOST} of {dim} parameters"
+        ));
     }
     if let Some(figure) = figure(&evaluation.controls, &evaluation.calibration) {
         plots.add("calibration", figure);

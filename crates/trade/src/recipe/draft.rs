@@ -177,7 +177,10 @@ impl Draft {
         let measured = problem.target.calls().unwrap_or(0);
         if let Some(start) = &start {
             let judged = config.selection.map_or(0, |selection| {
-                let held_out = problem.data.as_ref().and_then(|data| selection.split(data).1);
+                let held_out = problem
+                    .data
+                    .as_ref()
+                    .and_then(|data| selection.split(data).1);
                 FlowJudge::new(selection, &problem, held_out).evaluations(config.train.rounds)
             });
             start.plan(&mut config, measured, judged)?;

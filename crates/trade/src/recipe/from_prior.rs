@@ -291,7 +291,9 @@ mod tests {
     fn powers_are_even_in_the_fisher_length() {
         // Var ℓ = d [λ²/(2 (1 + βλ)²) + λ² y²/(1 + βλ)³], so that s is logarithmic far above 1/λ.
         let (d, precision, y) = (6, 50.0, 0.3_f64);
-        let powers = population(&conjugate(d, precision), d, 2.0, 3).unwrap().powers;
+        let powers = population(&conjugate(d, precision), d, 2.0, 3)
+            .unwrap()
+            .powers;
         let deviation = |beta: f64| {
             let spread = 1.0 + beta * precision;
             let variance = 0.5 / spread.powi(2) + y * y / spread.powi(3);

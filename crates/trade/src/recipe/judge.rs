@@ -113,7 +113,10 @@ impl<T: Family> FlowJudge<T> {
     /// How often one judgement does.
     fn once(&self) -> u64 {
         let held_out = |c: &Vec<f64>| self.held_out.as_ref().map_or(0, |d| d.rows_of(c).len());
-        let each = self.conditions.iter().map(|c| self.config.samples + held_out(c));
+        let each = self
+            .conditions
+            .iter()
+            .map(|c| self.config.samples + held_out(c));
         each.sum::<usize>() as u64
     }
 }
