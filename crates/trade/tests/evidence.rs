@@ -56,7 +56,7 @@ fn exact(beta: f64) -> f64 {
 #[test]
 fn the_evidence_of_a_conjugate_model_is_found_at_every_power() {
     let draft: Draft = serde_json::from_str(CONJUGATE).unwrap();
-    let steps = Length::Steps(300);
+    let steps = Length::Steps(1500);
     let (config, paid) = draft.completed(DeviceName::default(), steps).unwrap();
     let calls = paid.calls;
     assert!(calls > 0 && draft.is_of(&config));
@@ -224,8 +224,8 @@ fn a_training_evaluates_the_likelihood_no_more_often_than_allowed() {
 fn a_pool_needs_a_prior() {
     let json = r#"{
         "target": { "double_well": {} },
-        "ranges": { "T": [0.5, 2] },
-        "bases": [{ "T": 1 }],
+        "ranges": { "temperature": [0.5, 2] },
+        "bases": [{ "temperature": 1 }],
         "objectives": [{ "loss": { "log_variance": { "pool": {}, "groups": 2 } } }]
     }"#;
     let draft: Draft = serde_json::from_str(json).unwrap();
