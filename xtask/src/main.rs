@@ -8,7 +8,7 @@ use std::{
     process::{Command, ExitCode},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use clap::{Parser, Subcommand};
 
 /// The chores of the TRADE workspace.
@@ -32,15 +32,32 @@ enum Chore {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         options: Vec<String>,
     },
-    /// Time each layer, the training steps and the passes at the published settings; with a peer,
-    /// the steps and passes of one experiment beside it.
+    /// Time each layer, the training steps and the passes at the published settings; with peers, the
+    /// steps and passes of one experiment beside them.
     Bench {
         /// The experiment whose settings are used beside a peer: multi-well or lattice.
         #[arg(long, default_value = "multi-well")]
         settings: String,
-        /// Time a peer in the same run: torch (needs python3 and a network).
+        /// Time peers in the same run: torch, jax, or both with a comma (needs python3 and a network).
+        #[arg(long, value_delimiter = ',')]
+        peer: Vec<String>,
+        /// Train the multi-well until its divergence at T = 0.5 is at most 0.01, ours and PyTorch in
+        /// turn, instead of timing operations.
         #[arg(long)]
-        peer: Option<String>,
+        to_quality: bool,
+        /// With `--to-quality`, how large flow and training are: desktop or smoke.
+        #[arg(long, default_value = "desktop")]
+        preset: String,
+        /// Caps the instruction set of all programs: avx2 or avx512.
+        #[arg(long)]
+        simd: Option<String>,
+        /// How often the programs take turns; with `--to-quality`, the number of seeds.
+        #[arg(long, default_value_t = 1)]
+        rounds: usize,
+        /// Compare operations by the time that the processor spent on them, which other programs on
+        /// the machine hardly change; for one thread.
+        #[arg(long)]
+        cpu: bool,
         /// Numbers of threads.
         #[arg(long, value_delimiter = ',', default_value = "1,2")]
         threads: Vec<usize>,
@@ -87,12 +104,25 @@ fn run(chore: Chore) -> Result<()> {
         Chore::Bench {
             settings,
             peer,
+            to_quality,
+            preset,
+            simd,
+            rounds,
+            cpu,
             threads,
         } => {
+            ensure!(rounds > 0, "--rounds: at least one is needed");
             build(None, true)?;
-            match peer {
-                Some(peer) => bench::beside(&peer, &settings, &threads),
-                None => bench::alone(&threads),
+            let setting = bench::Setting {
+                threads: &threads,
+                simd: simd.as_deref(),
+                rounds,
+                cpu,
+            };
+            match &peer[..] {
+                _ if to_quality => bench::to_quality(&preset, &setting),
+                [] => bench::alone(&setting),
+                peers => bench::beside(peers, &settings, &setting),
             }
         }
         Chore::Ci => call(Command::new("bash").arg(".ci/run")),

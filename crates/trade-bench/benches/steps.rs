@@ -6,7 +6,7 @@
 
 use burn_flex::{Flex, FlexDevice};
 use divan::Bencher;
-use trade_bench::speed::Operation;
+use trade_bench::{experiment::Preset, speed::Operation};
 
 const SETTINGS: [&str; 3] = ["multi-well", "lattice", "alanine"];
 
@@ -16,7 +16,7 @@ fn main() {
 
 fn bench(bencher: Bencher, settings: &str, operation: Operation) {
     let mut run = operation
-        .ready::<Flex>(settings, &FlexDevice)
+        .ready::<Flex>(settings, Preset::Paper, &FlexDevice)
         .expect("the published settings are valid");
     // The first run may do what later ones need not, such as first estimates.
     run().expect("a step");

@@ -272,15 +272,17 @@ def main():
         parser.error(f"no such operation: {', '.join(sorted(unknown))}")
     for name in chosen:
         operation = captured(available[name]) if arguments.graphs else available[name]
-        times = []
+        times, processor = [], []
         for repeat in range(2 + arguments.repeats):
-            start = time.perf_counter()
+            start, spent = time.perf_counter(), time.process_time()
             operation()
             if on_card:
                 torch.cuda.synchronize()
             if repeat >= 2:
                 times.append(1e3 * (time.perf_counter() - start))
+                processor.append(1e3 * (time.process_time() - spent))
         spread = {"milliseconds": statistics.median(times), "min": min(times), "max": max(times)}
+        spread["cpu_milliseconds"] = statistics.median(processor)
         print(json.dumps(run | {"operation": name} | spread), flush=True)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(json.dumps(run | {"operation": "peak-memory", "mebibytes": peak}))

@@ -5,6 +5,7 @@
 
 pub mod battery;
 pub mod experiment;
+pub mod quality;
 pub mod report;
 pub mod reproduce;
 pub mod speed;

@@ -5,7 +5,13 @@ use std::{path::PathBuf, process::ExitCode};
 use anyhow::{Result, ensure};
 use clap::{Parser, Subcommand};
 use trade::{device::DeviceName, threads};
-use trade_bench::{battery::Battery, experiment::Preset, reproduce::Reproduce, speed::Speed};
+use trade_bench::{
+    battery::Battery,
+    experiment::Preset,
+    quality::Quality,
+    reproduce::Reproduce,
+    speed::{Operation, Speed},
+};
 
 /// The experiments of the TRADE paper.
 #[derive(Parser)]
@@ -59,11 +65,32 @@ enum Command {
         #[arg(long, default_value = "reports/battery")]
         out: PathBuf,
     },
-    /// Time the training step at the published settings; one line of JSON per operation.
+    /// Train the multi-well until its divergence at T = 0.5 is small; one line of JSON.
+    ToQuality {
+        /// How large flow and training are.
+        #[arg(long, default_value = "desktop")]
+        preset: Preset,
+        /// The divergence that is good enough, in nats.
+        #[arg(long, default_value_t = 0.01)]
+        divergence: f64,
+        /// The seed of the training.
+        #[arg(long, default_value_t = 0)]
+        seed: u64,
+        /// Where to compute: flex, ndarray, wgpu, cuda; a second GPU is wgpu:1 or cuda:1.
+        #[arg(long, default_value_t)]
+        device: DeviceName,
+    },
+    /// Time the training step at the settings of a preset; one line of JSON per operation.
     Speed {
         /// The experiment whose settings are used.
         #[arg(long, default_value = "multi-well")]
         settings: String,
+        /// Which of its presets; the published one by default.
+        #[arg(long, default_value = "paper")]
+        preset: Preset,
+        /// Operations, separated by commas: nll-step, sample, log-prob, trade-step; all by default.
+        #[arg(long, value_delimiter = ',')]
+        operations: Vec<Operation>,
         /// How often each operation is timed.
         #[arg(long, default_value_t = 9)]
         repeats: usize,
@@ -133,15 +160,39 @@ fn run(args: Args) -> Result<()> {
             }
             .run()
         }
+        Command::ToQuality {
+            preset,
+            divergence,
+            seed,
+            device,
+        } => {
+            threads::join_pool(device);
+            Quality {
+                preset,
+                divergence,
+                seed,
+                device,
+            }
+            .run()
+        }
         Command::Speed {
             settings,
+            preset,
+            operations,
             repeats,
             device,
         } => {
             ensure!(repeats > 0, "--repeats: at least one is needed");
             threads::join_pool(device);
+            let operations = if operations.is_empty() {
+                Operation::ALL.to_vec()
+            } else {
+                operations
+            };
             Speed {
                 settings,
+                preset,
+                operations,
                 repeats,
                 device,
             }

@@ -1,12 +1,12 @@
-//! The training step at the published settings: ready to be timed, and timed in the peers' format.
+//! The training step of an experiment: ready to be timed, and timed in the peers' format.
 //!
 //! [`Speed`] prints one line of JSON per operation, so that `cargo xtask bench` can set this program
 //! and its peers (`peers/`) side by side. Threads are those of the environment variable
 //! `RAYON_NUM_THREADS`.
 
-use std::{fmt, time::Instant};
+use std::{fmt, str::FromStr, time::Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Error, Result};
 use burn::{module::AutodiffModule, tensor::Tensor};
 use burn_autodiff::Autodiff;
 use serde_json::json;
@@ -45,20 +45,21 @@ impl Operation {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::NllStep, Self::Sample, Self::LogProb, Self::TradeStep];
 
-    /// Makes an operation ready to run at the published settings of an experiment.
+    /// Makes an operation ready to run at a preset's settings of an experiment.
     ///
     /// # Errors
     /// If the experiment is unknown or a configuration does not fit.
     pub fn ready<B: FlowBackend>(
         self,
         settings: &str,
+        preset: Preset,
         device: &B::Device,
     ) -> Result<Box<dyn FnMut() -> Result<()>>> {
         let methods: &[&str] = match self {
             Self::TradeStep => &["trade-continuous", "trade-grid"],
             _ => &["nll"],
         };
-        let config = published(settings, methods)?;
+        let config = steady(settings, preset, methods)?;
         let (problem, _) = assemble(&config)?;
         let training = Training::configured(&config, problem.clone());
         let mut trainer = training.trainer::<Autodiff<B>>(device.clone())?;
@@ -91,6 +92,17 @@ impl Operation {
     }
 }
 
+impl FromStr for Operation {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        let named = Self::ALL.into_iter().find(|o| o.to_string() == name);
+        named.with_context(|| {
+            format!("unknown operation `{name}`; expected nll-step, sample, log-prob or trade-step")
+        })
+    }
+}
+
 impl fmt::Display for Operation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -102,13 +114,13 @@ impl fmt::Display for Operation {
     }
 }
 
-/// The published settings of the first of some methods that an experiment has, with every term at
-/// full weight from the first step.
+/// A preset's settings of the first of some methods that an experiment has, with every term at full
+/// weight from the first step.
 ///
 /// # Errors
 /// If there is no such experiment, or it has none of the methods.
-pub fn published(settings: &str, methods: &[&str]) -> Result<RunConfig> {
-    let experiment = experiment::named(settings, Preset::Paper)?;
+pub fn steady(settings: &str, preset: Preset, methods: &[&str]) -> Result<RunConfig> {
+    let experiment = experiment::named(settings, preset)?;
     let method = methods
         .iter()
         .find_map(|name| experiment.methods.iter().find(|m| m.name == *name));
@@ -131,8 +143,12 @@ pub fn published(settings: &str, methods: &[&str]) -> Result<RunConfig> {
 /// What to time.
 #[derive(Clone, Debug)]
 pub struct Speed {
-    /// The experiment whose published settings are used.
+    /// The experiment whose settings are used.
     pub settings: String,
+    /// Which of its presets.
+    pub preset: Preset,
+    /// What is timed.
+    pub operations: Vec<Operation>,
     /// How often each operation is timed.
     pub repeats: usize,
     /// Where to compute.
@@ -140,12 +156,12 @@ pub struct Speed {
 }
 
 impl Speed {
-    /// Times every operation and prints it.
+    /// Times the operations and prints them.
     ///
     /// # Errors
     /// If the experiment is unknown or a configuration does not fit.
     pub fn run(&self) -> Result<()> {
-        for operation in Operation::ALL {
+        for &operation in &self.operations {
             let timed = Timed {
                 speed: self,
                 operation,
@@ -166,23 +182,28 @@ impl Speed {
         Ok(())
     }
 
-    /// Runs an operation a few times and prints its median, least and greatest time.
+    /// Runs an operation a few times and prints its median, least and greatest time, and the median
+    /// time that the processor spent on it.
     fn time(&self, operation: &str, mut run: impl FnMut() -> Result<()>) -> Result<()> {
         let mut milliseconds = Vec::with_capacity(self.repeats);
+        let mut processor = Vec::with_capacity(self.repeats);
         for repeat in 0..WARM_UP + self.repeats {
-            let start = Instant::now();
+            let (start, spent) = (Instant::now(), processor_milliseconds());
             run()?;
             if repeat >= WARM_UP {
                 milliseconds.push(start.elapsed().as_secs_f64() * 1e3);
+                processor.push(processor_milliseconds() - spent);
             }
         }
         milliseconds.sort_by(f64::total_cmp);
+        processor.sort_by(f64::total_cmp);
         self.print(
             operation,
             &json!({
                 "milliseconds": milliseconds[milliseconds.len() / 2],
                 "min": milliseconds[0],
                 "max": milliseconds[milliseconds.len() - 1],
+                "cpu_milliseconds": processor[processor.len() / 2],
             }),
         );
         Ok(())
@@ -190,10 +211,14 @@ impl Speed {
 
     fn print(&self, operation: &str, measured: &serde_json::Value) {
         let threads = std::env::var("RAYON_NUM_THREADS").unwrap_or_else(|_| "all".into());
+        let instructions =
+            trade::threads::instructions().map_or_else(|e| e.to_string(), |i| i.to_string());
         let mut line = json!({
             "peer": "trade",
             "device": self.device.to_string(),
             "settings": self.settings,
+            "preset": self.preset.name(),
+            "simd": instructions,
             "operation": operation,
             "threads": threads,
         });
@@ -202,6 +227,17 @@ impl Speed {
         }
         println!("{line}");
     }
+}
+
+/// What the threads of this process have spent on a processor so far; zero where the system does not
+/// say.
+pub(crate) fn processor_milliseconds() -> f64 {
+    let threads = std::fs::read_dir("/proc/self/task").into_iter().flatten();
+    let spent = threads.flatten().filter_map(|thread| {
+        let said = std::fs::read_to_string(thread.path().join("schedstat")).ok()?;
+        said.split_whitespace().next()?.parse::<f64>().ok()
+    });
+    spent.sum::<f64>() * 1e-6
 }
 
 /// An operation on the device.
@@ -214,7 +250,9 @@ impl Action for Timed<'_> {
     type Output = Result<()>;
 
     fn run<B: FlowBackend>(self, device: B::Device) -> Result<()> {
-        let run = self.operation.ready::<B>(&self.speed.settings, &device)?;
+        let run = self
+            .operation
+            .ready::<B>(&self.speed.settings, self.speed.preset, &device)?;
         self.speed.time(&self.operation.to_string(), run)
     }
 }

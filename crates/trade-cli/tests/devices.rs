@@ -56,6 +56,17 @@ fn a_backend_that_was_not_built_names_its_feature() {
     }
 }
 
+#[test]
+fn an_instruction_set_that_does_not_exist_is_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let said = refused(folder.path(), "flex", &[("TRADE_SIMD", "sse9")]);
+    assert!(
+        said.contains("TRADE_SIMD") && said.contains("`sse9`"),
+        "{said}"
+    );
+    assert!(said.contains("avx2"), "{said}");
+}
+
 #[cfg(feature = "wgpu")]
 #[test]
 fn without_an_adapter_wgpu_says_what_to_install() {

@@ -498,7 +498,7 @@ fn refinement_alone_finds_the_solution() {
 
 #[test]
 fn averaged_weights_are_the_ones_that_training_ends_with() {
-    let decay = 0.8;
+    let decay: f64 = 0.8;
     let build = |average| {
         let config = TrainConfig {
             steps: 40,

@@ -3,7 +3,7 @@
 
 mod numeric;
 
-use std::sync::Arc;
+use std::{env, process::Command, sync::Arc};
 
 use burn::{
     backend::Autodiff,
@@ -16,6 +16,7 @@ use trade_flows::{
     Direction, FlowBackend, Network, NetworkLayer, Padding, Patches, RqsShape, Stacked, Tails,
     reference_network, reference_rqs,
 };
+use trade_simd::InstructionSet;
 
 type Traced = Autodiff<Flex>;
 
@@ -185,6 +186,41 @@ fn reference(shape: RqsShape, direction: Direction, inputs: &Inputs) -> Output {
     run(inputs, F64, |x, p| {
         reference_rqs(&shape, direction, x, stacked(p, inputs.pair))
     })
+}
+
+/// Runs the other tests of this file in processes of their own, each capped to an instruction set of this
+/// machine.
+#[test]
+fn kernels_agree_on_each_instruction_set() {
+    if env::var_os(trade_simd::VARIABLE).is_some() {
+        return;
+    }
+    let program = env::current_exe().unwrap();
+    let (mut sets, mut count) = (Vec::new(), None);
+    for set in InstructionSet::available() {
+        let output = Command::new(&program)
+            .env(trade_simd::VARIABLE, set.to_string())
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{set}: {said}");
+        let ran = said.matches(" ... ok").count();
+        assert!(
+            ran > 10 && *count.get_or_insert(ran) == ran,
+            "{set}: {said}"
+        );
+        sets.push(set);
+    }
+    assert!(sets.contains(&InstructionSet::Portable), "{sets:?}");
+}
+
+#[test]
+fn the_variable_caps_the_instruction_set() {
+    let chosen = InstructionSet::chosen();
+    match env::var(trade_simd::VARIABLE) {
+        Ok(name) => assert_eq!(chosen.to_string(), name),
+        Err(_) => assert_eq!(Some(chosen), InstructionSet::available().next()),
+    }
 }
 
 #[test]

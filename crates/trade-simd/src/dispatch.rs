@@ -1,4 +1,6 @@
-//! Picks the widest vector instructions of the machine at run time.
+//! Runs work with the widest vector instructions of the machine.
+
+use crate::InstructionSet;
 
 /// Work compiled once for each instruction set.
 ///
@@ -9,36 +11,9 @@ pub trait Job {
     fn run(self);
 }
 
-/// The proof that a machine has some instructions: a value exists only where they were detected.
-macro_rules! token {
-    ($(#[$doc:meta])* $name:ident, $($feature:tt),+) => {
-        $(#[$doc])*
-        #[cfg(target_arch = "x86_64")]
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub struct $name(());
-
-        #[cfg(target_arch = "x86_64")]
-        impl $name {
-            /// The proof, on a machine that has the instructions.
-            pub fn detect() -> Option<Self> {
-                ($(is_x86_feature_detected!($feature))&&+).then_some(Self(()))
-            }
-        }
-    };
-}
-
-token! {
-    /// AVX-512F is there.
-    Avx512, "avx512f"
-}
-token! {
-    /// AVX2 and FMA are there.
-    Avx2, "avx2", "fma"
-}
-
-/// A function that runs a job with the widest instruction set present.
+/// A function that runs a job with the instruction set in use.
 macro_rules! dispatcher {
-    ($(#[$doc:meta])* $name:ident, $wide:literal [$($wide_one:tt),+], $narrow:literal [$($narrow_one:tt),+]) => {
+    ($(#[$doc:meta])* $name:ident, $wide:literal, $narrow:literal) => {
         $(#[$doc])*
         pub fn $name<J: Job>(job: J) {
             #[cfg(target_arch = "x86_64")]
@@ -53,13 +28,12 @@ macro_rules! dispatcher {
                     job.run();
                 }
 
-                if $(is_x86_feature_detected!($wide_one))&&+ {
-                    // SAFETY: every feature the function is compiled for has just been detected.
-                    return unsafe { with_avx512(job) };
-                }
-                if $(is_x86_feature_detected!($narrow_one))&&+ {
+                match InstructionSet::chosen() {
+                    // SAFETY: a set is chosen only if each of its features was detected.
+                    InstructionSet::Avx512 => return unsafe { with_avx512(job) },
                     // SAFETY: as above.
-                    return unsafe { with_avx2(job) };
+                    InstructionSet::Avx2 => return unsafe { with_avx2(job) },
+                    InstructionSet::Portable => {}
                 }
             }
             job.run();
@@ -68,23 +42,22 @@ macro_rules! dispatcher {
 }
 
 dispatcher! {
-    /// Runs the job with the widest instruction set present: AVX-512, AVX2, or that of the build,
-    /// with fused multiply-adds for the products that ask for them.
+    /// Runs the job with the widest instruction set that the machine has and
+    /// [`VARIABLE`](crate::VARIABLE) allows, with fused multiply-adds for the products that ask for
+    /// them.
     ///
     /// Arithmetic that does not ask for them is the same in all of them, to the last bit.
     widest,
-    "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,bmi1,bmi2"
-    ["avx512f", "avx512bw", "avx512dq", "avx512vl", "avx2", "fma", "bmi1", "bmi2"],
-    "avx2,fma,bmi1,bmi2" ["avx2", "fma", "bmi1", "bmi2"]
+    "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,bmi1,bmi2",
+    "avx2,fma,bmi1,bmi2"
 }
 
 dispatcher! {
     /// As [`widest`] without fused multiply-adds: a simulation is the same to the last bit on every
     /// machine only if no compiler may ever fuse a product and a sum.
     widest_unfused,
-    "avx512f,avx512bw,avx512dq,avx512vl,avx2"
-    ["avx512f", "avx512bw", "avx512dq", "avx512vl", "avx2"],
-    "avx2" ["avx2"]
+    "avx512f,avx512bw,avx512dq,avx512vl,avx2",
+    "avx2"
 }
 
 #[cfg(test)]

@@ -125,7 +125,7 @@ fn draw(
             let what = format!("samples of the target for `data[{entry}]`");
             // A prior has the tails that it has.
             let warnings = match target {
-                AnyTarget::Posterior(_) => Vec::new(),
+                AnyTarget::Posterior(_) | AnyTarget::External(_) => Vec::new(),
                 _ => inspect(&drawn.x, target.dim(), &what)?,
             };
             Ok((drawn, warnings))

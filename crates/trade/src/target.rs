@@ -187,6 +187,9 @@ impl AnyTarget {
                      train without data, from `bases` and with `reverse_kl`",
                 ));
             }
+            Self::External(target) if target.prior().is_some() && c == [0.0] => {
+                (target.prior_draws(n, rng), Vec::new())
+            }
             Self::External(_) => {
                 return Err(Error::inexact(
                     "the normalised density",

@@ -1,6 +1,21 @@
-//! The threads of the processor.
+//! The threads and the instructions of the processor.
 
-use crate::device::DeviceName;
+pub use trade_simd::InstructionSet;
+
+use crate::{
+    device::DeviceName,
+    error::{Error, Result},
+};
+
+/// The vector instructions that the kernels of the processor run on: the widest it has, or fewer
+/// where the environment variable `TRADE_SIMD` caps them (`avx512`, `avx2` or `portable`).
+///
+/// # Errors
+/// If `TRADE_SIMD` holds another word.
+pub fn instructions() -> Result<InstructionSet> {
+    trade_simd::check_variable().map_err(Error::refused)?;
+    Ok(InstructionSet::chosen())
+}
 
 /// Makes the calling thread, which must be the program's main one, a thread of rayon's pool, if the
 /// device is the processor. A kernel called from outside the pool is handed to another thread, whose

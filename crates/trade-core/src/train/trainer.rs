@@ -1,6 +1,7 @@
 //! The loop: losses, gradient, step, observers.
 
 use std::{
+    any::Any,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     path::Path,
     sync::{
@@ -291,6 +292,8 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
             self.guard.good = Some(self.checkpoint());
         }
         while self.step < self.end() {
+            // A step whose judgement fails is done again, so that it is judged.
+            let before = self.is_judged(self.step + 1).then(|| self.checkpoint());
             let step = catch_unwind(AssertUnwindSafe(|| self.advance()));
             let mut report = match step {
                 Ok(Ok(report)) => report,
@@ -300,13 +303,8 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
                 }
                 Ok(Err(error)) => return Err(error),
                 Err(payload) => {
-                    if let Some(folder) = checkpoints {
-                        self.checkpoint().write(folder)?;
-                    }
-                    for observer in observers.iter_mut() {
-                        observer.finish()?;
-                    }
-                    resume_unwind(payload);
+                    let state = self.checkpoint();
+                    return leave(&state, checkpoints, observers, payload);
                 }
             };
             if let Some(error) = self.torn(&report) {
@@ -314,7 +312,13 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
                 continue;
             }
             (seconds, steps) = (seconds + report.seconds, steps + 1);
-            self.judge(observers)?;
+            match catch_unwind(AssertUnwindSafe(|| self.judge(observers))) {
+                Ok(judged) => judged?,
+                Err(payload) => {
+                    let state = before.unwrap_or_else(|| self.checkpoint());
+                    return leave(&state, checkpoints, observers, payload);
+                }
+            }
             let last = self.step == self.end();
             if last || report.step % self.config.report_every == 0 {
                 report.seconds = seconds / f64::from(steps);
@@ -374,15 +378,19 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
             .try_for_each(|observer| observer.finish())
     }
 
+    /// Whether the model is judged after so many steps.
+    fn is_judged(&self, step: usize) -> bool {
+        let steps = self.round_steps() as f64;
+        let mut parts = JUDGED.iter();
+        self.judge.is_some()
+            && parts.any(|part| step - self.begun == (part * steps).ceil() as usize)
+    }
+
     /// Judges the model if that is due, and begins another round if one is worth its time.
     fn judge(&mut self, observers: &mut [Box<dyn Observer>]) -> Result<()> {
-        let steps = self.round_steps();
-        let due = |part: &f64| self.step - self.begun == (part * steps as f64).ceil() as usize;
-        if !JUDGED.iter().any(due) {
-            return Ok(());
-        }
-        let averaged = self.averaged();
-        let Some(judge) = self.judge.as_mut() else {
+        let (steps, is_judged) = (self.round_steps(), self.is_judged(self.step));
+        let averaged = is_judged.then(|| self.averaged());
+        let (Some(judge), Some(averaged)) = (self.judge.as_mut(), averaged) else {
             return Ok(());
         };
         let Judgement {
@@ -792,4 +800,18 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
         });
         Ok(())
     }
+}
+
+/// Writes a state, and lets what a step or a judgement unwound with through.
+fn leave(
+    state: &Checkpoint,
+    checkpoints: Option<&Path>,
+    observers: &mut [Box<dyn Observer>],
+    payload: Box<dyn Any + Send>,
+) -> Result<()> {
+    if let Some(folder) = checkpoints {
+        state.write(folder)?;
+    }
+    (observers.iter_mut()).try_for_each(|observer| observer.finish())?;
+    resume_unwind(payload)
 }

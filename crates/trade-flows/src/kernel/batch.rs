@@ -12,10 +12,13 @@ use trade_simd::{Job, Vector, widest};
 use super::dual::Dual;
 use super::element::{Element, Jet};
 use super::knots::{Knots, MAX_PARAMS, Plan};
+use super::transpose::Transposer;
 use crate::spline::{Direction, RqsShape};
 
 /// Work below this many bins in all (`n·d·K`) stays on the calling thread.
 const PARALLEL_FROM: usize = 50_000;
+/// Numbers of a square as wide as any vector.
+const SQUARE: usize = 16 * 16;
 /// About how many entries one task takes.
 const TASK_ENTRIES: usize = 512;
 
@@ -171,6 +174,7 @@ struct Grads<'a, T, const M: usize> {
 /// One task of [`forward`]: some consecutive rows.
 struct Forward<'a, T, R, const M: usize> {
     plan: Plan,
+    transposer: Transposer,
     direction: Direction,
     d: usize,
     input: Input<'a, T, M>,
@@ -181,6 +185,7 @@ struct Forward<'a, T, R, const M: usize> {
 /// One task of [`backward`].
 struct Backward<'a, T, R, const M: usize> {
     plan: Plan,
+    transposer: Transposer,
     direction: Direction,
     d: usize,
     input: Input<'a, T, M>,
@@ -201,9 +206,10 @@ fn forward<T: Element, R: Jet<T::Lanes, M>, const M: usize>(
     for plane in &out {
         assert_eq!(plane.len(), n * (d + 1), "output length");
     }
-    let plan = Plan::new(shape);
+    let (plan, transposer) = (Plan::new(shape), Transposer::chosen());
     let tasks = cut(n, d, shape.bins).map(|rows| Forward {
         plan,
+        transposer,
         direction,
         d,
         input: input.take_rows(rows, d, shape.width()),
@@ -235,9 +241,10 @@ fn backward<T: Element, R: Jet<T::Lanes, M>, const M: usize>(
             "length of the parameters' gradient"
         );
     }
-    let plan = Plan::new(shape);
+    let (plan, transposer) = (Plan::new(shape), Transposer::chosen());
     let tasks = cut(n, d, shape.bins).map(|rows| Backward {
         plan,
+        transposer,
         direction,
         d,
         input: input.take_rows(rows, d, p),
@@ -316,10 +323,27 @@ impl<T: Element, const M: usize> Input<'_, T, M> {
 
     /// Loads the parameters of `len` entries, one vector per parameter.
     #[inline(always)]
-    fn load_params<R: Jet<T::Lanes, M>>(&self, start: usize, len: usize, into: &mut [R]) {
-        let p = into.len();
+    fn load_params<R: Jet<T::Lanes, M>>(
+        &self,
+        transposer: Transposer,
+        start: usize,
+        len: usize,
+        into: &mut [R],
+    ) {
+        let (lanes, p) = (<T::Lanes as Vector>::WIDTH, into.len());
         for m in 0..M {
             let from = &self.params[m][start * p..(start + len) * p];
+            if len == lanes && p >= lanes {
+                let mut square = [T::default(); SQUARE];
+                for column in columns(p, lanes) {
+                    T::transpose(transposer, (&from[column..], p), (&mut square, lanes));
+                    for (slot, vector) in into[column..].iter_mut().zip(square.chunks_exact(lanes))
+                    {
+                        *slot.plane_mut(m) = <T::Lanes as Vector>::load(vector);
+                    }
+                }
+                continue;
+            }
             for (lane, entry) in from.chunks_exact(p).enumerate() {
                 for (slot, value) in into.iter_mut().zip(entry) {
                     slot.plane_mut(m).lanes_mut()[lane] = *value;
@@ -327,6 +351,15 @@ impl<T: Element, const M: usize> Input<'_, T, M> {
             }
         }
     }
+}
+
+/// Where squares begin that together have all of `p` columns, at least as many as there are lanes; the
+/// last may overlap the one before.
+#[inline(always)]
+fn columns(p: usize, lanes: usize) -> impl Iterator<Item = usize> {
+    (0..p)
+        .step_by(lanes)
+        .map(move |column| column.min(p - lanes))
 }
 
 /// Row and column of an entry in a batch of rows.
@@ -353,6 +386,7 @@ impl<T: Element, R: Jet<T::Lanes, M>, const M: usize> Job for Forward<'_, T, R, 
     fn run(self) {
         let Self {
             plan,
+            transposer,
             direction,
             d,
             input,
@@ -378,7 +412,7 @@ impl<T: Element, R: Jet<T::Lanes, M>, const M: usize> Job for Forward<'_, T, R, 
         for start in (0..count).step_by(lanes) {
             let len = lanes.min(count - start);
             let at: R = input.load_x(start, len);
-            input.load_params(start, len, &mut params[..p]);
+            input.load_params(transposer, start, len, &mut params[..p]);
             let place = plan.evaluate(direction, at, &params[..p], &mut knots);
             let (values, logs) = (place.value.planes(), place.log_det.planes());
             for lane in 0..len {
@@ -398,6 +432,7 @@ impl<T: Element, R: Jet<T::Lanes, M>, const M: usize> Job for Backward<'_, T, R,
     fn run(self) {
         let Self {
             plan,
+            transposer,
             direction,
             d,
             input,
@@ -419,7 +454,7 @@ impl<T: Element, R: Jet<T::Lanes, M>, const M: usize> Job for Backward<'_, T, R,
         for start in (0..count).step_by(lanes) {
             let len = lanes.min(count - start);
             let at: R = input.load_x(start, len);
-            input.load_params(start, len, &mut params[..p]);
+            input.load_params(transposer, start, len, &mut params[..p]);
             let (mut value_bar, mut log_bar) = (R::splat(0.0), R::splat(0.0));
             for lane in 0..len {
                 // The reverse sweep of a pair exchanges the planes: tangent first, here and below.
@@ -443,6 +478,17 @@ impl<T: Element, R: Jet<T::Lanes, M>, const M: usize> Job for Backward<'_, T, R,
             for m in 0..M {
                 at_bar[m].store(&mut grads.x[M - 1 - m][start..start + len]);
                 let to = &mut grads.params[M - 1 - m][start * p..(start + len) * p];
+                if len == lanes && p >= lanes {
+                    let mut square = [T::default(); SQUARE];
+                    for column in columns(p, lanes) {
+                        let vectors = square.chunks_exact_mut(lanes);
+                        for (bar, vector) in bars[column..].iter_mut().zip(vectors) {
+                            bar.plane_mut(m).store(vector);
+                        }
+                        T::transpose(transposer, (&square, lanes), (&mut to[column..], p));
+                    }
+                    continue;
+                }
                 for (lane, entry) in to.chunks_exact_mut(p).enumerate() {
                     for (value, bar) in entry.iter_mut().zip(&mut bars) {
                         *value = bar.plane_mut(m).lanes()[lane];

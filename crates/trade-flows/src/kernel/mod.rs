@@ -13,12 +13,14 @@
 mod batch;
 mod dual;
 mod element;
+mod field;
 mod knots;
 mod network;
 mod product;
 mod root;
 mod rqs;
 mod tile;
+mod transpose;
 
 pub(crate) use batch::{rqs, rqs_backward, rqs_pair, rqs_pair_backward};
 pub(crate) use element::Element;

@@ -11,11 +11,12 @@ mod forward;
 mod packed;
 
 use rayon::prelude::*;
-use trade_simd::Vector;
 
 use super::dual::Dual;
-use super::element::Element;
+use super::element::{Element, width as lanes};
+use super::field::Field;
 use super::tile::padded;
+use super::transpose::{Square, Transposer, transpose};
 use crate::network::Network;
 
 pub(crate) use backward::Gradients;
@@ -70,16 +71,42 @@ impl Tile {
     }
 
     /// Reads rows, which lie one after the other, into a field of zeros.
-    fn load<T: Element, const M: usize>(self, rows: [&[T]; M], shape: Shape, field: &mut [T]) {
-        let lanes = lanes::<T>();
+    fn load<T: Element, const M: usize>(
+        self,
+        transposer: Transposer,
+        rows: [&[T]; M],
+        shape: Shape,
+        field: &mut [T],
+    ) {
+        let (lanes, numbers, width) = (lanes::<T>(), shape.numbers().max(1), shape.width);
         for (plane, rows) in rows.iter().enumerate() {
-            for (row, numbers) in rows.chunks_exact(shape.numbers().max(1)).enumerate() {
-                let block = plane * self.blocks + row / lanes;
-                let at = block * shape.block::<T>() + row % lanes;
-                let field = field[at..].chunks_mut(padded(shape.width) * lanes);
-                for (field, numbers) in field.zip(numbers.chunks_exact(shape.width.max(1))) {
-                    for (to, from) in field.iter_mut().step_by(lanes).zip(numbers) {
-                        *to = *from;
+            let field = &mut field[plane * self.blocks * shape.block::<T>()..];
+            let blocks = field.chunks_mut(shape.block::<T>().max(1));
+            for (rows, field) in rows.chunks(lanes * numbers).zip(blocks) {
+                for (site, field) in field.chunks_mut(padded(width) * lanes).enumerate() {
+                    let squares = if rows.len() == lanes * numbers {
+                        width / lanes
+                    } else {
+                        0
+                    };
+                    for square in 0..squares {
+                        let from = Square {
+                            start: site * width + square * lanes,
+                            row: numbers,
+                        };
+                        let to = Square {
+                            start: square * lanes * lanes,
+                            row: lanes,
+                        };
+                        transpose(transposer, (rows, from), (field, to));
+                    }
+                    let done = squares * lanes;
+                    for (lane, row) in rows.chunks_exact(numbers).enumerate() {
+                        let row = &row[site * width..][done..width];
+                        let field = field[done * lanes + lane..].iter_mut().step_by(lanes);
+                        for (to, from) in field.zip(row) {
+                            *to = *from;
+                        }
                     }
                 }
             }
@@ -89,19 +116,40 @@ impl Tile {
     /// Writes a field as rows.
     fn store<T: Element, const M: usize>(
         self,
+        transposer: Transposer,
         field: &[T],
         shape: Shape,
         rows: &mut [&mut [T]; M],
     ) {
-        let lanes = lanes::<T>();
+        let (lanes, numbers, width) = (lanes::<T>(), shape.numbers().max(1), shape.width);
         for (plane, rows) in rows.iter_mut().enumerate() {
-            for (row, numbers) in rows.chunks_exact_mut(shape.numbers().max(1)).enumerate() {
-                let block = plane * self.blocks + row / lanes;
-                let at = block * shape.block::<T>() + row % lanes;
-                let field = field[at..].chunks(padded(shape.width) * lanes);
-                for (field, numbers) in field.zip(numbers.chunks_exact_mut(shape.width.max(1))) {
-                    for (from, to) in field.iter().step_by(lanes).zip(numbers) {
-                        *to = *from;
+            let field = &field[plane * self.blocks * shape.block::<T>()..];
+            let blocks = field.chunks(shape.block::<T>().max(1));
+            for (rows, field) in rows.chunks_mut(lanes * numbers).zip(blocks) {
+                for (site, field) in field.chunks(padded(width) * lanes).enumerate() {
+                    let squares = if rows.len() == lanes * numbers {
+                        width / lanes
+                    } else {
+                        0
+                    };
+                    for square in 0..squares {
+                        let from = Square {
+                            start: square * lanes * lanes,
+                            row: lanes,
+                        };
+                        let to = Square {
+                            start: site * width + square * lanes,
+                            row: numbers,
+                        };
+                        transpose(transposer, (field, from), (rows, to));
+                    }
+                    let done = squares * lanes;
+                    for (lane, row) in rows.chunks_exact_mut(numbers).enumerate() {
+                        let row = &mut row[site * width..][done..width];
+                        let field = field[done * lanes + lane..].iter().step_by(lanes);
+                        for (from, to) in field.zip(row) {
+                            *to = *from;
+                        }
                     }
                 }
             }
@@ -109,12 +157,8 @@ impl Tile {
     }
 }
 
-const fn lanes<T: Element>() -> usize {
-    <T::Lanes as Vector>::WIDTH
-}
-
 /// What [`network`] records: tile by tile, the fields of the layers' results but the last.
-pub(crate) type Tape<T> = Vec<Vec<Vec<T>>>;
+pub(crate) type Tape<T> = Vec<Vec<Field<T>>>;
 
 /// Runs a network on a batch, and records the results of its layers but the last if asked to.
 ///
@@ -194,17 +238,6 @@ fn each<I: Send, S: Default + Send>(
         let tasks = tasks.into_par_iter().with_max_len(1);
         tasks.for_each_init(S::default, run);
     }
-}
-
-/// Makes room for a field that will be overwritten.
-fn room<T: Element>(field: &mut Vec<T>, length: usize) {
-    field.resize(length, T::default());
-}
-
-/// Makes room for a field of zeros.
-fn clear<T: Element>(field: &mut Vec<T>, length: usize) {
-    field.clear();
-    field.resize(length, T::default());
 }
 
 /// Slices cut into pieces of the same length, in step.

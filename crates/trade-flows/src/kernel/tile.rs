@@ -1,10 +1,7 @@
 //! The tiles that matrix products are made of: their sizes, and where their parts lie.
 
-/// A tile has this many rows or twice as many. Eight rows of two vectors are sixteen sums, enough to
-/// hide the latency of a multiply-add twice a cycle; they need ten loads for sixteen of them, where
-/// sixteen rows of one vector need seventeen, more than two a cycle. What remains is filled up to a
-/// multiple.
-pub(super) const STEP: usize = 4;
+/// Rows are filled up to a multiple of this, which tiles of four, six and eight rows can make up.
+const STEP: usize = 4;
 /// Vectors of a tile at most.
 pub(super) const VECTORS: usize = 2;
 
@@ -45,6 +42,7 @@ pub(super) struct Vectors {
 ///
 /// # Panics
 /// If an access would leave a slice.
+#[inline(always)]
 pub(super) fn check<'a, T, const ROWS: usize, const I: usize, const M: usize>(
     (starts, inner): (&'a [Start], usize),
     (lanes, vectors): (usize, Vectors),
@@ -55,12 +53,17 @@ pub(super) fn check<'a, T, const ROWS: usize, const I: usize, const M: usize>(
 ) -> &'a [Start] {
     let starts = if inner == 0 { &[] } else { starts };
     let last = vectors.count - 1;
-    for start in starts {
-        let from = start.left.saturating_add(inner - 1).saturating_mul(I);
+    if !starts.is_empty() {
+        let (mut most_left, mut most_right) = (0, 0);
+        for start in starts {
+            most_left = most_left.max(start.left);
+            most_right = most_right.max(start.right);
+        }
+        let from = most_left.saturating_add(inner - 1).saturating_mul(I);
         assert!(from.saturating_add((ROWS - 1) * M) < left, "left factor");
         let to = inner.saturating_mul(lanes);
         let to = to.saturating_add(last.saturating_mul(vectors.right));
-        assert!(to.saturating_add(start.right) <= right, "right factor");
+        assert!(to.saturating_add(most_right) <= right, "right factor");
     }
     if let Onto::Rows(rows) = onto {
         assert!(ROWS <= rows.len(), "rows");
@@ -78,18 +81,27 @@ pub(super) fn padded(rows: usize) -> usize {
 
 /// Runs a body for each tile of some rows, with the first row and the number of rows, a constant.
 macro_rules! each_tile {
-    ($rows:expr, $start:ident, $ROWS:ident => $body:expr) => {{
-        const STEP: usize = $crate::kernel::tile::STEP;
+    ($instructions:expr, $rows:expr, $start:ident, $ROWS:ident => $body:expr) => {{
+        let instructions = $instructions;
         let rows = $crate::kernel::tile::padded($rows);
         let mut $start = 0;
-        while rows - $start >= 2 * STEP {
-            const $ROWS: usize = 2 * STEP;
-            $body;
-            $start += 2 * STEP;
-        }
-        if rows > $start {
-            const $ROWS: usize = STEP;
-            $body
+        while $start < rows {
+            let tile = instructions.rows(rows - $start);
+            match tile {
+                8 => {
+                    const $ROWS: usize = 8;
+                    $body;
+                }
+                6 => {
+                    const $ROWS: usize = 6;
+                    $body;
+                }
+                _ => {
+                    const $ROWS: usize = 4;
+                    $body;
+                }
+            }
+            $start += tile;
         }
     }};
 }

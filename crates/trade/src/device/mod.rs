@@ -106,6 +106,7 @@ macro_rules! on_device {
             #[cfg(feature = "flex")]
             $crate::device::DeviceName::Flex => {
                 type $B = burn_flex::Flex;
+                $crate::threads::instructions()?;
                 let $device = burn_flex::FlexDevice;
                 $run
             }

@@ -9,19 +9,22 @@
 //! is fitted to them, which the flow and its losses use for a scale.
 
 use trade_core::{
-    Family, estimate::snis::Weights, grid::Spacing, learning_rate::LearningRate,
-    objective::Problem, random::Stream, schedule::Schedule, train::TrainConfig,
+    estimate::snis::Weights, grid::Spacing, learning_rate::LearningRate, objective::Problem,
+    random::Stream, schedule::Schedule, train::TrainConfig,
 };
 use trade_flows::{
     ConditionerConfig, FlowConfig, LastLayer, PreprocessConfig,
     layer::{ConditionalLinearConfig, LayerConfig, RelativeConfig, SoftClamp},
 };
+#[cfg(doc)]
 use trade_targets::expression::Posterior;
 
 use super::Draft;
 use crate::{
     config::{DataConfig, DataSource, LossConfig, ObjectiveConfig},
     error::{Context, Result, ensure},
+    host_posterior::HostPosterior,
+    stop::stop_if_told,
     target::AnyTarget,
 };
 
@@ -63,7 +66,7 @@ impl FromPrior {
     /// # Errors
     /// If no draw of the prior has a finite likelihood.
     pub(super) fn of(draft: &Draft, problem: &Problem<AnyTarget>) -> Result<Option<Self>> {
-        let AnyTarget::Posterior(target) = &*problem.target else {
+        let Some(target) = problem.target.posterior() else {
             return Ok(None);
         };
         let stated = !draft.data.is_empty() || draft.pilot.is_some() || draft.objectives.is_some();
@@ -72,7 +75,7 @@ impl FromPrior {
             return Ok(None);
         }
         let before = target.calls().unwrap_or(0);
-        let powers = population(target, range.1, draft.seed).context("`target.posterior`")?;
+        let powers = population(target, range.1, draft.seed).context("`target`")?;
         Ok(Some(Self {
             control: target.controls()[0].clone(),
             range,
@@ -208,17 +211,15 @@ impl Particles {
 }
 
 /// Powers from 0 to `highest`, even in `s` but for the last step, which may be shorter.
-fn population(target: &Posterior, highest: f64, seed: u64) -> Result<Vec<f64>> {
+fn population(target: &dyn HostPosterior, highest: f64, seed: u64) -> Result<Vec<f64>> {
     let dim = target.dim();
     let n = (20 * dim).clamp(400, 4000);
     let mut stream = Stream::new(seed, 910);
     let theta = target.draw_prior(n, &mut stream)?;
-    let log_prior = theta.chunks(dim).map(|row| target.log_prior_at(row));
-    let log_likelihood = theta.chunks(dim).map(|row| target.log_likelihood_at(row));
     let mut particles = Particles {
         dim,
-        log_prior: log_prior.collect(),
-        log_likelihood: log_likelihood.collect(),
+        log_prior: target.log_priors(&theta),
+        log_likelihood: target.log_likelihoods(&theta),
         theta,
     };
     let finite = particles.log_likelihood.iter().filter(|l| l.is_finite());
@@ -285,7 +286,7 @@ fn next_power(log_likelihood: &[f64], beta: f64, highest: f64) -> Result<f64> {
 
 /// Moves one half of the particles by differences of the other, and then the other half.
 fn step(
-    target: &Posterior,
+    target: &dyn HostPosterior,
     particles: &mut Particles,
     beta: f64,
     turn: usize,
@@ -299,26 +300,32 @@ fn step(
         2.38 / (2.0 * dim as f64).sqrt()
     };
     for (from, to, other) in [(0, half, half), (half, n, 0)] {
+        stop_if_told();
         let others = if other == 0 { half } else { n - half };
+        let (mut moved, mut uniform) = (Vec::new(), Vec::new());
         for i in from..to {
             let [a, b] = [0; 2].map(|_| other + stream.index(others));
             let noise = stream.normal64(dim);
             let difference = particles.row(a).iter().zip(particles.row(b)).zip(&noise);
-            let moved: Vec<f64> = difference
-                .zip(particles.row(i))
-                .map(|(((a, b), z), x)| x + factor * (a - b) * (1.0 + 0.05 * z))
-                .collect();
-            let log_prior = target.log_prior_at(&moved);
-            let uniform = stream.uniform_one();
-            if log_prior == f64::NEG_INFINITY {
-                continue;
-            }
-            let log_likelihood = target.log_likelihood_at(&moved);
-            let change = log_prior - particles.log_prior[i]
+            let difference = difference.zip(particles.row(i));
+            moved
+                .extend(difference.map(|(((a, b), z), x)| x + factor * (a - b) * (1.0 + 0.05 * z)));
+            uniform.push(stream.uniform_one());
+        }
+        let log_prior = target.log_priors(&moved);
+        // The likelihood is asked for where the prior has density only.
+        let inside: Vec<usize> = (0..to - from)
+            .filter(|&j| log_prior[j] > f64::NEG_INFINITY)
+            .collect();
+        let row = |j: usize| &moved[j * dim..][..dim];
+        let theta: Vec<f64> = inside.iter().flat_map(|&j| row(j)).copied().collect();
+        for (&j, log_likelihood) in inside.iter().zip(target.log_likelihoods(&theta)) {
+            let i = from + j;
+            let change = log_prior[j] - particles.log_prior[i]
                 + beta * (log_likelihood - particles.log_likelihood[i]);
-            if uniform.ln() < change {
-                particles.theta[i * dim..][..dim].copy_from_slice(&moved);
-                particles.log_prior[i] = log_prior;
+            if uniform[j].ln() < change {
+                particles.theta[i * dim..][..dim].copy_from_slice(row(j));
+                particles.log_prior[i] = log_prior[j];
                 particles.log_likelihood[i] = log_likelihood;
             }
         }
@@ -348,7 +355,7 @@ fn fitted_shift(powers: &[f64]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use trade_targets::expression::PosteriorConfig;
+    use trade_targets::expression::{Posterior, PosteriorConfig};
 
     /// `d` normal parameters of unit prior, each observed once with the deviation `1/√precision`.
     fn conjugate(d: usize, precision: f64) -> Posterior {

@@ -2,14 +2,13 @@
 
 use std::marker::PhantomData;
 
-use trade_simd::{Job, Vector, widest};
+use trade_simd::{Job, Number, Vector, widest};
 
 use super::super::element::{Element, Jet};
+use super::super::field::Field;
 use super::super::tile::{Onto, VECTORS, Vectors, each_tile, padded};
-use super::{
-    Packed, SHARD_ROWS, Tape, Tile, clear, each, forward::activate, lanes, packed::Layer, pieces,
-    room,
-};
+use super::super::transpose::{Square, Transposer, transpose};
+use super::{Packed, SHARD_ROWS, Tape, Tile, each, lanes, packed::Layer, pieces};
 
 /// The gradients of a network.
 #[derive(Debug)]
@@ -46,9 +45,9 @@ impl Sums {
 }
 
 /// Some tiles that share their sums.
-struct Task<'a, T, const M: usize> {
+struct Task<'a, T: Element, const M: usize> {
     x: [&'a [T]; M],
-    tape: &'a [Vec<Vec<T>>],
+    tape: &'a [Vec<Field<T>>],
     grad: [&'a [T]; M],
     grad_x: [&'a mut [T]; M],
     sums: &'a mut [T],
@@ -56,16 +55,18 @@ struct Task<'a, T, const M: usize> {
 
 /// What a tile needs room for.
 #[derive(Default)]
-struct Room<T> {
-    input: Vec<T>,
+struct Room<T: Element> {
+    input: Field<T>,
     /// The argument of a layer's product.
-    active: Vec<T>,
+    active: Field<T>,
+    /// Its derivative by what was activated.
+    rates: Field<T>,
     /// The gradient for it.
-    pulled: Vec<T>,
+    pulled: Field<T>,
     /// The gradient for a layer's result, see [`cross`].
-    across: Vec<T>,
+    across: Field<T>,
     /// The gradients for the input and the results of the layers.
-    bars: Vec<Vec<T>>,
+    bars: Vec<Field<T>>,
 }
 
 pub(super) fn run<T: Element, R: Jet<T::Lanes, M>, const M: usize>(
@@ -77,7 +78,7 @@ pub(super) fn run<T: Element, R: Jet<T::Lanes, M>, const M: usize>(
 ) -> Gradients<T> {
     let (inputs, outputs) = (packed.input().numbers(), packed.output().numbers());
     let length: usize = packed.layers.iter().map(|l| Sums::of(l).length()).sum();
-    let mut sums = vec![T::default(); rows.div_ceil(SHARD_ROWS) * length];
+    let mut sums = Field::of(rows.div_ceil(SHARD_ROWS) * length);
     let mut grad_x = vec![T::default(); M * rows * inputs];
     let mut planes = grad_x.chunks_mut((rows * inputs).max(1));
     let mut planes: [_; M] = std::array::from_fn(|_| {
@@ -113,19 +114,26 @@ fn total<T: Element>(packed: &Packed<T>, sums: &[T], length: usize) -> Vec<(Vec<
     let layer = |layer: &Layer<T>| {
         let (inputs, outputs) = (layer.input.width, layer.output.width);
         let shape = Sums::of(layer);
-        let mut weight = vec![T::default(); layer.taps * inputs * outputs];
+        let rows = layer.taps * inputs;
+        let mut weight = Vec::with_capacity(rows * outputs);
         let mut bias = vec![T::default(); outputs];
-        for sums in sums.chunks_exact(length.max(1)) {
-            let sums = &sums[at..][..shape.length()];
-            let (weights, biases) = sums.split_at(shape.rows * shape.columns);
-            let taps = weights.chunks_exact(shape.tap * shape.columns);
-            for (to, from) in weight.chunks_exact_mut((inputs * outputs).max(1)).zip(taps) {
-                let rows = to.chunks_exact_mut(outputs.max(1));
-                for (to, from) in rows.zip(from.chunks_exact(shape.columns)) {
-                    add(to, from);
+        for row in 0..rows {
+            let (tap, input) = (row / inputs, row % inputs);
+            let row = at + (tap * shape.tap + input) * shape.columns;
+            let start = weight.len();
+            for (shard, sums) in sums.chunks_exact(length.max(1)).enumerate() {
+                let from = &sums[row..][..outputs];
+                if shard == 0 {
+                    weight.extend_from_slice(from);
+                } else {
+                    add(&mut weight[start..], from);
                 }
             }
-            add(&mut bias, biases);
+        }
+        // Without rows there are no shards.
+        weight.resize(rows * outputs, T::default());
+        for sums in sums.chunks_exact(length.max(1)) {
+            add(&mut bias, &sums[at + shape.rows * shape.columns..]);
         }
         at += shape.length();
         (weight, bias)
@@ -145,11 +153,18 @@ fn shard<T: Element, R: Jet<T::Lanes, M>, const M: usize>(
     );
     let mut grad_x = task.grad_x.map(|plane| plane.chunks_mut(inputs.max(1)));
     let tiles = pieces(task.x, inputs).zip(pieces(task.grad, outputs));
-    for ((x, grad), record) in tiles.zip(task.tape) {
+    for (number, ((x, grad), record)) in tiles.zip(task.tape).enumerate() {
         let grad_x = grad_x
             .each_mut()
             .map(|plane| plane.next().unwrap_or_default());
-        tile::<T, R, M>(packed, room, x, record, grad, grad_x, task.sums);
+        // The first tile overwrites what the sums held.
+        let onto = if number == 0 {
+            Onto::Zero
+        } else {
+            Onto::Itself
+        };
+        let sums = (&mut *task.sums, onto);
+        tile::<T, R, M>(packed, room, x, record, grad, grad_x, sums);
     }
 }
 
@@ -157,27 +172,34 @@ fn tile<T: Element, R: Jet<T::Lanes, M>, const M: usize>(
     packed: &Packed<T>,
     scratch: &mut Room<T>,
     x: [&[T]; M],
-    record: &[Vec<T>],
+    record: &[Field<T>],
     grad: [&[T]; M],
     mut grad_x: [&mut [T]; M],
-    sums: &mut [T],
+    (sums, sum_onto): (&mut [T], Onto<T>),
 ) {
     let tile = Tile::new::<T>(x[0].len() / packed.input().numbers(), M);
     let count = packed.layers.len();
-    scratch.bars.resize_with(count + 1, Vec::new);
+    scratch.bars.resize_with(count + 1, Field::default);
     let skipped = |i: usize| packed.layers.iter().any(|layer| layer.skip == Some(i));
     for (i, (bar, shape)) in scratch.bars.iter_mut().zip(&packed.shapes).enumerate() {
         let length = tile.all() * shape.block::<T>();
         // The others are overwritten.
         if i == count || skipped(i) {
-            clear(bar, length);
+            bar.clear(length);
         } else {
-            room(bar, length);
+            bar.room(length);
         }
     }
-    clear(&mut scratch.input, tile.all() * packed.input().block::<T>());
-    tile.load(x, packed.input(), &mut scratch.input);
-    tile.load(grad, packed.output(), &mut scratch.bars[count]);
+    scratch
+        .input
+        .clear(tile.all() * packed.input().block::<T>());
+    tile.load(packed.transposer, x, packed.input(), &mut scratch.input);
+    tile.load(
+        packed.transposer,
+        grad,
+        packed.output(),
+        &mut scratch.bars[count],
+    );
     let mut end = sums.len();
     for (i, layer) in packed.layers.iter().enumerate().rev() {
         let start = end - Sums::of(layer).length();
@@ -195,22 +217,29 @@ fn tile<T: Element, R: Jet<T::Lanes, M>, const M: usize>(
         };
         let mut source = field;
         if layer.activated {
-            room(&mut scratch.active, field.len());
-            activate::<T, R, M>(field, &mut scratch.active);
+            scratch.active.room(field.len());
+            scratch.rates.room(field.len());
+            activate::<T, R, M>(field, &mut scratch.active, &mut scratch.rates);
             source = &scratch.active;
         }
-        cross(layer, tile, bar, &mut scratch.across);
+        cross(packed.transposer, layer, tile, bar, &mut scratch.across);
+        let sums = (sums, sum_onto);
         weights(packed, layer, tile, source, &scratch.across, sums);
         let onto = if skipped(i) { Onto::Itself } else { Onto::Zero };
         if layer.activated {
-            room(&mut scratch.pulled, field.len());
+            scratch.pulled.room(field.len());
             argument(packed, layer, bar, Onto::Zero, &mut scratch.pulled);
-            pull::<T, R, M>(field, &scratch.pulled, onto, &mut before[i]);
+            pull::<T, R, M>(&scratch.rates, &scratch.pulled, onto, &mut before[i]);
         } else {
             argument(packed, layer, bar, onto, &mut before[i]);
         }
     }
-    tile.store(&scratch.bars[0], packed.input(), &mut grad_x);
+    tile.store(
+        packed.transposer,
+        &scratch.bars[0],
+        packed.input(),
+        &mut grad_x,
+    );
 }
 
 fn add<T: Element>(to: &mut [T], from: &[T]) {
@@ -219,10 +248,17 @@ fn add<T: Element>(to: &mut [T], from: &[T]) {
 
 /// The gradient with outputs across the lanes: vector by vector of outputs, block by block and
 /// site by site, row by row.
-fn cross<T: Element>(layer: &Layer<T>, tile: Tile, bar: &[T], across: &mut Vec<T>) {
+fn cross<T: Element>(
+    transposer: Transposer,
+    layer: &Layer<T>,
+    tile: Tile,
+    bar: &[T],
+    across: &mut Field<T>,
+) {
     let (lanes, outputs) = (lanes::<T>(), layer.output.width);
     let places = tile.all() * layer.output.sites;
-    room(across, outputs.next_multiple_of(lanes) * places * lanes);
+    across.room(outputs.next_multiple_of(lanes) * places * lanes);
+    let square = |start| Square { start, row: lanes };
     let vectors = across.chunks_exact_mut(places * lanes * lanes);
     for (start, across) in (0..outputs).step_by(lanes).zip(vectors) {
         let filled = lanes.min(outputs - start);
@@ -231,23 +267,20 @@ fn cross<T: Element>(layer: &Layer<T>, tile: Tile, bar: &[T], across: &mut Vec<T
         }
         let sites = bar.chunks_exact(padded(outputs) * lanes);
         for (bar, across) in sites.zip(across.chunks_exact_mut(lanes * lanes)) {
-            let bar = &bar[start * lanes..][..filled * lanes];
             if filled == lanes {
-                // Of a length that the compiler knows.
-                transpose(bar, across, lanes);
-            } else {
-                transpose(bar, across, filled);
+                transpose(
+                    transposer,
+                    (bar, square(start * lanes)),
+                    (across, square(0)),
+                );
+                continue;
             }
-        }
-    }
-}
-
-#[inline(always)]
-fn transpose<T: Element>(bar: &[T], across: &mut [T], filled: usize) {
-    let lanes = lanes::<T>();
-    for (row, across) in across.chunks_exact_mut(lanes).enumerate() {
-        for (column, number) in across[..filled].iter_mut().enumerate() {
-            *number = bar[column * lanes + row];
+            let bar = &bar[start * lanes..][..filled * lanes];
+            for (row, across) in across.chunks_exact_mut(lanes).enumerate() {
+                for (column, number) in across[..filled].iter_mut().enumerate() {
+                    *number = bar[column * lanes + row];
+                }
+            }
         }
     }
 }
@@ -259,7 +292,7 @@ fn weights<T: Element>(
     tile: Tile,
     source: &[T],
     across: &[T],
-    sums: &mut [T],
+    (sums, onto): (&mut [T], Onto<T>),
 ) {
     let shape = Sums::of(layer);
     let lanes = lanes::<T>();
@@ -279,11 +312,11 @@ fn weights<T: Element>(
         };
         for (tap, pairs) in layer.pairs.iter().enumerate() {
             let sum = (&pairs[..pairs.len() / whole * tile.all()], lanes);
-            each_tile!(layer.input.width, start, ROWS => {
+            each_tile!(packed.instructions, layer.input.width, start, ROWS => {
                 let sums = &mut sums[(tap * shape.tap + start) * shape.columns + column..];
                 let source = &source[start * lanes..];
                 T::accumulate_apart::<ROWS>(
-                    packed.instructions, sum, source, across, Onto::Itself, sums, vectors,
+                    packed.instructions, sum, source, across, onto, sums, vectors,
                 );
             });
         }
@@ -291,7 +324,12 @@ fn weights<T: Element>(
         for (bias, across) in bias.zip(across.chunks_exact(vector)) {
             // Of values only.
             let rows = &across[..tile.blocks * places * lanes];
-            widest(AddRows { rows, to: bias });
+            let add = matches!(onto, Onto::Itself);
+            widest(AddRows {
+                rows,
+                add,
+                to: bias,
+            });
         }
     }
 }
@@ -308,7 +346,7 @@ fn argument<T: Element>(
     let inner = layer.output.width;
     let numbers = padded(layer.input.width) * lanes;
     let (input, output) = (layer.input.block::<T>(), layer.output.block::<T>());
-    each_tile!(layer.input.width, start, ROWS => {
+    each_tile!(packed.instructions, layer.input.width, start, ROWS => {
         let weights = &layer.tiles[start * layer.taps * inner..][..ROWS * layer.taps * inner];
         let blocks = bar.chunks(VECTORS * output).zip(pulled.chunks_mut(VECTORS * input));
         for (bar, pulled) in blocks {
@@ -327,15 +365,57 @@ fn argument<T: Element>(
     });
 }
 
-/// Pulls a gradient back through `SiLU`.
-fn pull<T: Element, R: Jet<T::Lanes, M>, const M: usize>(
+/// `SiLU` of a field and its derivative, from one exponential.
+fn activate<T: Element, R: Jet<T::Lanes, M>, const M: usize>(
     z: &[T],
+    active: &mut [T],
+    rates: &mut [T],
+) {
+    widest(Activate {
+        z,
+        active,
+        rates,
+        number: PhantomData::<fn() -> R>,
+    });
+}
+
+struct Activate<'a, T, R, const M: usize> {
+    z: &'a [T],
+    active: &'a mut [T],
+    rates: &'a mut [T],
+    number: PhantomData<fn() -> R>,
+}
+
+impl<T: Element, R: Jet<T::Lanes, M>, const M: usize> Job for Activate<'_, T, R, M> {
+    #[inline(always)]
+    fn run(self) {
+        let lanes = <T::Lanes as Vector>::WIDTH;
+        let plane = self.z.len() / M;
+        for at in (0..plane).step_by(lanes) {
+            let mut z = R::splat(0.0);
+            for m in 0..M {
+                *z.plane_mut(m) = <T::Lanes as Vector>::load(&self.z[m * plane + at..][..lanes]);
+            }
+            let logistic = z.logistic();
+            let active = (z * logistic.sigmoid).planes();
+            let rates = (logistic.sigmoid + z * logistic.slope).planes();
+            for m in 0..M {
+                active[m].store(&mut self.active[m * plane + at..][..lanes]);
+                rates[m].store(&mut self.rates[m * plane + at..][..lanes]);
+            }
+        }
+    }
+}
+
+/// Pulls a gradient back through `SiLU` with its derivative.
+fn pull<T: Element, R: Jet<T::Lanes, M>, const M: usize>(
+    rates: &[T],
     pulled: &[T],
     onto: Onto<T>,
     bar: &mut [T],
 ) {
     widest(Pull {
-        z,
+        rates,
         pulled,
         add: matches!(onto, Onto::Itself),
         bar,
@@ -344,7 +424,7 @@ fn pull<T: Element, R: Jet<T::Lanes, M>, const M: usize>(
 }
 
 struct Pull<'a, T, R, const M: usize> {
-    z: &'a [T],
+    rates: &'a [T],
     pulled: &'a [T],
     /// Whether to what `bar` holds, or in its place.
     add: bool,
@@ -356,17 +436,17 @@ impl<T: Element, R: Jet<T::Lanes, M>, const M: usize> Job for Pull<'_, T, R, M> 
     #[inline(always)]
     fn run(self) {
         let lanes = <T::Lanes as Vector>::WIDTH;
-        let plane = self.z.len() / M;
+        let plane = self.rates.len() / M;
         for at in (0..plane).step_by(lanes) {
-            let (mut z, mut pulled) = (R::splat(0.0), R::splat(0.0));
+            let (mut rate, mut pulled) = (R::splat(0.0), R::splat(0.0));
             for m in 0..M {
-                *z.plane_mut(m) = <T::Lanes as Vector>::load(&self.z[m * plane + at..][..lanes]);
+                let from = &self.rates[m * plane + at..][..lanes];
+                *rate.plane_mut(m) = <T::Lanes as Vector>::load(from);
                 // Tangent first: the reverse sweep of a pair exchanges the planes.
                 let from = &self.pulled[(M - 1 - m) * plane + at..][..lanes];
                 *pulled.plane_mut(m) = <T::Lanes as Vector>::load(from);
             }
-            let logistic = z.logistic();
-            let bars = (pulled * (logistic.sigmoid + z * logistic.slope)).planes();
+            let bars = (pulled * rate).planes();
             for m in 0..M {
                 let to = &mut self.bar[(M - 1 - m) * plane + at..][..lanes];
                 let mut bar = bars[m];
@@ -379,16 +459,20 @@ impl<T: Element, R: Jet<T::Lanes, M>, const M: usize> Job for Pull<'_, T, R, M> 
     }
 }
 
-/// Adds rows of a vector each to a vector, in their order.
+/// Adds rows of a vector each to a vector or to nothing, in their order.
 struct AddRows<'a, T> {
     rows: &'a [T],
+    add: bool,
     to: &'a mut [T],
 }
 
 impl<T: Element> Job for AddRows<'_, T> {
     #[inline(always)]
     fn run(self) {
-        let mut sum = <T::Lanes as Vector>::load(self.to);
+        let mut sum = <T::Lanes as Number>::splat(0.0);
+        if self.add {
+            sum = <T::Lanes as Vector>::load(self.to);
+        }
         for row in self.rows.chunks_exact(<T::Lanes as Vector>::WIDTH) {
             sum = sum + <T::Lanes as Vector>::load(row);
         }

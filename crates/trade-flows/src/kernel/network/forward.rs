@@ -5,21 +5,22 @@ use std::marker::PhantomData;
 use trade_simd::{Job, Vector, widest};
 
 use super::super::element::{Element, Jet};
+use super::super::field::Field;
 use super::super::tile::{Onto, VECTORS, Vectors, each_tile, padded};
-use super::{Packed, Tape, Tile, clear, each, lanes, packed::Layer, pieces, room};
+use super::{Packed, Tape, Tile, each, lanes, packed::Layer, pieces};
 
 /// A tile's task: its rows, where its result goes, and where it is recorded.
-struct Task<'a, T, const M: usize> {
+struct Task<'a, T: Element, const M: usize> {
     x: [&'a [T]; M],
     out: [&'a mut [T]; M],
-    record: Option<&'a mut Vec<Vec<T>>>,
+    record: Option<&'a mut Vec<Field<T>>>,
 }
 
 /// What a tile needs room for: the input and the results of the layers, and an activated one.
 #[derive(Default)]
-struct Room<T> {
-    fields: Vec<Vec<T>>,
-    active: Vec<T>,
+struct Room<T: Element> {
+    fields: Vec<Field<T>>,
+    active: Field<T>,
 }
 
 pub(super) fn run<T: Element, R: Jet<T::Lanes, M>, const M: usize>(
@@ -57,21 +58,26 @@ fn tile<T: Element, R: Jet<T::Lanes, M>, const M: usize>(
 ) {
     let tile = Tile::new::<T>(task.x[0].len() / packed.input().numbers(), M);
     let count = packed.layers.len();
-    fields.resize_with(count + 1, Vec::new);
-    clear(&mut fields[0], tile.all() * packed.input().block::<T>());
-    tile.load(task.x, packed.input(), &mut fields[0]);
+    fields.resize_with(count + 1, Field::default);
+    fields[0].clear(tile.all() * packed.input().block::<T>());
+    tile.load(packed.transposer, task.x, packed.input(), &mut fields[0]);
     for (i, layer) in packed.layers.iter().enumerate() {
         let (before, after) = fields.split_at_mut(i + 1);
         let mut source: &[T] = &before[i];
         if layer.activated {
-            room(active, source.len());
+            active.room(source.len());
             activate::<T, R, M>(source, active);
             source = active;
         }
         let skip = layer.skip.map(|skip| &before[skip]);
         apply(packed, layer, tile, source, skip, &mut after[0]);
     }
-    tile.store(&fields[count], packed.output(), &mut task.out);
+    tile.store(
+        packed.transposer,
+        &fields[count],
+        packed.output(),
+        &mut task.out,
+    );
     if let Some(record) = task.record {
         record.extend(fields[1..count].iter_mut().map(std::mem::take));
     }
@@ -83,14 +89,15 @@ fn apply<T: Element>(
     layer: &Layer<T>,
     tile: Tile,
     source: &[T],
-    skip: Option<&Vec<T>>,
-    z: &mut Vec<T>,
+    skip: Option<&Field<T>>,
+    z: &mut Field<T>,
 ) {
     let lanes = lanes::<T>();
     let (input, output) = (layer.input.block::<T>(), layer.output.block::<T>());
     let numbers = padded(layer.output.width) * lanes;
+    z.room(tile.all() * output);
     if let Some(skip) = skip {
-        z.clone_from(skip);
+        z.copy_from_slice(skip);
         for z in z[..tile.blocks * output].chunks_exact_mut(numbers) {
             for (z, bias) in z.chunks_exact_mut(lanes).zip(&layer.bias) {
                 for z in z {
@@ -98,11 +105,9 @@ fn apply<T: Element>(
                 }
             }
         }
-    } else {
-        room(z, tile.all() * output);
     }
     let inner = layer.input.width;
-    each_tile!(layer.output.width, start, ROWS => {
+    each_tile!(packed.instructions, layer.output.width, start, ROWS => {
         let weights = &layer.tiles[start * layer.taps * inner..][..ROWS * layer.taps * inner];
         let planes = source
             .chunks_exact(tile.blocks * input)
@@ -131,7 +136,7 @@ fn apply<T: Element>(
 }
 
 /// `SiLU` of a field.
-pub(super) fn activate<T: Element, R: Jet<T::Lanes, M>, const M: usize>(z: &[T], out: &mut [T]) {
+fn activate<T: Element, R: Jet<T::Lanes, M>, const M: usize>(z: &[T], out: &mut [T]) {
     widest(Activate {
         z,
         out,

@@ -1,14 +1,16 @@
 //! Weights in the order in which products read them, and where products find their other factor.
 
 use super::super::element::Element;
+use super::super::field::Field;
 use super::super::product::Instructions;
 use super::super::tile::{Start, each_tile, padded};
+use super::super::transpose::Transposer;
 use super::{SHARD_ROWS, Shape, TILE_NUMBERS, Tile, lanes};
 use crate::network::{Network, NetworkLayer};
 
 /// A layer's weights and bias.
 #[derive(Debug)]
-pub(super) struct Layer<T> {
+pub(super) struct Layer<T: Element> {
     pub(super) input: Shape,
     pub(super) output: Shape,
     pub(super) taps: usize,
@@ -16,7 +18,7 @@ pub(super) struct Layer<T> {
     pub(super) skip: Option<usize>,
     /// For the layer itself: tile by tile of outputs, tap by tap, for each input the weights of
     /// the tile. For its gradient: tile by tile of inputs, tap by tap, for each output.
-    pub(super) tiles: Vec<T>,
+    pub(super) tiles: Field<T>,
     /// Filled up with zeros to what tiles can be made of.
     pub(super) bias: Vec<T>,
     /// What a product runs over, in weights and a block: for the layer itself, for each output
@@ -30,7 +32,7 @@ pub(super) struct Layer<T> {
 
 /// A network ready to run.
 #[derive(Debug)]
-pub(super) struct Packed<T> {
+pub(super) struct Packed<T: Element> {
     pub(super) layers: Vec<Layer<T>>,
     /// The input and each result.
     pub(super) shapes: Vec<Shape>,
@@ -38,6 +40,7 @@ pub(super) struct Packed<T> {
     /// Rows of a tile; they divide those of a shard.
     pub(super) tile_rows: usize,
     pub(super) instructions: Instructions,
+    pub(super) transposer: Transposer,
 }
 
 impl<T: Element> Packed<T> {
@@ -49,8 +52,9 @@ impl<T: Element> Packed<T> {
         biases: &[&[T]],
     ) -> Self {
         let mut packed = Self::new(network, planes, weights, biases);
+        let instructions = packed.instructions;
         for ((layer, shape), weight) in packed.layers.iter_mut().zip(&network.layers).zip(weights) {
-            layer.tiles = columns(weight, layer.output.width);
+            layer.tiles = columns(instructions, weight, layer.output.width);
             layer.sees = layer.taps_of_outputs(shape);
         }
         packed
@@ -64,9 +68,10 @@ impl<T: Element> Packed<T> {
         biases: &[&[T]],
     ) -> Self {
         let mut packed = Self::new(network, planes, weights, biases);
+        let instructions = packed.instructions;
         let tile = Tile::new::<T>(packed.tile_rows, planes);
         for ((layer, shape), weight) in packed.layers.iter_mut().zip(&network.layers).zip(weights) {
-            layer.tiles = rows(weight, layer.taps, layer.output.width);
+            layer.tiles = rows(instructions, weight, layer.taps, layer.output.width);
             layer.sees = layer.outputs_of_inputs(shape);
             layer.pairs = layer.pairs_of_taps(shape, tile);
         }
@@ -98,7 +103,7 @@ impl<T: Element> Packed<T> {
                 taps,
                 activated: layer.activated,
                 skip: layer.skip,
-                tiles: Vec::new(),
+                tiles: Field::default(),
                 bias,
                 sees: Vec::new(),
                 pairs: Vec::new(),
@@ -117,7 +122,8 @@ impl<T: Element> Packed<T> {
             shapes,
             planes,
             tile_rows,
-            instructions: Instructions::widest(),
+            instructions: Instructions::chosen(),
+            transposer: Transposer::chosen(),
         }
     }
 
@@ -202,32 +208,44 @@ impl<T: Element> Layer<T> {
 
 /// Tiles of outputs from a matrix with a row for each tap and input: the numbers of a tile lie
 /// side by side already.
-fn columns<T: Element>(weight: &[T], outputs: usize) -> Vec<T> {
+fn columns<T: Element>(instructions: Instructions, weight: &[T], outputs: usize) -> Field<T> {
     let inputs = weight.len() / outputs.max(1);
-    let mut out = Vec::with_capacity(padded(outputs) * inputs);
-    each_tile!(outputs, start, ROWS => {
-        let filled = ROWS.min(outputs - start);
-        for row in weight.chunks_exact(outputs) {
-            out.extend_from_slice(&row[start..start + filled]);
-            out.extend((filled..ROWS).map(|_| T::default()));
+    let mut out = Field::of(padded(outputs) * inputs);
+    each_tile!(instructions, outputs, start, ROWS => {
+        let tiles = out[start * inputs..].chunks_exact_mut(ROWS);
+        for (tile, row) in tiles.zip(weight.chunks_exact(outputs)) {
+            if let Some(whole) = row.get(start..start + ROWS) {
+                tile.copy_from_slice(whole);
+            } else {
+                let (filled, rest) = tile.split_at_mut(outputs - start);
+                filled.copy_from_slice(&row[start..]);
+                rest.fill(T::default());
+            }
         }
     });
     out
 }
 
 /// Tiles of inputs from the same matrix.
-fn rows<T: Element>(weight: &[T], taps: usize, outputs: usize) -> Vec<T> {
+fn rows<T: Element>(
+    instructions: Instructions,
+    weight: &[T],
+    taps: usize,
+    outputs: usize,
+) -> Field<T> {
     let tap = weight.len() / taps.max(1);
     let inputs = tap / outputs.max(1);
-    let mut out = vec![T::default(); taps * padded(inputs) * outputs];
-    let mut rest = out.as_mut_slice();
-    each_tile!(inputs, start, ROWS => {
-        for weight in weight.chunks_exact(tap) {
-            let (tile, after) = std::mem::take(&mut rest).split_at_mut(ROWS * outputs);
-            rest = after;
-            for (r, row) in weight[start * outputs..].chunks_exact(outputs).take(ROWS).enumerate() {
-                for (tile, number) in tile.chunks_exact_mut(ROWS).zip(row) {
-                    tile[r] = *number;
+    let mut out = Field::of(taps * padded(inputs) * outputs);
+    let nothing = vec![T::default(); outputs];
+    each_tile!(instructions, inputs, start, ROWS => {
+        let tiles = out[start * taps * outputs..].chunks_exact_mut(ROWS * outputs);
+        for (tile, weight) in tiles.zip(weight.chunks_exact(tap)) {
+            let weight = &weight[start * outputs..];
+            let row = |r: usize| weight.get(r * outputs..(r + 1) * outputs).unwrap_or(&nothing);
+            let rows: [&[T]; ROWS] = std::array::from_fn(row);
+            for (i, tile) in tile.chunks_exact_mut(ROWS).enumerate() {
+                for r in 0..ROWS {
+                    tile[r] = rows[r][i];
                 }
             }
         }

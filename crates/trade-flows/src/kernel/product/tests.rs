@@ -57,6 +57,7 @@ fn compare_onto<const ROWS: usize>(onto: Onto<f64>, count: usize) {
 #[test]
 fn tiles_are_sums_of_products() {
     compare::<4>();
+    compare::<6>();
     compare::<8>();
 }
 
