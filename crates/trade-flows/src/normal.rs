@@ -1,6 +1,8 @@
 //! The normal distribution in tensor form: density, distribution function and quantiles, whole and
 //! cut off.
 
+#![allow(clippy::excessive_precision, reason = "coefficients as published")]
+
 use std::f64::consts::{FRAC_1_SQRT_2, TAU};
 
 use burn::tensor::{Tensor, backend::Backend};
