@@ -441,3 +441,37 @@ impl Evaluation {
         text
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_outside_have_no_weight_and_count_as_samples() -> Result<()> {
+        let weights: Vec<f64> = (0..1000)
+            .map(|i| if i % 4 == 0 { f64::NEG_INFINITY } else { 0.3 })
+            .collect();
+        let mut at = AtCondition::empty(&[1.0]);
+        at.set_weights(&weights, 1)?;
+        assert_eq!(at.outside, Some(0.25));
+        let ess = at.ess.unwrap_or_default();
+        assert!((ess - 0.75).abs() < 1e-12, "{ess}");
+        let evaluation = Evaluation {
+            controls: vec!["T".into()],
+            at: vec![at.clone()],
+            marginals: Vec::new(),
+            calibration: Vec::new(),
+            samples: 1000,
+            seconds: 0.0,
+        };
+        assert!(evaluation.table().contains("outside") && evaluation.table().contains("0.2500\n"));
+        assert!(evaluation.csv().ends_with(",0.25\n"));
+        at.set_weights(&[0.0; 1000], 1)?;
+        let inside = Evaluation {
+            at: vec![at],
+            ..evaluation
+        };
+        assert!(!inside.table().contains("outside"));
+        Ok(())
+    }
+}
