@@ -10,10 +10,12 @@
 #   DEVICE   where to compute, cuda:0 unless given (wgpu:0 compares no PyTorch)
 #   PYTHON   a Python with PyTorch for the card; without it one is installed into the folder
 #   MINUTES  how long all of it may take, 10 unless given
+#   PROGRAMS a folder with the programs `trade`, `trade-bench` and `parity` (the test), built elsewhere
+#            with the feature of the device, for a machine without Rust
 set -uo pipefail
 
 if [ $# != 1 ]; then
-    sed -n '2,14s/^# \{0,1\}//p' "$0" >&2
+    sed -n '2,16s/^# \{0,1\}//p' "$0" >&2
     exit 2
 fi
 mkdir -p "$1" || exit 2
@@ -24,7 +26,8 @@ device=${DEVICE:-cuda:0}
 feature=${device%%:*}
 deadline=$((SECONDS + 60 * ${MINUTES:-10}))
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$PWD/target}" CARGO_INCREMENTAL=0
-bench=$CARGO_TARGET_DIR/release/trade-bench
+programs=${PROGRAMS:-$CARGO_TARGET_DIR/release}
+bench=$programs/trade-bench
 peers=crates/trade-bench/peers
 failed=0
 
@@ -54,11 +57,14 @@ part() {
 }
 
 : >"$out/parts.txt"
-features=(--features "$feature")
-part build 400 cargo build --release --workspace --exclude xtask --bins "${features[@]}"
-part machine 60 bash -c "'$CARGO_TARGET_DIR/release/trade' devices; nvidia-smi || true; nproc"
-part parity 300 env TRADE_PARITY_OUT="$out" \
-    cargo test --release --workspace "${features[@]}" --test parity -- "$feature"
+if [ -n "${PROGRAMS:-}" ]; then
+    parity=("$programs/parity")
+else
+    parity=(cargo test --release -p trade --features "$feature" --test parity --)
+    part build 400 cargo build --release --workspace --exclude xtask --bins --features "$feature"
+fi
+part machine 60 bash -c "'$programs/trade' devices; nvidia-smi || true; nproc; lscpu | grep 'Model name'"
+part parity 300 env TRADE_PARITY_OUT="$out" "${parity[@]}" "$feature" --nocapture
 
 for settings in multi-well lattice alanine; do
     part "trade-$settings" 90 "$bench" speed --settings "$settings" --device "$device"

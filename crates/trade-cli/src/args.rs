@@ -35,10 +35,7 @@ pub(crate) enum Command {
     Init(InitArgs),
     /// Measure a trained flow: NLL, exact KL, effective sample size, log Z; and say where it is fit
     /// for importance weights.
-    Evaluate {
-        /// The run's folder.
-        run: PathBuf,
-    },
+    Evaluate(EvaluateArgs),
     /// Draw figures of a trained flow: training, samples, weights, measures over the range.
     Plot {
         /// The run's folder.
@@ -187,6 +184,23 @@ pub(crate) struct TrainArgs {
     /// The number of steps, in place of the configuration's.
     #[arg(long)]
     pub(crate) steps: Option<usize>,
+    /// How often the training may evaluate the likelihood of a posterior; it is planned by that, and
+    /// ends with the best weights before it would exceed it.
+    #[arg(long, value_name = "N")]
+    pub(crate) max_calls: Option<u64>,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct EvaluateArgs {
+    /// The run's folder.
+    pub(crate) run: PathBuf,
+    /// Reference samples at the condition of --at, an npy file, [n, dim]: a classifier tells them
+    /// apart from samples of the flow.
+    #[arg(long, value_name = "FILE", requires = "at")]
+    pub(crate) reference: Option<PathBuf>,
+    /// The condition of the reference samples, e.g. T=0.5.
+    #[arg(long, requires = "reference")]
+    pub(crate) at: Option<String>,
 }
 
 #[derive(clap::Args)]

@@ -33,5 +33,5 @@ pub use dual::{Dual, softplus};
 pub use error::{Error, Result};
 pub use interval::Interval;
 pub use support::Support;
-pub use target::{Family, Perturbation, PowerFamily, Target};
+pub use target::{Family, Perturbation, PowerFamily, Prior, Target};
 pub use validate::Validate;

@@ -6,11 +6,28 @@ use burn::tensor::{Tensor, backend::Backend};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Condition, Interval, Support, random::Stream};
+use crate::{Condition, Interval, Result, Support, random::Stream};
 
 /// Gaussian noise on states in coordinates of the target's own: from states, row-major `[n, dim]`,
 /// and the width for each of them to the moved states.
 pub type Perturbation = Arc<dyn Fn(&[f32], &[f64], &mut Stream) -> Vec<f32> + Send + Sync>;
+
+/// The prior and the likelihood of a power family `q(θ|β) = π(θ) L(θ)^β`, in f64 on the host.
+///
+/// The prior is normalised, and its samples cost nothing; the likelihood may be costly.
+pub trait Prior {
+    /// `n` independent draws of the prior, row-major `[n, dim]`. The likelihood is not evaluated.
+    ///
+    /// # Errors
+    /// If a draw is not finite.
+    fn draw(&self, n: usize, stream: &mut Stream) -> Result<Vec<f64>>;
+
+    /// The normalised log prior of each row; `−∞` outside of its support.
+    fn log_priors(&self, theta: &[f64]) -> Vec<f64>;
+
+    /// The log likelihood of each row; `−∞` where it is not finite. Each row counts as one call.
+    fn log_likelihoods(&self, theta: &[f64]) -> Vec<f64>;
+}
 
 /// How the first control parameter acts, where the family is a power of one density:
 /// `q(x|c) = h(x) · s(x)^{e(c)}`. Such families can be trained without an energy.
@@ -86,6 +103,12 @@ pub trait Family {
 
     /// The power family this target belongs to, if it is one (with a single control parameter).
     fn power_family(&self) -> Option<PowerFamily> {
+        None
+    }
+
+    /// The prior and the likelihood of a family whose control is the power of the likelihood, if both are
+    /// known and the prior can be sampled; by default they are not.
+    fn prior(&self) -> Option<&dyn Prior> {
         None
     }
 

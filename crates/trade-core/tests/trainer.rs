@@ -12,8 +12,8 @@ use trade_core::{
     grid::Spacing,
     learning_rate::{LearningRate, OneCycle},
     objective::{
-        Clip, LogVariance, LogVarianceConfig, Nll, NllConfig, Objective, Problem, ReverseKl,
-        ReverseKlConfig, StepContext, Term,
+        Clip, LogVariance, LogVarianceConfig, Nll, NllConfig, Objective, Problem, RefinedNll,
+        RefinedNllConfig, ReverseKl, ReverseKlConfig, StepContext, Term,
         trade::{TradeConfig, TradeContinuous, TradeContinuousConfig, TradeGrid, TradeGridConfig},
     },
     parameters::parameters,
@@ -113,6 +113,18 @@ fn full() -> Trainer<Training, Model> {
             None,
         ),
     ];
+    let refined = RefinedNllConfig {
+        batch: 32,
+        buffer: 100,
+        draws: 64,
+        kept: 20,
+        every: 7,
+        ..RefinedNllConfig::default()
+    };
+    let mut objectives = objectives;
+    objectives.push(constant(
+        RefinedNll::new(refined, problem(Bath::default())).unwrap(),
+    ));
     let config = TrainConfig {
         steps: STEPS,
         learning_rate: LearningRate::OneCycle(OneCycle {
@@ -445,6 +457,126 @@ fn training_finds_the_solution() {
             "{found:?}"
         );
     }
+}
+
+#[test]
+fn refinement_alone_finds_the_solution() {
+    let config = TrainConfig {
+        steps: 600,
+        learning_rate: LearningRate::OneCycle(OneCycle {
+            max_lr: 0.03,
+            ..OneCycle::default()
+        }),
+        average: Some(0.98),
+        ..TrainConfig::default()
+    };
+    let refined = RefinedNllConfig {
+        batch: 256,
+        buffer: 4096,
+        draws: 512,
+        kept: 256,
+        every: 2,
+        conditions: Schedule::Uniform {
+            spacing: Spacing::Linear,
+        },
+        ..RefinedNllConfig::default()
+    };
+    let refined = RefinedNll::new(refined, problem(Bath::default())).unwrap();
+    let mut trainer = trainer(config, vec![constant(refined)]);
+    trainer.run(None, &mut []).unwrap();
+    let found = values(trainer.model());
+    // A buffer of 4096 states knows a to 1/√8192 and t to 1/√4096 at T = 1: five errors. The power is
+    // from a range of logarithms of deviation 0.3.
+    for i in 0..DIM {
+        let (a, b, t) = (found[i], found[DIM + i], found[2 * DIM + i]);
+        assert!(
+            a.abs() < 0.06 && t.abs() < 0.08 && (b - 1.0).abs() < 0.2,
+            "{found:?}"
+        );
+    }
+}
+
+#[test]
+fn averaged_weights_are_the_ones_that_training_ends_with() {
+    let decay: f64 = 0.8;
+    let build = |average| {
+        let config = TrainConfig {
+            steps: 40,
+            learning_rate: LearningRate::OneCycle(OneCycle {
+                max_lr: 0.05,
+                ..OneCycle::default()
+            }),
+            average,
+            ..TrainConfig::default()
+        };
+        let nll = NllConfig {
+            batch: 64,
+            ..NllConfig::default()
+        };
+        trainer(config, vec![constant(Nll::new(nll, data()).unwrap())])
+    };
+    // The same steps without an average, averaged here.
+    let mut plain = build(None);
+    let mut expected = values(plain.model());
+    for step in 0..40 {
+        plain.advance().unwrap();
+        let t = f64::from(step);
+        let rate = 1.0 - decay.min((1.0 + t) / (10.0 + t));
+        for (average, weight) in expected.iter_mut().zip(values(plain.model())) {
+            *average += rate * (weight - *average);
+        }
+    }
+    let mut averaged = build(Some(decay));
+    averaged.run(None, &mut []).unwrap();
+    let found = values(averaged.model());
+    let last = values(plain.model());
+    let apart: f64 = (found.iter().zip(&last)).map(|(a, b)| (a - b).abs()).sum();
+    assert!(apart > 1e-3, "{found:?} {last:?}");
+    for (found, expected) in found.iter().zip(&expected) {
+        assert!((found - expected).abs() < 1e-6, "{found} {expected}");
+    }
+
+    // A stop and a resume in between change no bit, neither of the weights nor of their average.
+    let folder = tempfile::tempdir().unwrap();
+    let mut first = build(Some(decay));
+    advance(&mut first, 17);
+    let path = first.checkpoint().write(folder.path()).unwrap();
+    let mut second = build(Some(decay));
+    second
+        .restore(Checkpoint::read(&path).unwrap(), &path)
+        .unwrap();
+    second.run(None, &mut []).unwrap();
+    assert_eq!(bits(&second), bits(&averaged));
+    // A finished training that is opened again ends with the average too.
+    let folder = tempfile::tempdir().unwrap();
+    build(Some(decay))
+        .run(Some(folder.path()), &mut [])
+        .unwrap();
+    let mut third = build(Some(decay));
+    third.resume(folder.path()).unwrap();
+    third.run(None, &mut []).unwrap();
+    assert_eq!(bits(&third), bits(&averaged));
+    // A checkpoint without an average begins one.
+    let mut older = Checkpoint::read(&path).unwrap();
+    older.average.clear();
+    let mut fourth = build(Some(decay));
+    fourth.restore(older, &path).unwrap();
+    fourth.run(None, &mut []).unwrap();
+    assert_ne!(bits(&fourth), bits(&averaged));
+    let wrong = TrainConfig {
+        average: Some(1.0),
+        ..TrainConfig::default()
+    };
+    let nll = constant(Nll::new(NllConfig::default(), data()).unwrap());
+    let made = Trainer::new(
+        wrong,
+        Model::wrong(),
+        vec![nll],
+        Streams::new(5),
+        FlexDevice,
+    );
+    let error = made.err().unwrap().to_string();
+    assert!(error.contains("train.average"), "{error}");
 }
 
 /// A target of NaN, seen by one term; the error that ends training.

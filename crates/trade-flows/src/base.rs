@@ -1,11 +1,13 @@
 //! Base distributions.
 
+use std::f64::consts::{FRAC_1_SQRT_2, TAU};
+
 use burn::tensor::Tensor;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use trade_core::Dual;
 
-use crate::FlowBackend;
+use crate::{FlowBackend, normal::truncated, unit::log_inside};
 
 /// The base distribution: a Gaussian whose variance depends on the first control parameter, or
 /// a distribution on the unit cube.
@@ -27,8 +29,8 @@ pub enum Base {
     /// The first entries are normal about 0.5 with the deviation `0.1 √T`, cut off at 0 and 1; the
     /// others are uniform in `[0, 1]`. For bonds and angles, and torsions.
     ///
-    /// The density's normaliser is that at `T = 1`, where the cut costs `6·10⁻⁷`; up to `T = 1.5`
-    /// it is off by less than `5·10⁻⁵` an entry. Samples beyond the cut are mirrored at it.
+    /// The density has its normaliser at every temperature, is zero outside of the cube, and is
+    /// sampled by its inverse distribution function.
     UnitCube {
         /// How many entries are normal.
         normal: usize,
@@ -42,8 +44,8 @@ pub enum Base {
 
 /// Deviation of the normal entries of [`Base::UnitCube`] at `T = 1`.
 const DEVIATION: f64 = 0.1;
-/// `Φ(5) − Φ(−5)`: what the cut at 0 and 1 leaves of them.
-const KEPT: f64 = 0.999_999_426_696_856;
+/// How far beyond the cube rounding may bring what a spline of `[0, 1]` gives.
+const ROUNDING: f64 = 1e-6;
 
 impl Base {
     /// Whether the logarithm of the first control parameter is taken.
@@ -84,7 +86,7 @@ impl Base {
         };
         let d = z.dims()[1] as f64;
         let square = z.square().sum_dim(1);
-        let log_2pi = (2.0 * std::f64::consts::PI).ln();
+        let log_2pi = TAU.ln();
         let exponent = match self.log_variance(control) {
             None => square.add_scalar(d * log_2pi),
             Some(log_variance) => {
@@ -126,14 +128,19 @@ impl Base {
         z: Dual<B, 2>,
         control: &Dual<B, 2>,
     ) -> Dual<B, 1> {
+        let inside = log_inside(&z.value, ROUNDING);
         let Some(log_variance) = self.log_variance(control).filter(|_| normal > 0) else {
-            return z.zeros([z.dims()[0]]);
+            return Dual::constant(inside);
         };
         let offset = z.slice_dim(1, 0..normal).add_scalar(-0.5);
         let square = offset.square().sum_dim(1) * (-log_variance.clone()).exp();
-        let norm = (2.0 * std::f64::consts::PI).ln() + 2.0 * KEPT.ln();
-        let exponent = square + log_variance.add_scalar(norm).mul_scalar(normal as f64);
-        exponent.mul_scalar(-0.5).sum_columns()
+        // log Φ(a) − log Φ(−a) = log erf(a/√2)
+        let kept = edge(&log_variance).mul_scalar(FRAC_1_SQRT_2).erf().log();
+        let norm = (log_variance + kept.mul_scalar(2.0)).add_scalar(TAU.ln());
+        let exponent = square + norm.mul_scalar(normal as f64);
+        let mut log_prob = exponent.mul_scalar(-0.5).sum_columns();
+        log_prob.value = log_prob.value + inside;
+        log_prob
     }
 
     fn cube_scale<B: FlowBackend>(
@@ -145,10 +152,13 @@ impl Base {
         let [_, dim] = noise.dims();
         let mut columns = Vec::new();
         if let Some(log_variance) = self.log_variance(control).filter(|_| normal > 0) {
-            let deviation = log_variance.value.mul_scalar(0.5).exp();
-            let x = (noise.clone().narrow(1, 0, normal) * deviation).add_scalar(0.5);
-            let mirrored = x.abs().neg().add_scalar(1.0).abs().neg().add_scalar(1.0);
-            columns.push(mirrored);
+            let log_variance = Dual::constant(log_variance.value);
+            let deviation = log_variance.value.clone().mul_scalar(0.5).exp();
+            let z = truncated(
+                noise.clone().narrow(1, 0, normal),
+                edge(&log_variance).value,
+            );
+            columns.push((z * deviation).add_scalar(0.5).clamp(0.0, 1.0));
         }
         if normal < dim {
             columns.push(uniform(noise.narrow(1, normal, dim - normal)));
@@ -157,8 +167,13 @@ impl Base {
     }
 }
 
+/// How many deviations from the middle the ends of `[0, 1]` are, `[n, 1]`.
+fn edge<B: FlowBackend>(log_variance: &Dual<B, 2>) -> Dual<B, 2> {
+    log_variance.clone().mul_scalar(-0.5).exp().mul_scalar(0.5)
+}
+
 /// Standard normal noise as noise that is uniform in `[0, 1]`.
 fn uniform<B: FlowBackend>(noise: Tensor<B, 2>) -> Tensor<B, 2> {
-    let share = noise.mul_scalar(std::f64::consts::FRAC_1_SQRT_2).erf();
+    let share = noise.mul_scalar(FRAC_1_SQRT_2).erf();
     share.mul_scalar(0.5).add_scalar(0.5)
 }

@@ -13,12 +13,14 @@ pub mod lattice;
 pub mod layer;
 pub mod molecule;
 mod network;
+mod normal;
 mod patches;
 mod preprocess;
 mod spline;
 mod spline_flow;
 mod stacked;
 mod transform;
+mod unit;
 
 pub use backend::{FlowBackend, Kernels, Record};
 pub use base::Base;

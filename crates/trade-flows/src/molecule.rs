@@ -150,7 +150,8 @@ impl MoleculeFlow {
                     learnable: self.learnable_shifts,
                 }));
             }
-            if block + 1 == blocks.len() {
+            // Splines are maps of the unit cube. Shifts leave it, and their density with it.
+            if block + 1 == blocks.len() && matches!(map(block), GroupMap::Spline { .. }) {
                 layers.push(LayerConfig::UnitClamp);
             }
             if first[0] < first[1] && second[0] < second[1] {

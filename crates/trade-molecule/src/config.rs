@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ZMatrix, ZMatrixRow};
+use super::{RestrictConfig, ZMatrix, ZMatrixRow};
 use crate::{Error, Result};
 
 /// The atoms that define the internal coordinates; see [`ZMatrix::new`].
@@ -40,6 +40,9 @@ pub struct MoleculeConfig {
     /// have finite densities and gradients; 1000 by default.
     #[serde(default = "linear_up_to")]
     pub linear_up_to: f64,
+    /// What counts as the ensemble: there is no density outside. By default all conformations do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restrict: Option<RestrictConfig>,
 }
 
 fn reference_temperature() -> f64 {
@@ -58,6 +61,20 @@ impl ZMatrixConfig {
 }
 
 impl MoleculeConfig {
+    /// The molecule of two files, with its PDB file's structure as reference and internal coordinates
+    /// along the bonds, at a temperature in K.
+    pub fn new(system: impl Into<PathBuf>, pdb: impl Into<PathBuf>, temperature: f64) -> Self {
+        Self {
+            system: system.into(),
+            pdb: pdb.into(),
+            reference: None,
+            zmatrix: None,
+            temperature,
+            linear_up_to: linear_up_to(),
+            restrict: None,
+        }
+    }
+
     /// The files of the settings, for a caller that resolves relative paths.
     pub fn files(&mut self) -> impl Iterator<Item = &mut PathBuf> {
         [&mut self.system, &mut self.pdb]

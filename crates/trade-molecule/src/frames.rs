@@ -110,7 +110,7 @@ impl Molecule {
 
     /// `n` states of plain dynamics at the temperature `t`, relative to `T_ref`, from the PDB file's
     /// structure: 16 walkers, frames 1 ps apart after 200 ps, those with a cis peptide bond left
-    /// out. Neighbours in time are correlated, and barriers of many `k_B T` are not crossed; what is
+    /// out. Each time step counts as an energy. Neighbours in time are correlated, and barriers of many `k_B T` are not crossed; what is
     /// to be a reference at a low temperature needs replica exchange.
     ///
     /// # Errors
@@ -134,6 +134,9 @@ impl Molecule {
             let frames = (share * n).div_ceil(config.walkers).max(8) * config.walkers;
             config.ns = frames as f64 * config.spacing_ps * 1e-3;
             let simulation = config.run(&molecule)?;
+            let recorded = config.ns * 1e3 / config.walkers as f64;
+            let each = (recorded + config.equilibration_ps) * 1e3 / config.step_fs;
+            self.count(config.walkers * each.round() as usize);
             if let Some(kept) = simulation.frames.first().and_then(|f| f.get(..numbers)) {
                 let kept: Vec<f64> = kept.iter().map(|x| f64::from(*x)).collect();
                 return self.states(&kept);

@@ -34,7 +34,7 @@ pub(crate) fn unwound(payload: Box<dyn Any + Send>) -> PyErr {
     }
 }
 
-/// Computes without the interpreter's lock, which user's functions take for themselves.
+/// Computes something short without the interpreter's lock and without other threads.
 pub(crate) fn guarded<T: Send>(
     py: Python<'_>,
     compute: impl FnOnce() -> trade::Result<T> + Send,

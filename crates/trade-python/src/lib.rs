@@ -2,7 +2,10 @@
 
 mod boundary;
 mod callback;
+mod doubts;
+mod molecule;
 mod run;
+mod threads;
 mod train;
 
 use std::ffi::OsString;
@@ -50,6 +53,7 @@ fn pareto_k(py: Python<'_>, log_weight: PyReadonlyArray1<'_, f64>) -> PyResult<O
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("TradeError", module.py().get_type::<boundary::TradeError>())?;
     module.add_class::<run::NativeRun>()?;
+    module.add_class::<molecule::NativeMolecule>()?;
     for function in [
         wrap_pyfunction!(command, module)?,
         wrap_pyfunction!(relative_ess, module)?,
@@ -57,6 +61,8 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
         wrap_pyfunction!(pareto_k, module)?,
         wrap_pyfunction!(train::train, module)?,
         wrap_pyfunction!(run::open, module)?,
+        wrap_pyfunction!(threads::forked, module)?,
+        wrap_pyfunction!(molecule::molecule, module)?,
     ] {
         module.add_function(function)?;
     }

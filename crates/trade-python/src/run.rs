@@ -1,6 +1,6 @@
 //! A trained run, for Python.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 use numpy::{IntoPyArray, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1};
 use pyo3::prelude::*;
@@ -15,10 +15,7 @@ use trade::{
     verdict,
 };
 
-use crate::{
-    boundary::{guarded, refused},
-    callback,
-};
+use crate::{boundary::refused, callback, threads};
 
 /// States, their log density and their log weights.
 type Drawn<'py> = (
@@ -30,7 +27,7 @@ type Drawn<'py> = (
 /// A trained run.
 #[pyclass(frozen, module = "tradeflow._native")]
 pub(crate) struct NativeRun {
-    run: Run,
+    run: Arc<Run>,
 }
 
 impl NativeRun {
@@ -39,16 +36,26 @@ impl NativeRun {
         config: RunConfig,
         device: DeviceName,
     ) -> trade::Result<Self> {
-        let run = Run::open_as(folder, config, device)?;
+        let run = Arc::new(Run::open_as(folder, config, device)?);
         Ok(Self { run })
     }
 
-    fn at(&self, c: &[f64], given: Option<&[f64]>, seed: u64) -> FlowAt<'_> {
-        let at = self.run.at(c).seed(seed);
-        match given {
-            Some(observation) => at.given(observation),
-            None => at,
-        }
+    /// Computes with the run on threads of its own; Ctrl-C ends it before the next batch.
+    fn compute<T: Send + 'static>(
+        &self,
+        py: Python<'_>,
+        work: impl FnOnce(&Run) -> trade::Result<T> + Send + 'static,
+    ) -> PyResult<T> {
+        let run = self.run.clone();
+        threads::compute(py, &Arc::default(), move || work(&run))
+    }
+}
+
+fn at<'a>(run: &'a Run, c: &[f64], given: Option<&[f64]>, seed: u64) -> FlowAt<'a> {
+    let at = run.at(c).seed(seed);
+    match given {
+        Some(observation) => at.given(observation),
+        None => at,
     }
 }
 
@@ -63,16 +70,15 @@ pub(crate) fn open(
 ) -> PyResult<NativeRun> {
     let device: DeviceName = device.parse().map_err(refused)?;
     let folder = RunFolder::new(path);
-    let Some(target) = target else {
-        return guarded(py, || {
-            Ok(NativeRun {
-                run: Run::open(&folder, device)?,
-            })
-        });
-    };
-    let mut config = folder.read_config().map_err(refused)?;
-    callback::attach(&mut config.target, Some(target));
-    guarded(py, || NativeRun::open_as(&folder, config, device))
+    threads::compute(py, &Arc::default(), move || {
+        let Some(target) = target else {
+            let run = Arc::new(Run::open(&folder, device)?);
+            return Ok(NativeRun { run });
+        };
+        let mut config = folder.read_config()?;
+        callback::attach(&mut config.target, Some(target));
+        NativeRun::open_as(&folder, config, device)
+    })
 }
 
 #[pymethods]
@@ -85,6 +91,11 @@ impl NativeRun {
     /// The names of the control parameters.
     fn controls(&self) -> Vec<String> {
         self.run.family().controls()
+    }
+
+    /// Whether the target's density can be evaluated here.
+    fn is_known(&self) -> bool {
+        self.run.family().is_known()
     }
 
     /// The trained range of each control parameter.
@@ -106,7 +117,7 @@ impl NativeRun {
         n: usize,
         seed: u64,
     ) -> PyResult<Drawn<'py>> {
-        let samples = guarded(py, || self.at(&c, given.as_deref(), seed).sample(n))?;
+        let samples = self.compute(py, move |run| at(run, &c, given.as_deref(), seed).sample(n))?;
         let rows = [samples.len(), samples.dim];
         let x = samples.x.into_pyarray(py).reshape(rows)?;
         let log_weight = samples.log_weight.map(|w| w.into_pyarray(py));
@@ -122,8 +133,10 @@ impl NativeRun {
         given: Option<Vec<f64>>,
         seed: u64,
     ) -> PyResult<Bound<'py, PyArray1<f64>>> {
-        let x = x.as_slice()?;
-        let found = guarded(py, || self.at(&c, given.as_deref(), seed).log_prob(x))?;
+        let x = x.as_slice()?.to_vec();
+        let found = self.compute(py, move |run| {
+            at(run, &c, given.as_deref(), seed).log_prob(&x)
+        })?;
         Ok(found.into_pyarray(py))
     }
 
@@ -135,17 +148,19 @@ impl NativeRun {
         c: Vec<f64>,
         given: Option<Vec<f64>>,
     ) -> PyResult<Bound<'py, PyArray1<f64>>> {
-        let x = x.as_slice()?;
-        let found = guarded(py, || self.at(&c, given.as_deref(), 0).log_density(x))?;
+        let x = x.as_slice()?.to_vec();
+        let found = self.compute(py, move |run| {
+            at(run, &c, given.as_deref(), 0).log_density(&x)
+        })?;
         Ok(found.into_pyarray(py))
     }
 
     /// Measures the run, writes its report, and gives the measures as JSON with the verdict.
     fn evaluate(&self, py: Python<'_>, seed: u64) -> PyResult<(String, String)> {
-        guarded(py, || {
-            let evaluation = evaluate(&self.run, seed)?;
-            let verdict = verdict::of_evaluation(&self.run, &evaluation);
-            evaluation.write(&self.run.folder)?;
+        self.compute(py, move |run| {
+            let evaluation = evaluate(run, seed)?;
+            let verdict = verdict::of_evaluation(run, &evaluation);
+            evaluation.write(&run.folder)?;
             Ok((serde_json::to_string(&evaluation)?, verdict))
         })
     }
@@ -165,8 +180,8 @@ impl NativeRun {
             samples,
             seed,
         };
-        guarded(py, || {
-            let path = free_energy(&self.run, &from, &to, config)?;
+        self.compute(py, move |run| {
+            let path = free_energy(run, &from, &to, config)?;
             Ok(serde_json::to_string(&path)?)
         })
     }
@@ -186,21 +201,21 @@ impl NativeRun {
             samples,
             seed,
         };
-        guarded(py, || {
-            let found = evidence(&self.run, &config)?;
+        self.compute(py, move |run| {
+            let found = evidence(run, &config)?;
             Ok(serde_json::to_string(&found)?)
         })
     }
 
     /// The tool's figures: stems of file names, each with its SVG.
     fn plots(&self, py: Python<'_>, seed: u64) -> PyResult<Vec<(String, String)>> {
-        guarded(py, || {
-            let evaluation = if self.run.folder.evaluation().is_file() {
-                Evaluation::read(&self.run.folder)?
+        self.compute(py, move |run| {
+            let evaluation = if run.folder.evaluation().is_file() {
+                Evaluation::read(&run.folder)?
             } else {
-                evaluate(&self.run, seed)?
+                evaluate(run, seed)?
             };
-            let plots = plots(&self.run, &evaluation, seed)?;
+            let plots = plots(run, &evaluation, seed)?;
             let figures = plots.figures.into_iter();
             Ok(figures
                 .map(|(stem, figure)| (stem, figure.to_svg()))

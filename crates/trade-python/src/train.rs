@@ -1,14 +1,11 @@
-//! Training from Python: on threads of its own, while the calling one waits for signals.
+//! Training from Python.
 
 use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
-        mpsc::{self, RecvTimeoutError},
     },
-    time::Duration,
 };
 
 use pyo3::prelude::*;
@@ -20,20 +17,18 @@ use trade::{
         observe::{Observer, StepReport, progress::Progress},
     },
     device::DeviceName,
-    recipe::Length,
+    problem,
+    recipe::{Length, Paid},
     target::TargetConfig,
 };
 
 use crate::{
-    boundary::{refused, unwound},
+    boundary::refused,
     callback,
+    doubts::warn,
     run::NativeRun,
+    threads::{called, compute, on_caller},
 };
-
-/// How long the calling thread waits between two looks at the signals.
-const PATIENCE: Duration = Duration::from_millis(50);
-/// The stack of a thread, as large as that of a program's main one.
-const STACK: usize = 8 << 20;
 
 /// What a training is asked for.
 struct Request {
@@ -75,7 +70,7 @@ pub(crate) fn train(
     let budget = minutes.map_or(Budget::default(), |minutes| Budget { minutes });
     let stop = Arc::<AtomicBool>::default();
     let watch = watch.map(|call| Watch {
-        call,
+        call: Arc::new(call),
         stop: stop.clone(),
         failed: Arc::default(),
     });
@@ -91,60 +86,22 @@ pub(crate) fn train(
         watch,
         stop: stop.clone(),
     };
-    let (result, interrupt) = on_own_threads(py, &stop, move || request.run())?;
+    let result = compute(py, &stop, move || request.run());
     // The reason for which a training stopped comes before the fact that it did.
     let failed = failed.and_then(|failed| failed.lock().ok()?.take());
-    if let Some(error) = failed.or(interrupt) {
-        return Err(error);
-    }
-    result.map_err(unwound)?.map_err(refused)
-}
-
-/// What a computation gave, or what it unwound with; and the exception of a signal meanwhile.
-type Outcome<T> = (std::thread::Result<T>, Option<PyErr>);
-
-/// Computes on a pool of threads of its own, so that one training never waits for another. The calling
-/// thread has given up the interpreter's lock and looks at the signals from time to time; the first one
-/// sets `stop`.
-fn on_own_threads<T: Send + 'static>(
-    py: Python<'_>,
-    stop: &AtomicBool,
-    compute: impl FnOnce() -> T + Send + 'static,
-) -> PyResult<Outcome<T>> {
-    let pool = rayon::ThreadPoolBuilder::new().stack_size(STACK);
-    let pool = pool.build().map_err(refused)?;
-    let (sender, mut receiver) = mpsc::channel();
-    pool.spawn(move || {
-        let result = catch_unwind(AssertUnwindSafe(compute));
-        // The receiver waits until this has arrived.
-        let _ = sender.send(result);
-    });
-    let mut interrupt = None;
-    loop {
-        let received;
-        (receiver, received) = py.detach(move || {
-            let received = receiver.recv_timeout(PATIENCE);
-            (receiver, received)
-        });
-        match received {
-            Ok(result) => return Ok((result, interrupt)),
-            Err(RecvTimeoutError::Disconnected) => {
-                return Err(refused("the training ended without a result"));
-            }
-            Err(RecvTimeoutError::Timeout) => {
-                if let Err(error) = py.check_signals() {
-                    stop.store(true, Ordering::Relaxed);
-                    interrupt = Some(error);
-                }
-            }
-        }
-    }
+    failed.map_or(result, Err)
 }
 
 impl Request {
     fn run(self) -> trade::Result<NativeRun> {
-        let (config, calls) = self.config()?;
+        let (config, paid) = self.config()?;
         if !self.folder.is_trained() {
+            if self.quiet {
+                // What a bar would say of the data.
+                let (problem, mut doubts) = problem::assemble(&config)?;
+                doubts.extend(problem::reach(&problem, &config.objectives)?);
+                called(move |py, _| doubts.into_iter().try_for_each(|doubt| warn(py, doubt)));
+            }
             let mut observers: Vec<Box<dyn Observer>> = vec![Box::new(Progress::new(self.quiet))];
             if let Some(watch) = self.watch {
                 observers.push(Box::new(watch));
@@ -154,7 +111,7 @@ impl Request {
                 device: self.device,
                 observers,
                 stop: self.stop,
-                calls,
+                paid,
             };
             trade::train(&config, &self.folder, options)?;
         }
@@ -163,7 +120,7 @@ impl Request {
 
     /// The complete configuration: that of the folder, where a training of this one goes on, or one whose
     /// missing parts are chosen now.
-    fn config(&self) -> trade::Result<(RunConfig, u64)> {
+    fn config(&self) -> trade::Result<(RunConfig, Paid)> {
         let place = self.folder.path().display();
         if !self.resume && self.folder.is_trained() {
             return Err(trade::Error::refused(format!(
@@ -174,7 +131,7 @@ impl Request {
             let mut earlier = self.folder.read_config()?;
             self.renew(&mut earlier)?;
             if self.draft.is_of(&earlier) {
-                return Ok((earlier, 0));
+                return Ok((earlier, Paid::default()));
             }
             if self.folder.is_trained() {
                 return Err(trade::Error::refused(format!(
@@ -213,16 +170,17 @@ impl Request {
 
 /// A Python function that is told of the training.
 struct Watch {
-    call: Py<PyAny>,
+    call: Arc<Py<PyAny>>,
     stop: Arc<AtomicBool>,
     failed: Arc<Mutex<Option<PyErr>>>,
 }
 
 impl Watch {
     /// Calls the function with a report; an exception ends the training after its step.
-    fn tell(&self, report: &str) {
-        let told = Python::attach(|py| self.call.call1(py, (report,)).map(|_| ()));
-        if let Err(error) = told {
+    fn tell(&self, report: String) {
+        let call = self.call.clone();
+        let told = on_caller(move |py, _| call.call1(py, (report,)).map(|_| ()));
+        if let Some(Err(error)) = told {
             if let Ok(mut failed) = self.failed.lock() {
                 failed.get_or_insert(error);
             }
@@ -233,12 +191,12 @@ impl Watch {
 
 impl Observer for Watch {
     fn step(&mut self, report: &StepReport) -> core::Result<()> {
-        self.tell(&serde_json::to_string(report).unwrap_or_default());
+        self.tell(serde_json::to_string(report).unwrap_or_default());
         Ok(())
     }
 
     fn note(&mut self, message: &str) -> core::Result<()> {
-        self.tell(&serde_json::json!({ "note": message }).to_string());
+        self.tell(serde_json::json!({ "note": message }).to_string());
         Ok(())
     }
 }

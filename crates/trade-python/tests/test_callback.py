@@ -1,9 +1,12 @@
 """What a function may return, and what is said when it returns something else."""
 
+import functools
 import os
+import re
 import signal
 import threading
 import traceback
+import warnings
 
 import numpy as np
 import pytest
@@ -44,6 +47,10 @@ def test_a_wrong_score_is_found_before_training(small):
         (lambda x, c: (np.array(["a"] * len(x)), x), TypeError, "dtype"),
         (lambda x, c: (x[:, 0] * np.nan, x), ValueError, "nan at row 0.* all 64 states"),
         (lambda x, c: (x[:, 0], x * np.nan), ValueError, "finite log_q"),
+        (lambda x, c: (x[:, 0] > 0, x), TypeError, "dtype bool"),
+        (lambda x, c: (np.ma.masked_array(x[:, 0], True), x), ValueError, "nan at row 0.* all 64 states"),
+        (lambda x, c: (x[:, 0] - x[:, 0].mean(), 0 * x), ValueError, "depend on that row alone"),
+        (lambda x, c: (np.random.randn(len(x)), 0 * x), ValueError, "depend on that row alone"),
     ],
 )
 def test_a_misfit_is_named(small, returned, kind, says):
@@ -51,21 +58,110 @@ def test_a_misfit_is_named(small, returned, kind, says):
         tf.train(small(as_target(returned)), steps=5, progress=False)
 
 
-def test_one_nan_is_a_state_without_density_and_is_said():
-    target = as_target(lambda x, c: (np.where(x[:, 0] > 0, np.nan, normal(x, c)[0]), normal(x, c)[1]))
-    x, c = np.array([[-1.0], [1.0]]), np.ones((2, 1))
-    with pytest.warns(RuntimeWarning, match=r"nan at row 1, x = \[1.0\], T = 1"):
-        value, score = target._values(x, c)
-    assert value.tolist() == [-0.5, -np.inf] and score.tolist() == [[0.5], [0.0]]
+def nowhere_above_zero(x, c):
+    return np.where(x[:, 0] > 0, np.nan, normal(x, c)[0]), normal(x, c)[1]
 
 
-def test_float32_fortran_order_and_lists_are_taken():
+def test_a_nan_is_a_state_without_density_and_is_named():
+    target = as_target(nowhere_above_zero)
+    x, c = np.array([[-1.0], [1.0], [2.0]]), np.ones((3, 1))
+    value, score, (count, sentence) = target._values(x, c)
+    assert value.tolist() == [-0.5, -np.inf, -np.inf] and score.tolist() == [[0.5], [0.0], [0.0]]
+    assert count == 2
+    assert "returned nan at row 1, x = [1.0], T = 1, and so at 2 of 3 states" in sentence
+
+
+def test_nan_is_told_once_a_call_with_its_number_and_does_not_spread(small):
+    run = tf.train(small(as_target(normal)), steps=100, progress=False)
+    run = tf.Run.open(run.path, as_target(nowhere_above_zero), accept_changed_target=True)
+    with pytest.warns(RuntimeWarning) as said:
+        samples = run.at(T=1.0).sample(150_000)
+    first, last = (str(warning.message) for warning in said)
+    assert re.search(r"`nowhere_above_zero` returned nan at row \d+, x = \[.*\], T = 1", first)
+    # Batches are of 65 536 states; the warning at the end has all of them.
+    above = int((samples.x[:, 0] > 0).sum())
+    assert f"in all at {above} of 150000 states" in last
+    assert said[0].filename == __file__
+    assert np.array_equal(samples.log_weight == -np.inf, samples.x[:, 0] > 0)
+    assert not np.isnan(samples.log_weight).any() and np.isfinite(samples.log_z).all()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(RuntimeWarning, match="returned nan at row"):
+            run.at(T=1.0).sample(1000)
+
+
+def test_nan_at_the_data_is_refused(small):
+    with pytest.raises(ValueError, match="data: `nowhere_above_zero` returned nan .* a sample of the target has a density"):
+        tf.train(small(as_target(nowhere_above_zero)), steps=5, progress=False)
+
+
+def test_a_gradient_that_is_no_number_is_named(small):
+    loss = [{"loss": {"reverse_kl": {}}}]
+    broken = as_target(normal, grad=lambda x, c: np.where(x > 0, np.nan, -x / c))
+    with pytest.raises(ValueError, match="`grad` of `normal` returned .*nan.* at row"):
+        tf.train(small(broken, objectives=loss), steps=5, progress=False)
+    bounded = as_target(
+        lambda x, c: (np.where(x[:, 0] > 3, -np.inf, normal(x, c)[0]), normal(x, c)[1]),
+        grad=lambda x, c: np.where(x > 3, np.nan, -x / c),
+    )
+    run = tf.train(small(bounded, objectives=loss), steps=20, progress=False)
+    assert np.isfinite(run.at(T=1.0).sample(100).log_prob).all()
+
+
+def test_what_a_function_may_return():
     x, c = np.array([[1.0], [2.0]]), np.ones((2, 1))
-    for convert in (np.float32, np.asfortranarray, np.ndarray.tolist):
+
+    def read_only(array):
+        array = np.array(array)
+        array.flags.writeable = False
+        return array
+
+    kinds = [np.float32, np.asfortranarray, np.ndarray.tolist, read_only]
+    try:
+        import pandas
+
+        kinds.append(lambda a: pandas.DataFrame(a) if a.ndim == 2 else pandas.Series(a))
+    except ImportError:
+        print("pandas SKIPPED, it is not installed")
+    for convert in kinds:
         target = as_target(lambda x, c: tuple(convert(a) for a in normal(x, c)))
-        value, score = target._values(x, c)
+        value, score, _ = target._values(x, c)
         assert value.dtype == score.dtype == np.float64 and score.flags.c_contiguous
         assert value.tolist() == [-0.5, -2.0] and score.tolist() == [[0.5], [2.0]]
+
+
+def test_the_function_runs_on_the_calling_thread_with_the_lock_free_meanwhile(small):
+    seen, others = set(), []
+
+    def watched(x, c):
+        seen.add(threading.get_ident())
+        return normal(x, c)
+
+    done = threading.Event()
+
+    def count():
+        while not done.wait(0.001):
+            others.append(1)
+
+    thread = threading.Thread(target=count)
+    thread.start()
+    tf.train(small(as_target(watched)), steps=100, progress=False)
+    done.set()
+    thread.join()
+    assert seen == {threading.get_ident()}
+    # Another thread runs while the flow is trained.
+    assert len(others) > 20
+
+
+def test_a_function_may_use_another_run(small):
+    inner = tf.train(small(as_target(normal)), steps=50, progress=False)
+
+    @tf.energy(dim=1)
+    def learned(x):
+        return -inner.at(T=1.0).log_prob(x)
+
+    run = tf.train(small(learned), steps=50, progress=False)
+    assert run.at(T=1.0).sample(500).ess > 0.5
 
 
 class Failing:
@@ -93,6 +189,28 @@ def test_an_exception_keeps_its_traceback_and_loses_nothing(small, tmp_path):
     second = tf.train(problem, steps=30, progress=False, out=tmp_path / "broken", resume=True)
     a, b = first.at(T=1.0).sample(100), second.at(T=1.0).sample(100)
     assert np.array_equal(a.x, b.x)
+
+
+@pytest.mark.parametrize("share", [0.5, 0.97])
+def test_ctrl_c_loses_nothing(small, tmp_path, share):
+    def train(target, name, **more):
+        return tf.train(small(as_target(target)), steps=60, progress=False, out=tmp_path / name, **more)
+
+    whole = Failing()
+    first = train(whole, "whole")
+
+    class Interrupted(Failing):
+        def __call__(self, x, c):
+            result = super().__call__(x, c)
+            if self.calls == int(share * whole.calls):
+                os.kill(os.getpid(), signal.SIGINT)
+            return result
+
+    target = Interrupted()
+    with pytest.raises(KeyboardInterrupt):
+        train(target, "stopped")
+    second = train(target, "stopped", resume=True)
+    assert np.array_equal(first.at(T=1.0).sample(100).x, second.at(T=1.0).sample(100).x)
 
 
 def test_ctrl_c_stops_at_a_step_with_a_checkpoint(small, tmp_path):
@@ -146,16 +264,70 @@ def test_reverse_kl_needs_a_gradient(small):
     assert run.at(T=1.0).sample(5000).ess > 0.9
 
 
-def test_a_likelihood_has_its_evidence():
-    @tf.log_likelihood(prior=[{"normal": {"mean": 0.0, "std": 1.0}}])
-    def model(theta):
-        return -0.5 * (theta[:, 0] - 1.0) ** 2 / 0.25
+def test_a_hash_tells_partial_functions_apart():
+    def scaled(scale, x):
+        return scale * x[:, 0] ** 2
 
+    one, two, again = (tf.energy(dim=1)(functools.partial(scaled, s)) for s in (1.0, 2.0, 1.0))
+    assert one.source != two.source and one.source == again.source
+
+
+@tf.log_likelihood(prior=[{"normal": {"mean": 0.0, "std": 1.0}}])
+def model(theta):
+    return -0.5 * (theta[:, 0] - 1.0) ** 2 / 0.25
+
+
+def log_z(beta):
+    # ∫ N(θ|0,1) exp(−2β(θ−1)²) dθ: a normal density of variance 1 + 1/4β at 1, times √(2π/4β).
+    variance = 1 + 1 / (4 * beta)
+    return -0.5 / variance - 0.5 * np.log(variance) - 0.5 * np.log(4 * beta)
+
+
+def test_a_likelihood_has_its_normaliser():
     run = tf.train(tf.Problem(model, {"beta": (0.1, 1.0)}), steps=400, progress=False)
     samples = run.at(beta=1.0).sample(20_000)
     value, error = samples.log_z
-    # ∫ N(θ|0,1) exp(−2(θ−1)²) dθ = √(0.25/1.25) exp(−1/2.5).
-    assert abs(value - (0.5 * np.log(0.2) - 0.4)) < 5 * error + 1e-3
+    assert abs(value - log_z(1.0)) < 5 * error + 1e-3
+    with pytest.raises(tf.TradeError, match="range starts at 0"):
+        run.evidence()
+
+
+def test_a_likelihood_has_its_evidence_from_the_prior_on(tmp_path):
+    run = tf.train(tf.Problem(model, {"beta": (0.0, 1.0)}), steps=300, progress=False, out=tmp_path / "run")
+    assert run.config["data"] == [{"at": {"beta": 0.0}, "from": {"exact": 100_000}}]
+    table = run.evidence(at=[0.3], points=9)
+    beta, value, error = (np.asarray(table[name]) for name in ("beta", "log_z", "log_z_error"))
+    assert beta[0] == 0.0 and value[0] == 0.0 and 0.3 in beta
+    expected = np.array([log_z(b) for b in beta[1:]])
+    assert np.all(np.abs(value[1:] - expected) < 5 * error[1:] + 2e-3)
+    assert np.asarray(table["ess"])[-1] > 0.1
+    without = tf.Run.open(run.path)
+    with pytest.raises(tf.TradeError, match="is the function `model`; open the run with it"):
+        without.evidence()
+
+
+def test_a_likelihood_is_treated_as_the_same_one_in_text():
+    text = {"posterior": {"parameters": {"x": "normal(0, 1)"}, "log_likelihood": "-2*(x-1)^2"}}
+    ours, theirs = (
+        tf.train(tf.Problem(target, {"beta": (0.0, 1.0)}), steps=2, seed=3, progress=False).config
+        for target in (model, text)
+    )
+    # The scale of the power was found by particles, which draw the same random numbers.
+    assert ours["flow"]["preprocess"] == theirs["flow"]["preprocess"]
+    for part in ("flow", "objectives", "train", "data"):
+        assert ours[part] == theirs[part]
+
+
+def test_arviz_has_the_evidence():
+    pytest.importorskip("arviz")
+    run = tf.train(tf.Problem(model, {"beta": (0.0, 1.0)}), steps=200, progress=False)
+    found = run.to_arviz(2000, chains=4)
+    x = np.asarray(found["posterior"]["x"])
+    assert x.shape == (4, 500, 1)
+    # The posterior is N(0.8, 0.2).
+    assert abs(x.mean() - 0.8) < 0.06 and abs(x.var() - 0.2) < 0.04
+    attrs = found["posterior"].attrs
+    assert attrs["beta"] == 1.0 and abs(attrs["log_z"] - log_z(1.0)) < 5 * attrs["log_z_error"] + 1e-3
 
 
 def test_twenty_threads_sample_at_once(small):

@@ -225,6 +225,7 @@ mod tests {
         });
         Evaluation {
             calibration: Vec::new(),
+            two_samples: Vec::new(),
             controls: vec![control.into()],
             at: at.collect(),
             marginals: vec![],

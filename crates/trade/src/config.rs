@@ -17,7 +17,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use trade_core::{
     objective::{
-        LogVarianceConfig, NllConfig, ReverseKlConfig, ReweightedNllConfig, ValidateOver,
+        LogVarianceConfig, NllConfig, RefinedNllConfig, ReverseKlConfig, ReweightedNllConfig,
+        ValidateOver,
         trade::{EnergyOrigin, TradeConfig, TradeContinuousConfig, TradeGridConfig},
     },
     ramp::Ramp,
@@ -55,6 +56,10 @@ pub struct RunConfig {
     /// How the best weights are chosen during training; `null` to keep the last ones.
     #[serde(default)]
     pub selection: Option<SelectionConfig>,
+    /// How often the training may evaluate the likelihood of a target that counts it; without a bound by
+    /// default. Training ends with the best weights before it would exceed that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_calls: Option<u64>,
     /// What `trade evaluate` measures.
     #[serde(default)]
     pub evaluate: EvaluateConfig,
@@ -130,6 +135,8 @@ pub enum LossConfig {
     TradeContinuous(TradeContinuousConfig),
     /// Temperature-weighted likelihood.
     ReweightedNll(ReweightedNllConfig),
+    /// Likelihood of the flow's own samples, weighted to the target.
+    RefinedNll(RefinedNllConfig),
     /// Log variance.
     LogVariance(LogVarianceConfig),
 }
@@ -146,6 +153,7 @@ impl LossConfig {
             Self::TradeGrid(config) => ("trade_grid", config),
             Self::TradeContinuous(config) => ("trade_continuous", config),
             Self::ReweightedNll(config) => ("reweighted_nll", config),
+            Self::RefinedNll(config) => ("refined_nll", config),
             Self::LogVariance(config) => ("log_variance", config),
         };
         Ok(config.validate_over(ranges, &format!("{field}.{name}"))?)
@@ -165,7 +173,7 @@ impl LossConfig {
         let from_target = |trade: &TradeConfig| trade.energy == EnergyOrigin::GroundTruth;
         match self {
             Self::Nll(_) | Self::ReweightedNll(_) => false,
-            Self::ReverseKl(_) | Self::LogVariance(_) => true,
+            Self::ReverseKl(_) | Self::RefinedNll(_) | Self::LogVariance(_) => true,
             Self::TradeGrid(config) => from_target(&config.trade),
             Self::TradeContinuous(config) => from_target(&config.trade),
         }

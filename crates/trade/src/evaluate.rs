@@ -3,6 +3,7 @@
 mod calibration;
 mod length;
 mod observations;
+mod two_samples;
 
 use std::{fmt::Write, fs, time::Instant};
 
@@ -17,13 +18,15 @@ use trade_targets::Drawn;
 use crate::{
     condition,
     config::RunConfig,
-    error::{Context, Result, bail, ensure},
+    error::{Context, Error, Result, bail, ensure},
+    plot,
     run::{Run, RunFolder, write_file},
     target::AnyTarget,
     trained::Samples,
     verdict::{self, Judged},
 };
 pub use calibration::Calibration;
+pub use two_samples::{TwoSamplesAt, against};
 
 /// Bootstrap resamples behind an error of the ESS.
 const RESAMPLES: usize = 200;
@@ -42,6 +45,9 @@ pub struct Evaluation {
     /// Calibration at the base conditions, of a target with observations.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub calibration: Vec<Calibration>,
+    /// Classifier two-sample tests against exact samples, and against references that were given.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub two_samples: Vec<TwoSamplesAt>,
     /// Flow samples behind ESS and `log Z` at each condition; 0 in reports of old versions.
     #[serde(default)]
     pub samples: usize,
@@ -82,6 +88,10 @@ pub struct AtCondition {
     /// [`verdict::misses`]; none where the weights were not judged.
     #[serde(default)]
     pub fit: Option<bool>,
+    /// The share of samples without weight: the target has no density there, such as outside of the
+    /// ensemble that a molecule is restricted to. The effective sample size counts them as samples.
+    #[serde(default)]
+    pub outside: Option<f64>,
     /// The deviation of the condition score of one control parameter, `√Var_c[g]`, from weighted
     /// samples. See [`Evaluation::path_length`].
     #[serde(default)]
@@ -104,6 +114,7 @@ impl AtCondition {
             exact_log_z: None,
             pareto_k: None,
             fit: None,
+            outside: None,
             score_deviation: None,
         }
     }
@@ -131,6 +142,8 @@ impl AtCondition {
 
     /// ESS, `log Z` and the mark, from log weights. Where no sample has weight, the ESS is 0.
     fn set_weights(&mut self, log_weights: &[f64], seed: u64) -> Result<()> {
+        let weightless = log_weights.iter().filter(|w| **w == f64::NEG_INFINITY);
+        self.outside = Some(weightless.count() as f64 / log_weights.len() as f64);
         if log_weights.iter().all(|w| *w == f64::NEG_INFINITY) {
             (self.ess, self.ess_error, self.fit) = (Some(0.0), Some(0.0), Some(false));
             return Ok(());
@@ -210,8 +223,14 @@ pub fn evaluate(run: &Run, seed: u64) -> Result<Evaluation> {
             }
         }
     }
+    let told_apart = conditions.iter().filter_map(|c| {
+        let found = two_samples::against_exact(run, c, seed);
+        found.transpose()
+    });
+    let two_samples = told_apart.collect::<Result<_>>()?;
     Ok(Evaluation {
         calibration,
+        two_samples,
         controls,
         at,
         marginals,
@@ -331,7 +350,8 @@ impl Evaluation {
         serde_json::from_str(&text).with_context(|| format!("{} is damaged", path.display()))
     }
 
-    /// Writes `report/evaluation.csv` and `report/evaluation.json`.
+    /// Writes `report/evaluation.csv` and `report/evaluation.json`; where they were measured, also
+    /// `calibration.csv`, `calibration.svg` and `two_samples.csv`.
     ///
     /// # Errors
     /// If a file cannot be written.
@@ -344,13 +364,21 @@ impl Evaluation {
             let csv = calibration::csv(&self.controls, &self.calibration);
             write_file(&report.join("calibration.csv"), &csv)?;
         }
+        if let Some(figure) = plot::calibration(&self.controls, &self.calibration) {
+            let saved = figure.save_as(&report.join("calibration.svg"));
+            saved.map_err(|error| Error::refused(error.to_string()))?;
+        }
+        if !self.two_samples.is_empty() {
+            let csv = two_samples::csv(&self.controls, &self.two_samples);
+            write_file(&report.join("two_samples.csv"), &csv)?;
+        }
         write_file(&path, &(serde_json::to_string_pretty(self)? + "\n"))
     }
 
     /// The measures as comma-separated values.
     pub fn csv(&self) -> String {
         let mut text = self.controls.join(",")
-            + ",nll,nll_error,kl,kl_error,ess,ess_error,log_z,log_z_error,exact_log_z,pareto_k,fit,score_deviation\n";
+            + ",nll,nll_error,kl,kl_error,ess,ess_error,log_z,log_z_error,exact_log_z,pareto_k,fit,score_deviation,outside\n";
         let cell = |value: Option<f64>| value.map_or(String::new(), |v| v.to_string());
         for a in &self.at {
             let mut row: Vec<String> = a.condition.iter().map(ToString::to_string).collect();
@@ -358,7 +386,7 @@ impl Evaluation {
             row.extend([a.ess, a.ess_error, a.log_z, a.log_z_error].map(cell));
             row.extend([a.exact_log_z, a.pareto_k].map(cell));
             row.push(a.fit.map_or(String::new(), |fit| fit.to_string()));
-            row.push(cell(a.score_deviation));
+            row.extend([a.score_deviation, a.outside].map(cell));
             text += &(row.join(",") + "\n");
         }
         text
@@ -367,7 +395,7 @@ impl Evaluation {
     /// The measures as a table for a terminal.
     pub fn table(&self) -> String {
         let mut text = format!(
-            "{:>24}  {:>18}  {:>18}  {:>16}  {:>18}  {:>12}  {:>8}  {:>10}\n",
+            "{:>24}  {:>18}  {:>18}  {:>16}  {:>18}  {:>12}  {:>8}  {:>10}",
             self.controls.join(", "),
             "NLL",
             "exact KL",
@@ -377,6 +405,9 @@ impl Evaluation {
             "Pareto k",
             "weights"
         );
+        // Most targets have a density wherever their flow samples.
+        let shown = self.at.iter().any(|a| a.outside > Some(0.0));
+        text += if shown { "   outside\n" } else { "\n" };
         let pair = |value: Option<f64>, error: Option<f64>| match (value, error) {
             (Some(v), Some(e)) => format!("{v:.4} ± {e:.4}"),
             _ => "–".to_string(),
@@ -386,9 +417,13 @@ impl Evaluation {
                 a.condition.iter().map(|c| condition::number(*c)).collect();
             let exact = a.exact_log_z.map_or("–".to_string(), |z| format!("{z:.4}"));
             let shape = a.pareto_k.map_or("–".to_string(), |k| format!("{k:.2}"));
+            let outside = match a.outside.filter(|_| shown) {
+                Some(share) => format!("  {share:>8.4}"),
+                None => String::new(),
+            };
             let _ = writeln!(
                 text,
-                "{:>24}  {:>18}  {:>18}  {:>16}  {:>18}  {exact:>12}  {shape:>8}  {:>10}",
+                "{:>24}  {:>18}  {:>18}  {:>16}  {:>18}  {exact:>12}  {shape:>8}  {:>10}{outside}",
                 condition.join(", "),
                 pair(a.nll, a.nll_error),
                 pair(a.kl, a.kl_error),
@@ -400,6 +435,43 @@ impl Evaluation {
         if !self.calibration.is_empty() {
             text += &calibration::table(&self.controls, &self.calibration);
         }
+        if !self.two_samples.is_empty() {
+            text += &two_samples::table(&self.controls, &self.two_samples);
+        }
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_outside_have_no_weight_and_count_as_samples() -> Result<()> {
+        let weights: Vec<f64> = (0..1000)
+            .map(|i| if i % 4 == 0 { f64::NEG_INFINITY } else { 0.3 })
+            .collect();
+        let mut at = AtCondition::empty(&[1.0]);
+        at.set_weights(&weights, 1)?;
+        assert_eq!(at.outside, Some(0.25));
+        let ess = at.ess.unwrap_or_default();
+        assert!((ess - 0.75).abs() < 1e-12, "{ess}");
+        let evaluation = Evaluation {
+            controls: vec!["T".into()],
+            at: vec![at.clone()],
+            marginals: Vec::new(),
+            calibration: Vec::new(),
+            samples: 1000,
+            seconds: 0.0,
+        };
+        assert!(evaluation.table().contains("outside") && evaluation.table().contains("0.2500\n"));
+        assert!(evaluation.csv().ends_with(",0.25\n"));
+        at.set_weights(&[0.0; 1000], 1)?;
+        let inside = Evaluation {
+            at: vec![at],
+            ..evaluation
+        };
+        assert!(!inside.table().contains("outside"));
+        Ok(())
     }
 }

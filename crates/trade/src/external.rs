@@ -6,10 +6,14 @@
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use burn::tensor::{Tensor, TensorData, backend::Backend};
+use rand::Rng;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use trade_core::{
@@ -154,6 +158,7 @@ impl ExternalConfig {
             prior,
             function: self.function.0.clone(),
             last: Arc::default(),
+            calls: Arc::default(),
         })
     }
 }
@@ -167,6 +172,8 @@ pub struct External {
     function: Option<Arc<dyn Function>>,
     /// Density and score of a batch are asked for apart, and the function knows both at once.
     last: Arc<Mutex<Option<Arc<Last>>>>,
+    /// At how many states the function was evaluated; clones share it.
+    calls: Arc<AtomicU64>,
 }
 
 impl fmt::Debug for External {
@@ -208,6 +215,39 @@ impl External {
         Err(Error::setting("external", reason))
     }
 
+    /// The prior of each entry of the state, if the function is a likelihood.
+    pub(crate) fn prior(&self) -> Option<&[Prior]> {
+        self.prior.as_ref().map(SimulatedPosterior::prior)
+    }
+
+    /// Draws of the prior, row-major `[n, dim]`.
+    pub(crate) fn prior_draws(&self, n: usize, rng: &mut dyn Rng) -> Vec<f64> {
+        let priors = self.prior().unwrap_or_default();
+        let mut all = Vec::with_capacity(n * priors.len());
+        for _ in 0..n {
+            all.extend(priors.iter().map(|prior| prior.draw(rng)));
+        }
+        all
+    }
+
+    /// The function itself at states, row-major; `−∞` where it is not finite or there is no function.
+    pub(crate) fn log_likelihood(&self, theta: &[f64]) -> Vec<f64> {
+        let n = theta.len() / self.config.dim;
+        let Some(function) = &self.function else {
+            return vec![f64::NEG_INFINITY; n];
+        };
+        self.count(n);
+        // The likelihood itself has the power 1.
+        let mut value = function.evaluate(theta, &vec![1.0; n]).value;
+        let bad = value.iter_mut().filter(|l| !l.is_finite());
+        bad.for_each(|l| *l = f64::NEG_INFINITY);
+        value
+    }
+
+    fn count(&self, states: usize) {
+        self.calls.fetch_add(states as u64, Ordering::Relaxed);
+    }
+
     /// The values of a batch: those of the last one, if it is the same.
     fn values<B: Backend>(&self, x: &Tensor<B, 2>, condition: &Condition<B>) -> Arc<Last> {
         let (x, c) = (single(x), single(&condition.control.value));
@@ -221,7 +261,10 @@ impl External {
             return kept;
         }
         let values = match &self.function {
-            Some(function) => function.evaluate(&double(&x), &double(&c)),
+            Some(function) => {
+                self.count(x.len() / self.config.dim);
+                function.evaluate(&double(&x), &double(&c))
+            }
             // A target whose density is not known is not asked for it.
             None => Values {
                 value: vec![f64::NAN; x.len() / self.config.dim],
@@ -285,8 +328,20 @@ impl Family for External {
         self.function.is_some()
     }
 
+    fn prior(&self) -> Option<&dyn trade_core::Prior> {
+        let known = self.is_known() && Self::prior(self).is_some();
+        known.then_some(self as &dyn trade_core::Prior)
+    }
+
     fn is_differentiable(&self) -> bool {
         self.config.differentiable
+    }
+
+    /// At how many states a likelihood has been evaluated.
+    fn calls(&self) -> Option<u64> {
+        self.prior
+            .is_some()
+            .then(|| self.calls.load(Ordering::Relaxed))
     }
 
     fn power_family(&self) -> Option<PowerFamily> {
@@ -325,7 +380,9 @@ impl<B: Backend> Target<B> for External {
         let value = column(last.values.value.clone(), &x);
         let slope = family.exponent_derivative(condition.control.value.clone());
         let value = if self.prior.is_some() {
-            value
+            // Where the likelihood vanishes there is no density, as for a likelihood stated as text.
+            let bad = value.clone().is_finite().bool_not();
+            value.mask_fill(bad, 0.0)
         } else {
             value.neg()
         };

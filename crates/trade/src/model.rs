@@ -12,7 +12,10 @@ use trade_core::{
 };
 use trade_flows::{Flow, FlowBackend, FlowConfig};
 
-use crate::run::{RunFolder, write_file};
+use crate::{
+    run::{RunFolder, write_file},
+    stop::stop_if_told,
+};
 
 /// Rows handled at once.
 const CHUNK: usize = 4096;
@@ -113,6 +116,7 @@ pub fn sample<B: FlowBackend>(
     let width = flow.noise_dim();
     let (mut x, mut log_prob) = (Vec::with_capacity(n * flow.dim()), Vec::with_capacity(n));
     for start in (0..n).step_by(CHUNK) {
+        stop_if_told();
         let rows = CHUNK.min(n - start);
         let noise: Tensor<B, 2> = upload(stream.normal(rows * width), width, device);
         let condition =
@@ -139,6 +143,7 @@ pub fn log_prob<B: FlowBackend>(
     let (dim, extra) = (flow.dim(), flow.augmentation());
     let mut all = Vec::with_capacity(x.len() / dim);
     for chunk in x.chunks(CHUNK * dim) {
+        stop_if_told();
         let points: Tensor<B, 2> = upload(chunk.to_vec(), dim, device);
         let rows = chunk.len() / dim;
         let context = given.rows(all.len(), rows, device);

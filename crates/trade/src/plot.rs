@@ -3,11 +3,13 @@
 //! Functions return figures; the caller decides where they are saved.
 
 mod binned;
+mod calibration;
 mod marginals;
 mod range;
 mod training;
 mod weights;
 
+pub(crate) use calibration::figure as calibration;
 use trade_plot::Figure;
 
 use crate::{error::Result, evaluate::Evaluation, run::Run};
@@ -42,5 +44,6 @@ pub fn plots(run: &Run, evaluation: &Evaluation, seed: u64) -> Result<Plots> {
     marginals::draw(run, seed, &mut plots)?;
     weights::draw(run, evaluation, seed, &mut plots)?;
     range::draw(run, evaluation, &mut plots);
+    self::calibration::draw(evaluation, &mut plots);
     Ok(plots)
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use trade_core::{Family, PowerFamily, Support, objective::Problem, random::Stream};
 use trade_data::inspect;
 use trade_flows::{Base, FlowConfig, Stage, layer::LayerConfig};
+use trade_molecule::Molecule;
 use trade_targets::Drawn;
 
 use crate::{
@@ -64,8 +65,11 @@ pub fn assemble<'a>(config: impl Into<Parts<'a>>) -> Result<(Problem<AnyTarget>,
     for (i, entry) in config.data.iter().enumerate() {
         let place = format!("`data[{i}]`");
         let at = ordered(&entry.at, &names).with_context(|| format!("`data[{i}].at`"))?;
-        let (drawn, said) = draw(&config, &problem.target, i, &at).context(&place)?;
+        let (mut drawn, said) = draw(&config, &problem.target, i, &at).context(&place)?;
         warnings.extend(said);
+        if let AnyTarget::Molecule(molecule) = &*problem.target {
+            warnings.extend(keep_inside(&mut drawn, molecule).context(&place)?);
+        }
         if let Some(reason) = outside(&drawn.x, &problem.target.support()) {
             bail!("{place}: {reason}");
         }
@@ -84,6 +88,27 @@ pub fn assemble<'a>(config: impl Into<Parts<'a>>) -> Result<(Problem<AnyTarget>,
     Ok((problem, warnings))
 }
 
+/// Leaves out the states that lie outside of the ensemble that a molecule is restricted to, with a
+/// sentence that counts them.
+fn keep_inside(drawn: &mut Drawn, molecule: &Molecule) -> Result<Option<String>> {
+    let inside = molecule.inside(&drawn.x)?;
+    let (n, kept) = (inside.len(), inside.iter().filter(|i| **i).count());
+    if kept == n {
+        return Ok(None);
+    }
+    let outside = n - kept;
+    ensure!(
+        2 * kept >= n,
+        "{outside} of {n} states lie outside of `target.molecule.restrict`; give data of this ensemble, or          another restriction"
+    );
+    let rows = drawn.x.chunks(molecule.dimension()).zip(inside);
+    let rows = rows.filter_map(|(row, inside)| inside.then_some(row));
+    drawn.x = rows.flatten().copied().collect();
+    Ok(Some(format!(
+        "{outside} of {n} states lie outside of `target.molecule.restrict` and are left out"
+    )))
+}
+
 /// The samples of a data entry: drawn from the target, or read from a file.
 fn draw(
     config: &Parts<'_>,
@@ -100,7 +125,7 @@ fn draw(
             let what = format!("samples of the target for `data[{entry}]`");
             // A prior has the tails that it has.
             let warnings = match target {
-                AnyTarget::Posterior(_) => Vec::new(),
+                AnyTarget::Posterior(_) | AnyTarget::External(_) => Vec::new(),
                 _ => inspect(&drawn.x, target.dim(), &what)?,
             };
             Ok((drawn, warnings))

@@ -7,7 +7,7 @@ use rand::Rng;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use trade_core::{
-    Condition, Error, Family, Interval, Perturbation, PowerFamily, Result, Support, Target,
+    Condition, Error, Family, Interval, Perturbation, PowerFamily, Prior, Result, Support, Target,
     random::Stream,
 };
 use trade_molecule::{Molecule, MoleculeConfig};
@@ -187,6 +187,9 @@ impl AnyTarget {
                      train without data, from `bases` and with `reverse_kl`",
                 ));
             }
+            Self::External(target) if target.prior().is_some() && c == [0.0] => {
+                (target.prior_draws(n, rng), Vec::new())
+            }
             Self::External(_) => {
                 return Err(Error::inexact(
                     "the normalised density",
@@ -242,6 +245,10 @@ impl Family for AnyTarget {
 
     fn power_family(&self) -> Option<PowerFamily> {
         self.family().power_family()
+    }
+
+    fn prior(&self) -> Option<&dyn Prior> {
+        self.family().prior()
     }
 
     fn calls(&self) -> Option<u64> {

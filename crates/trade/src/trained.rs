@@ -18,6 +18,7 @@ use crate::{
     condition,
     error::{Result, ensure},
     model::{self, Given},
+    stop::stop_if_told,
 };
 
 /// Bootstrap resamples behind the error of an effective sample size.
@@ -73,6 +74,7 @@ impl<B: FlowBackend, T: Target<B>> On<B, T> {
         let dim = self.target.dim();
         let mut all = Vec::new();
         for (i, rows) in x.chunks(CHUNK * dim).enumerate() {
+            stop_if_told();
             let points = upload::<B>(rows.to_vec(), dim, &self.device);
             let n = points.dims()[0];
             let condition = Condition::uniform(c, n, &points).with_context(given.rows(

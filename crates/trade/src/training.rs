@@ -8,11 +8,11 @@ use std::{
 use burn::{module::AutodiffModule, tensor::backend::AutodiffBackend};
 use burn_autodiff::Autodiff;
 use trade_core::{
-    Condition, Target, Validate,
+    Condition, Family, Target, Validate,
     learning_rate::{LearningRate, OneCycle},
     objective::{
-        LogVariance, Nll, NllConfig, Problem, ReverseKl, ReverseKlConfig, ReweightedNll,
-        TrainableTarget,
+        LogVariance, Nll, NllConfig, PoolPoints, PoolStart, Problem, RefinedNll, ReverseKl,
+        ReverseKlConfig, ReweightedNll, TrainableTarget,
         trade::{TradeContinuous, TradeContinuousConfig, TradeGrid, TradeGridConfig},
     },
     observe::{Observer, jsonl::JsonLines, tensorboard::TensorBoard},
@@ -27,9 +27,9 @@ use crate::{
     condition,
     config::{LossConfig, ObjectiveConfig, RunConfig},
     device::{AnyDevice, DeviceName, on_device},
-    error::{Context, Result},
+    error::{Context, Result, ensure},
     model, problem,
-    recipe::{self, Budget, FlowJudge, PilotConfig, SelectionConfig},
+    recipe::{self, Budget, FlowJudge, Paid, PilotConfig, SelectionConfig},
     run::{RunFolder, TrainingCalls, write_file},
     trained::{On, TrainedFlow},
 };
@@ -53,7 +53,8 @@ pub struct Training<T> {
     record: Option<(RunConfig, bool)>,
     observers: Vec<Box<dyn Observer>>,
     stop: Arc<AtomicBool>,
-    calls: u64,
+    paid: Paid,
+    max_calls: Option<u64>,
 }
 
 /// How [`train`] goes about its work; by default it starts anew on the first device that was compiled
@@ -68,9 +69,8 @@ pub struct TrainOptions {
     pub observers: Vec<Box<dyn Observer>>,
     /// Training ends with a checkpoint after the step during which this is set.
     pub stop: Arc<AtomicBool>,
-    /// How often the target's likelihood was evaluated before, where it is counted; see
-    /// [`Draft::completed`](crate::Draft::completed).
-    pub calls: u64,
+    /// What was paid for before, see [`Draft::completed`](crate::Draft::completed).
+    pub paid: Paid,
 }
 
 impl<T: AnyDevice> Training<T> {
@@ -90,7 +90,8 @@ impl<T: AnyDevice> Training<T> {
             record: None,
             observers: Vec::new(),
             stop: Arc::default(),
-            calls: 0,
+            paid: Paid::default(),
+            max_calls: None,
         }
     }
 
@@ -130,6 +131,7 @@ impl<T: AnyDevice> Training<T> {
             train: config.train.clone(),
             selection: config.selection,
             pilot: config.pilot.clone(),
+            max_calls: config.max_calls,
             seed: config.seed,
             ..Self::new(problem, config.flow.clone())
         }
@@ -243,6 +245,21 @@ impl<T: AnyDevice> Training<T> {
         self
     }
 
+    /// Ends the training with the best weights before the target's likelihood, where it is counted, is
+    /// evaluated more often than that.
+    #[must_use]
+    pub fn max_calls(mut self, calls: u64) -> Self {
+        self.max_calls = Some(calls);
+        self
+    }
+
+    /// Takes what was paid for before, see [`Draft::completed`](crate::Draft::completed).
+    #[must_use]
+    pub fn paid(mut self, paid: Paid) -> Self {
+        self.paid = paid;
+        self
+    }
+
     /// Adds something that watches the training.
     #[must_use]
     pub fn observer(mut self, observer: impl Observer + 'static) -> Self {
@@ -300,6 +317,11 @@ impl<T: AnyDevice> Training<T> {
             self.train = budget.fit(self.train, seconds)?;
         }
         let mut trainer = self.trainer::<Autodiff<B>>(device.clone())?;
+        if self.problem.target.calls().is_some() {
+            let target = self.problem.target.clone();
+            let count = move || target.calls().unwrap_or(0);
+            trainer.counted_by(count, self.paid.calls, self.max_calls);
+        }
         let checkpoints = self.folder.as_ref().map(RunFolder::checkpoints);
         let mut _lock = None;
         if let Some(folder) = &self.folder {
@@ -323,7 +345,7 @@ impl<T: AnyDevice> Training<T> {
         }
         trainer.stop_on(self.stop.clone());
         let trained = trainer.run(checkpoints.as_deref(), &mut self.observers);
-        self.count_calls()?;
+        self.count_calls(trainer.calls())?;
         trained?;
         let flow = trainer.model().valid();
         let config = self.flow.fixed(&flow);
@@ -342,19 +364,18 @@ impl<T: AnyDevice> Training<T> {
         ))
     }
 
-    /// Notes how often the likelihood was evaluated, and keeps the number in the folder, with that of
-    /// earlier parts of the training.
-    fn count_calls(&mut self) -> Result<()> {
-        let Some(calls) = self.problem.target.calls() else {
+    /// Notes how often the energy or likelihood was evaluated, and keeps the number in the folder.
+    fn count_calls(&mut self, calls: Option<u64>) -> Result<()> {
+        let Some(training) = calls else {
             return Ok(());
         };
-        let mut training = self.calls + calls;
         if let Some(folder) = &self.folder {
-            training += folder.training_calls().unwrap_or(0);
             let json = serde_json::to_string(&TrainingCalls { training })? + "\n";
             write_file(&folder.calls(), &json)?;
         }
-        let said = format!("the likelihood was evaluated {training} times in training");
+        let said = format!(
+            "the energy or likelihood of the target was evaluated {training} times in training"
+        );
         for observer in &mut self.observers {
             observer.note(&said)?;
         }
@@ -423,7 +444,7 @@ impl<T: AnyDevice> Training<T> {
             }
             judge = Some(FlowJudge::new(selection, &problem, held_out));
         }
-        let terms = objectives(&self.objectives, &problem)?;
+        let terms = objectives(&self.objectives, &problem, self.paid.start.as_ref())?;
         let train = self.train.clone();
         let mut trainer = Trainer::new(train, flow, terms, streams, device)?;
         if let Some(judge) = judge {
@@ -444,7 +465,7 @@ pub fn train(config: &RunConfig, folder: &RunFolder, options: TrainOptions) -> R
         device,
         mut observers,
         stop,
-        calls,
+        paid,
     } = options;
     let (config, mut said) = problem::complete(config)?;
     let (problem, warnings) = problem::assemble(&config)?;
@@ -462,7 +483,7 @@ pub fn train(config: &RunConfig, folder: &RunFolder, options: TrainOptions) -> R
         record: Some((config.clone(), resume)),
         observers,
         stop,
-        calls,
+        paid,
         ..Training::configured(&config, problem)
     }
     .run()
@@ -479,13 +500,15 @@ pub fn train_unsaved(config: &RunConfig, device: DeviceName) -> Result<TrainedFl
     Training::configured(&config, problem).device(device).run()
 }
 
-/// The terms of a loss.
+/// The terms of a loss. Pools of points begin with `start`; where there is none, they begin with the same
+/// points at the cost of making them.
 ///
 /// # Errors
 /// If one does not fit the problem, naming the field.
 pub fn objectives<B, T>(
     entries: &[ObjectiveConfig],
     problem: &Problem<T>,
+    start: Option<&Arc<PoolPoints>>,
 ) -> Result<Vec<WeightedObjective<B, Flow<B>>>>
 where
     B: FlowBackend + AutodiffBackend<InnerBackend: FlowBackend>,
@@ -506,7 +529,18 @@ where
             let term = match entry.loss.clone() {
                 LossConfig::Nll(c) => {
                     let noise = problem.target.perturbation();
+                    let target = problem.target.clone();
+                    let missing = "`fresh` is for a target `posterior`, whose prior can be sampled";
+                    ensure!(
+                        !c.fresh || target.prior().is_some(),
+                        "{}: {missing}",
+                        place()
+                    );
                     let nll = Nll::new(c, data()?).with_context(place)?;
+                    let nll = nll.drawn_by(Arc::new(move |n, stream| match target.prior() {
+                        Some(prior) => prior.draw(n, stream),
+                        None => Ok(Vec::new()),
+                    }));
                     WeightedObjective::new(nll.perturbed_by(noise), weight, adaptive)
                 }
                 LossConfig::ReverseKl(c) => {
@@ -525,8 +559,14 @@ where
                     let term = ReweightedNll::new(c, problem, data()?).with_context(place)?;
                     WeightedObjective::new(term, weight, adaptive)
                 }
+                LossConfig::RefinedNll(c) => {
+                    let term = RefinedNll::new(c, problem).with_context(place)?;
+                    WeightedObjective::new(term, weight, adaptive)
+                }
                 LossConfig::LogVariance(c) => {
+                    let begin = pool_start(&problem, start.cloned());
                     let term = LogVariance::new(c, problem).with_context(place)?;
+                    let term = term.starting_with(begin);
                     WeightedObjective::new(term, weight, adaptive)
                 }
             };
@@ -536,6 +576,26 @@ where
             })
         })
         .collect()
+}
+
+/// What a pool of points begins with: points that are known, or else those of particles that are carried from
+/// the prior to the highest power.
+fn pool_start<T: Family + 'static>(
+    problem: &Problem<T>,
+    known: Option<Arc<PoolPoints>>,
+) -> PoolStart {
+    let (target, ranges) = (problem.target.clone(), problem.ranges.clone());
+    Box::new(move |seed| match (&known, target.prior()) {
+        (Some(known), _) => Ok((**known).clone()),
+        (None, Some(prior)) => {
+            let found = recipe::population(prior, target.dim(), ranges[0].1, seed);
+            let found = found.map_err(|error| {
+                trade_core::Error::setting("objectives.log_variance.pool", error.to_string())
+            })?;
+            Ok(found.points)
+        }
+        (None, None) => Ok(PoolPoints::default()),
+    })
 }
 
 /// Data-dependent initialisation from a first batch of the data.

@@ -1,12 +1,26 @@
 //! The evidence of posteriors stated as text, against closed forms.
 
-use std::path::Path;
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use trade::{
     Draft, Run, RunFolder, TrainOptions,
+    config::{LossConfig, ObjectiveConfig, RunConfig},
+    core::{
+        grid::Spacing,
+        objective::LogVarianceConfig,
+        observe::{Observer, StepReport},
+        ramp::Ramp,
+        schedule::Schedule,
+    },
     device::DeviceName,
     evidence::{EvidenceConfig, evidence},
-    recipe::Length,
+    recipe::{Length, Paid},
 };
 
 /// Two groups about a common centre: everything is normal.
@@ -42,13 +56,14 @@ fn exact(beta: f64) -> f64 {
 #[test]
 fn the_evidence_of_a_conjugate_model_is_found_at_every_power() {
     let draft: Draft = serde_json::from_str(CONJUGATE).unwrap();
-    let steps = Length::Steps(120);
-    let (config, calls) = draft.completed(DeviceName::default(), steps).unwrap();
+    let steps = Length::Steps(300);
+    let (config, paid) = draft.completed(DeviceName::default(), steps).unwrap();
+    let calls = paid.calls;
     assert!(calls > 0 && draft.is_of(&config));
     let folder = tempfile::tempdir().unwrap();
     let folder = RunFolder::new(folder.path().join("run"));
     let options = TrainOptions {
-        calls,
+        paid,
         ..TrainOptions::default()
     };
     trade::train(&config, &folder, options).unwrap();
@@ -106,4 +121,123 @@ fn the_examples_of_the_book_are_posteriors_with_data() {
                 .is_err()
         );
     }
+}
+
+/// The configuration of a short training, and what choosing it has cost.
+fn short(steps: usize, max_calls: Option<u64>) -> trade::Result<(RunConfig, Paid)> {
+    let mut draft: Draft = serde_json::from_str(CONJUGATE).unwrap();
+    draft.max_calls = max_calls;
+    draft.completed(DeviceName::default(), Length::Steps(steps))
+}
+
+/// Stops a training after a step.
+struct StopAt(usize, Arc<AtomicBool>);
+
+impl Observer for StopAt {
+    fn step(&mut self, report: &StepReport) -> trade::core::Result<()> {
+        if report.step >= self.0 {
+            self.1.store(true, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn a_pool_is_resumed_bit_for_bit_and_no_point_is_paid_for_twice() {
+    let (config, paid) = short(60, Some(30_000)).unwrap();
+    let place = tempfile::tempdir().unwrap();
+    let folder = |name: &str| RunFolder::new(place.path().join(name));
+    let (whole, parts) = (folder("whole"), folder("parts"));
+    let options = |paid: &Paid| TrainOptions {
+        paid: paid.clone(),
+        ..TrainOptions::default()
+    };
+    trade::train(&config, &whole, options(&paid)).unwrap();
+    let stop = Arc::<AtomicBool>::default();
+    let stopped = TrainOptions {
+        stop: stop.clone(),
+        observers: vec![Box::new(StopAt(30, stop))],
+        ..options(&paid)
+    };
+    assert!(trade::train(&config, &parts, stopped).is_err());
+    let rest = TrainOptions {
+        resume: true,
+        ..TrainOptions::default()
+    };
+    trade::train(&config, &parts, rest).unwrap();
+    let bytes = |folder: &RunFolder, file: &str| std::fs::read(folder.path().join(file)).unwrap();
+    for file in ["model.safetensors", "calls.json"] {
+        assert_eq!(bytes(&whole, file), bytes(&parts, file), "{file}");
+    }
+    // A training that makes the particles itself has the same ones, and pays for them.
+    let alone = folder("alone");
+    trade::train(&config, &alone, TrainOptions::default()).unwrap();
+    for file in ["model.safetensors", "calls.json"] {
+        assert_eq!(bytes(&whole, file), bytes(&alone, file), "{file}");
+    }
+}
+
+fn calls(folder: &RunFolder) -> u64 {
+    let text = std::fs::read_to_string(folder.path().join("calls.json")).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    json["training"].as_u64().unwrap()
+}
+
+#[test]
+fn a_training_evaluates_the_likelihood_no_more_often_than_allowed() {
+    let most = 30_000;
+    let place = tempfile::tempdir().unwrap();
+    let folder = |name: &str| RunFolder::new(place.path().join(name));
+    let (planned, cut) = (folder("planned"), folder("cut"));
+    let (config, paid) = short(200, Some(most)).unwrap();
+    let options = TrainOptions {
+        paid,
+        ..TrainOptions::default()
+    };
+    trade::train(&config, &planned, options).unwrap();
+    let used = calls(&planned);
+    // All that is allowed is made use of, but for what one refill takes.
+    assert!(used <= most && used > most - 3000, "{used}");
+    // A loss that evaluates fresh points at each step ends early.
+    let mut config = config;
+    let fresh = LogVarianceConfig {
+        batch: 100,
+        conditions: Schedule::Uniform {
+            spacing: Spacing::Linear,
+        },
+        ..LogVarianceConfig::default()
+    };
+    let loss = LossConfig::LogVariance(fresh);
+    config.objectives = vec![ObjectiveConfig::new(loss, Ramp::constant(1.0))];
+    config.max_calls = Some(2050);
+    config.selection = None;
+    trade::train(&config, &cut, TrainOptions::default()).unwrap();
+    assert_eq!(calls(&cut), 2000);
+    let error = short(40, Some(3000)).unwrap_err().to_string();
+    assert!(
+        error.contains("`max_calls`") && error.contains("3000"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_pool_needs_a_prior() {
+    let json = r#"{
+        "target": { "double_well": {} },
+        "ranges": { "T": [0.5, 2] },
+        "bases": [{ "T": 1 }],
+        "objectives": [{ "loss": { "log_variance": { "pool": {}, "groups": 2 } } }]
+    }"#;
+    let draft: Draft = serde_json::from_str(json).unwrap();
+    let found = draft.complete(DeviceName::default(), Length::Steps(5));
+    let error = match found {
+        Err(error) => error.to_string(),
+        Ok(config) => {
+            let place = tempfile::tempdir().unwrap();
+            let folder = RunFolder::new(place.path().join("run"));
+            let trained = trade::train(&config, &folder, TrainOptions::default());
+            trained.map(|_| ()).unwrap_err().to_string()
+        }
+    };
+    assert!(error.contains("posterior"), "{error}");
 }

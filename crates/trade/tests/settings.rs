@@ -34,6 +34,8 @@ fn config() -> Value {
             { "loss": { "trade_continuous": { "samples": 8, "evaluation_points": 4 } },
               "adaptive": {} },
             { "loss": { "reweighted_nll": { "batch": batch } } },
+            { "loss": { "refined_nll": { "batch": batch, "buffer": 16, "draws": 8, "kept": 4, "every": 2,
+                "clip": { "log_clip": 4.0 } } } },
             { "loss": { "log_variance": { "batch": batch, "clip": { "log_clip": 4.0 } } } }
         ],
         "train": { "steps": 2, "learning_rate": { "one_cycle": { "max_lr": 0.001 } } }

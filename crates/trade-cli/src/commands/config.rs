@@ -25,14 +25,7 @@ pub(super) fn run(session: &Session, what: ConfigCommand) -> Result<()> {
             data,
             temperature,
         } => {
-            let target = MoleculeConfig {
-                system,
-                pdb,
-                reference: None,
-                zmatrix: None,
-                temperature,
-                linear_up_to: 1e3,
-            };
+            let target = MoleculeConfig::new(system, pdb, temperature);
             print(&molecule::config(target, data, session.seed())?.to_json()?)
         }
     }

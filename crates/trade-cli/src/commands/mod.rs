@@ -78,7 +78,7 @@ pub(crate) fn run(args: Args) -> Result<u8> {
         Command::Train(typed) => return train::run(&session, typed),
         Command::Sample(typed) => sample::run(&session, typed),
         Command::LogProb(typed) => log_prob::run(&session, typed),
-        Command::Evaluate { run } => evaluate::run(&session, run),
+        Command::Evaluate(typed) => evaluate::run(&session, &typed),
         Command::Init(typed) => init::run(&session, typed),
         Command::Plot { run, output } => plot::run(&session, run, output),
         Command::Compare { runs, output } => compare::run(&session, runs, output.as_deref()),

@@ -17,7 +17,7 @@ use trade::{
     Budget, Draft, RunFolder, TrainOptions,
     config::RunConfig,
     core::{self, observe::progress::Progress},
-    recipe::Length,
+    recipe::{Length, Paid},
 };
 
 use super::Session;
@@ -51,14 +51,14 @@ pub(super) fn run(session: &Session, typed: TrainArgs) -> Result<u8> {
         session.say(format!("{place} is already trained"));
         return Ok(0);
     }
-    let (config, calls) = complete(session, &draft, &folder, &typed)?;
+    let (config, paid) = complete(session, &draft, &folder, &typed)?;
     let signals = Signals::watch().context("cannot watch for signals")?;
     let options = TrainOptions {
         resume: typed.resume,
         device: session.device,
         observers: vec![Box::new(Progress::new(session.quiet))],
         stop: signals.stop.clone(),
-        calls,
+        paid,
     };
     match trade::train(&config, &folder, options) {
         Err(trade::Error::Core(core::Error::Interrupted { step })) => {
@@ -76,20 +76,20 @@ pub(super) fn run(session: &Session, typed: TrainArgs) -> Result<u8> {
     }
 }
 
-/// The complete configuration, and how often the likelihood was evaluated for it: that of the folder, where
+/// The complete configuration, and what that has cost: that of the folder, where
 /// an unfinished training of this one goes on, or one whose missing parts are chosen now.
 fn complete(
     session: &Session,
     draft: &Draft,
     folder: &RunFolder,
     typed: &TrainArgs,
-) -> Result<(RunConfig, u64)> {
+) -> Result<(RunConfig, Paid)> {
     let draft = stated(draft, typed);
     if typed.resume
         && folder.config().is_file()
         && let Some(earlier) = folder.config_of(&draft)?
     {
-        return Ok((earlier, 0));
+        return Ok((earlier, Paid::default()));
     }
     let budget = typed
         .minutes
@@ -98,19 +98,20 @@ fn complete(
         Some(steps) => Length::Steps(steps),
         None => Length::Within(budget),
     };
-    let (config, calls) = draft.completed(session.device, length)?;
+    let (config, paid) = draft.completed(session.device, length)?;
     if draft.train.is_none() {
         session.say(chosen(&config));
     }
-    Ok((config, calls))
+    Ok((config, paid))
 }
 
-/// The draft with the number of steps that was typed.
+/// The draft with the number of steps and the bound on evaluations that were typed.
 fn stated(draft: &Draft, typed: &TrainArgs) -> Draft {
     let mut draft = draft.clone();
     if let (Some(steps), Some(train)) = (typed.steps, &mut draft.train) {
         (train.steps, train.rounds) = (steps, 1);
     }
+    draft.max_calls = typed.max_calls.or(draft.max_calls);
     draft
 }
 

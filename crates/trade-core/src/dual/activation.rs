@@ -1,5 +1,7 @@
 //! Element-wise functions and softmax.
 
+use std::f64::consts::FRAC_2_SQRT_PI;
+
 use burn::tensor::{Tensor, activation, backend::Backend};
 
 use super::Dual;
@@ -64,6 +66,14 @@ impl<B: Backend, const D: usize> Dual<B, D> {
     pub fn softplus(self) -> Self {
         let x = self.value.clone();
         self.chain(softplus(x.clone()), || activation::sigmoid(x))
+    }
+
+    /// The error function `2/√π ∫₀ˣ e^{−t²} dt`.
+    pub fn erf(self) -> Self {
+        let x = self.value.clone();
+        // Beyond 9 the derivative is below single precision, and the square may overflow.
+        let slope = || x.clone().clamp(-9.0, 9.0).square().neg().exp();
+        self.chain(x.clone().erf(), || slope().mul_scalar(FRAC_2_SQRT_PI))
     }
 
     /// `sin x`.

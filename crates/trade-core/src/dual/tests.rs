@@ -99,6 +99,17 @@ fn check_pair<const D: usize, const E: usize>(
     assert_close(name, &numbers(&tangent), &numbers(&expected), 1e-8);
 }
 
+/// `erf x = 2/√π e^{−x²} Σ 2^k x^{2k+1}/(1·3·…·(2k+1))`, whose terms have one sign.
+fn erf(x: f64) -> f64 {
+    let mut term = x;
+    let mut sum = x;
+    for k in 1..200 {
+        term *= 2.0 * x * x / f64::from(2 * k + 1);
+        sum += term;
+    }
+    sum * (-x * x).exp() * std::f64::consts::FRAC_2_SQRT_PI
+}
+
 fn stable_softplus(x: f64) -> f64 {
     x.max(0.0) + (-x.abs()).exp().ln_1p()
 }
@@ -106,7 +117,7 @@ fn stable_softplus(x: f64) -> f64 {
 #[test]
 fn elementary_functions() {
     type Case = (&'static str, fn(D2) -> D2, fn(f64) -> f64, bool);
-    let cases: [Case; 18] = [
+    let cases: [Case; 19] = [
         ("exp", Dual::exp, f64::exp, false),
         ("log", Dual::log, f64::ln, true),
         ("log1p", Dual::log1p, f64::ln_1p, true),
@@ -120,6 +131,7 @@ fn elementary_functions() {
         ),
         ("silu", Dual::silu, |x| x / (1.0 + (-x).exp()), false),
         ("softplus", Dual::softplus, stable_softplus, false),
+        ("erf", Dual::erf, erf, false),
         ("sin", Dual::sin, f64::sin, false),
         ("cos", Dual::cos, f64::cos, false),
         ("abs", Dual::abs, f64::abs, false),

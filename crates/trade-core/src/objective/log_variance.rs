@@ -8,11 +8,19 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Clip, Objective, Problem, StepContext, Term, Trainable, TrainableTarget, ValidateOver,
-    element::count,
+    Clip, Objective, PoolConfig, PoolStart, Problem, StepContext, Term, Trainable, TrainableTarget,
+    ValidateOver, parse,
+    pool::Pool,
     trade::{Blur, SampleOrigin, draw, move_points, nearest_base},
 };
-use crate::{Condition, Target, error::Result, grid::Spacing, random::Purpose, schedule::Schedule};
+use crate::{
+    Condition, Family, Target,
+    error::{Error, Result},
+    grid::Spacing,
+    parameters::Arrays,
+    random::Purpose,
+    schedule::Schedule,
+};
 
 /// The configuration of [`LogVariance`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -20,10 +28,15 @@ use crate::{Condition, Target, error::Result, grid::Spacing, random::Purpose, sc
 pub struct LogVarianceConfig {
     /// Samples a step.
     pub batch: usize,
-    /// Where the step's condition comes from.
+    /// Conditions a step, which share the samples evenly.
+    pub groups: usize,
+    /// Where the conditions come from.
     pub conditions: Schedule,
-    /// Where the points come from.
+    /// Where the points come from; ignored where there is a `pool`.
     pub points: SampleOrigin,
+    /// A pool of points whose likelihood is evaluated once and serves every condition and every later step,
+    /// for a target whose prior and likelihood are known, such as `posterior`; `null` for none.
+    pub pool: Option<PoolConfig>,
     /// Blur of the points. With data as points at the base conditions, a wide blur ties the flow to
     /// the energy where no data lie, which matters at other conditions.
     pub blur: Blur,
@@ -48,10 +61,12 @@ impl Default for LogVarianceConfig {
     fn default() -> Self {
         Self {
             batch: 512,
+            groups: 1,
             conditions: Schedule::Uniform {
                 spacing: Spacing::Log,
             },
             points: SampleOrigin::default(),
+            pool: None,
             blur: Blur::default(),
             clip: Clip::default(),
             centre: None,
@@ -59,76 +74,123 @@ impl Default for LogVarianceConfig {
     }
 }
 
-/// `Var[log p_θ − log q]` over flow samples or other points, one condition a step since `log Z`
+/// `Var[log p_θ − log q]` over flow samples or other points, for each condition on its own since `log Z`
 /// varies with `c`. The points are constants. Deviations are from the mean or the
 /// median, see [`LogVarianceConfig::centre`].
 pub struct LogVariance<T> {
     config: LogVarianceConfig,
     problem: Problem<T>,
+    pool: Option<Pool>,
 }
 
-impl<T> LogVariance<T> {
+impl<T: Family> LogVariance<T> {
     /// The log variance to a problem's target.
     ///
     /// # Errors
-    /// If a setting makes no sense for the problem's ranges.
+    /// If a setting makes no sense for the problem's ranges, or if there is to be a pool and the target has
+    /// no prior.
     pub fn new(config: LogVarianceConfig, problem: Problem<T>) -> Result<Self> {
-        config.validate_over(&problem.ranges, "objectives.log_variance")?;
-        Ok(Self { config, problem })
+        let field = "objectives.log_variance";
+        config.validate_over(&problem.ranges, field)?;
+        if config.pool.is_some() && problem.target.prior().is_none() {
+            return Err(Error::setting(
+                format!("{field}.pool"),
+                "a pool is for a target `posterior`, whose prior and likelihood are known; leave it out",
+            ));
+        }
+        Ok(Self {
+            pool: config.pool.map(Pool::new),
+            config,
+            problem,
+        })
+    }
+
+    /// Fills the pool, if there is one, with what `start` gives from the training's seed, before the first
+    /// step; by default with draws of the prior.
+    #[must_use]
+    pub fn starting_with(mut self, start: PoolStart) -> Self {
+        if let Some(pool) = &mut self.pool {
+            pool.started_by(start);
+        }
+        self
     }
 }
 
-/// The upper median of the rows that are not left out, `[1]`; without any such row, a number that
-/// counts for nothing.
-fn median<B: Backend>(values: Tensor<B, 1>, left_out: Tensor<B, 1, Bool>) -> Tensor<B, 1> {
+/// The upper median of the rows of each group that are not left out, `[groups, 1]`; of a group without any
+/// such row, a number that counts for nothing.
+fn median<B: Backend>(values: Tensor<B, 2>, left_out: Tensor<B, 2, Bool>) -> Tensor<B, 2> {
     // Finite, and behind every row that counts.
-    let sorted = values.mask_fill(left_out.clone(), 1e30).sort(0);
-    let middle = left_out.bool_not().int().sum().div_scalar(2);
-    sorted.select(0, middle)
+    let sorted = values.mask_fill(left_out.clone(), 1e30).sort(1);
+    let middle = left_out.bool_not().int().sum_dim(1).div_scalar(2);
+    let last = sorted.dims()[1] as i64 - 1;
+    sorted.gather(1, middle.clamp_max(last))
 }
 
-impl<B, M, T> Objective<B, M> for LogVariance<T>
-where
-    B: AutodiffBackend,
-    M: Trainable<B>,
-    T: TrainableTarget<B>,
-{
-    fn name(&self) -> &'static str {
-        "log_variance"
+/// Points and `log q` at them, one group of rows a condition.
+struct Drawn<B: Backend> {
+    x: Tensor<B, 2>,
+    log_q: Tensor<B, 1>,
+    condition: Condition<B>,
+}
+
+impl<T> LogVariance<T> {
+    /// The conditions of a step, as many as there are groups.
+    fn conditions<B, M>(&self, step: &mut StepContext<'_, B, M>) -> Result<Vec<Vec<f64>>>
+    where
+        B: AutodiffBackend,
+        M: Trainable<B>,
+    {
+        let Problem { bases, ranges, .. } = &self.problem;
+        let progress = step.progress();
+        let stream = step.streams.get(Purpose::Condition);
+        let schedule = &self.config.conditions;
+        (0..self.config.groups)
+            .map(|_| schedule.draw(progress, ranges, bases, stream))
+            .collect()
     }
 
-    fn evaluate(&mut self, step: &mut StepContext<'_, B, M>) -> Result<Term<B>> {
+    /// Fresh points, at which the target is evaluated.
+    fn fresh<B, M>(
+        &self,
+        step: &mut StepContext<'_, B, M>,
+        conditions: &[Vec<f64>],
+    ) -> Result<Drawn<B::InnerBackend>>
+    where
+        B: AutodiffBackend,
+        M: Trainable<B>,
+        T: TrainableTarget<B>,
+    {
         let Problem {
             target,
             bases,
             ranges,
             data,
         } = &self.problem;
-        let batch = self.config.batch;
-        let progress = step.progress();
-        let stream = step.streams.get(Purpose::Condition);
-        let c = self
-            .config
-            .conditions
-            .draw(progress, ranges, bases, stream)?;
-        let control: Vec<f32> = c
-            .iter()
-            .map(|&c| c as f32)
-            .collect::<Vec<_>>()
-            .repeat(batch);
-        // log Z depends on the context too: one context a step as well.
+        let each = self.config.batch / self.config.groups;
+        let rows = |of: &[f64]| {
+            of.iter()
+                .map(|&c| c as f32)
+                .collect::<Vec<_>>()
+                .repeat(each)
+        };
+        let control = conditions.iter().flat_map(|c| rows(c)).collect();
+        // log Z depends on the context too: each group has a context of its own.
         let context = data.as_ref().filter(|d| d.contexts() > 0).and_then(|d| {
-            let row = step.streams.get(Purpose::Evaluation).index(d.len());
-            step.table(d).context_rows(&vec![row; batch])
+            let stream = step.streams.get(Purpose::Evaluation);
+            let chosen = conditions
+                .iter()
+                .flat_map(|_| vec![stream.index(d.len()); each]);
+            let chosen: Vec<usize> = chosen.collect();
+            step.table(d).context_rows(&chosen)
         });
         let condition: Condition<B::InnerBackend> =
             Condition::new(step.upload(control, ranges.len())).with_context(context);
-        let base = nearest_base(&c, bases, ranges);
-        let base: Vec<f32> = base.iter().map(|&c| c as f32).collect();
-        let base = step.upload(base.repeat(batch), ranges.len());
-        let origin = self.config.points;
+        let base = conditions
+            .iter()
+            .flat_map(|c| rows(&nearest_base(c, bases, ranges)));
+        let base = step.upload(base.collect(), ranges.len());
         let points = draw(
-            origin,
+            self.config.points,
             Purpose::Latent,
             &self.problem,
             step,
@@ -144,13 +206,88 @@ where
             step.streams.get(Purpose::Evaluation),
         );
         let log_q = Target::<B::InnerBackend>::log_density(&**target, x.clone(), &condition);
-        let condition = Condition::<B>::from_inner(condition);
-        let x = super::nll::with_auxiliary_noise(Tensor::from_inner(x), step);
-        let difference = step.model.log_prob(x, &condition).value - Tensor::from_inner(log_q);
+        Ok(Drawn {
+            x,
+            log_q,
+            condition,
+        })
+    }
+
+    /// Points of the pool, after what is due has been added to it.
+    fn pooled<B, M>(
+        &mut self,
+        step: &mut StepContext<'_, B, M>,
+        conditions: &[Vec<f64>],
+    ) -> Result<Option<Drawn<B::InnerBackend>>>
+    where
+        B: AutodiffBackend,
+        M: Trainable<B>,
+        T: Family,
+    {
+        let (Some(pool), Some(prior)) = (&mut self.pool, self.problem.target.prior()) else {
+            return Ok(None);
+        };
+        let Problem { bases, ranges, .. } = &self.problem;
+        let schedule = &self.config.conditions;
+        pool.refill(prior, step, |progress, stream| {
+            Ok(schedule.draw(progress, ranges, bases, stream)?[0])
+        })?;
+        let points = pool.points();
+        let each = self.config.batch / self.config.groups;
+        let (mut x, mut log_q, mut control) = (Vec::new(), Vec::new(), Vec::new());
+        let conditions = if pool.has_boundary() && ranges[0].0 == 0.0 {
+            let draws = prior.draw(each, step.streams.get(Purpose::Latent))?;
+            log_q.extend(prior.log_priors(&draws).into_iter().map(|l| l as f32));
+            x.extend(draws.iter().map(|&x| x as f32));
+            control.extend(vec![0.0; each]);
+            &conditions[1..]
+        } else {
+            conditions
+        };
+        for c in conditions {
+            // One half as the target has them, and one half where the flow may have too much density, too.
+            let stream = step.streams.get(Purpose::Latent);
+            let mut chosen = points.choose(c[0], 1.0, each / 2, stream)?;
+            chosen.extend(points.choose(c[0], 0.5, each - each / 2, stream)?);
+            let (rows, log_density) = points.rows(&chosen, c[0]);
+            x.extend(rows);
+            log_q.extend(log_density);
+            control.extend(vec![c[0] as f32; each]);
+        }
+        Ok(Some(Drawn {
+            x: step.upload(x, self.problem.target.dim()),
+            log_q: step.upload(log_q, 1).squeeze_dim::<1>(1),
+            condition: Condition::new(step.upload(control, 1)),
+        }))
+    }
+}
+
+impl<B, M, T> Objective<B, M> for LogVariance<T>
+where
+    B: AutodiffBackend,
+    M: Trainable<B>,
+    T: TrainableTarget<B>,
+{
+    fn name(&self) -> &'static str {
+        "log_variance"
+    }
+
+    fn evaluate(&mut self, step: &mut StepContext<'_, B, M>) -> Result<Term<B>> {
+        let conditions = self.conditions(step)?;
+        let drawn = match self.pooled(step, &conditions)? {
+            Some(drawn) => drawn,
+            None => self.fresh(step, &conditions)?,
+        };
+        let (batch, groups) = (self.config.batch, self.config.groups);
+        let grouped = [groups, batch / groups];
+        let condition = Condition::<B>::from_inner(drawn.condition);
+        let x = super::nll::with_auxiliary_noise(Tensor::from_inner(drawn.x), step);
+        let log_q = Tensor::from_inner(drawn.log_q);
+        let difference = step.model.log_prob(x, &condition).value - log_q;
         // One sample without density must not make the mean of all others infinite.
         let bad = difference.clone().is_finite().bool_not();
-        let left_out = count(bad.clone(), &difference);
-        let difference = difference.mask_fill(bad.clone(), 0.0);
+        let difference = difference.mask_fill(bad.clone(), 0.0).reshape(grouped);
+        let bad = bad.reshape(grouped);
         let by_default = if self.config.clip == Clip::default() {
             LogVarianceCentre::Mean
         } else {
@@ -158,16 +295,41 @@ where
         };
         let centre = match self.config.centre.unwrap_or(by_default) {
             LogVarianceCentre::Mean => {
-                let sum = difference.clone().sum();
-                sum / left_out.neg().add_scalar(batch as f64)
+                let counted = bad.clone().bool_not().float().cast(difference.dtype());
+                difference.clone().sum_dim(1) / counted.sum_dim(1).clamp_min(1.0)
             }
             LogVarianceCentre::Median => {
                 Tensor::from_inner(median(difference.clone().inner(), bad.clone().inner()))
             }
         };
         let squares = (difference - centre).square().mask_fill(bad, f64::NAN);
-        let clipped = self.config.clip.apply(squares);
+        let clipped = self.config.clip.apply(squares.reshape([batch]));
         Ok(clipped.into())
+    }
+
+    fn arrays(&self) -> Arrays {
+        self.pool.as_ref().map(Pool::arrays).unwrap_or_default()
+    }
+
+    fn restore_arrays(&mut self, arrays: Arrays) -> Result<()> {
+        let dim = self.problem.target.dim();
+        match &mut self.pool {
+            Some(pool) => pool.restore_arrays(arrays, dim),
+            None => Ok(()),
+        }
+    }
+
+    fn state(&self) -> serde_json::Value {
+        let state = self.pool.as_ref().map(Pool::state);
+        serde_json::to_value(state).unwrap_or_default()
+    }
+
+    fn restore(&mut self, state: serde_json::Value) -> Result<()> {
+        let dim = self.problem.target.dim();
+        if let Some(pool) = &mut self.pool {
+            pool.restore(&parse("log_variance", state)?, dim);
+        }
+        Ok(())
     }
 }
 
@@ -178,17 +340,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_median_is_that_of_the_rows_that_count() {
-        let of = |values: &[f32], left_out: &[bool]| {
-            let values = Tensor::<Flex, 1>::from_floats(values, &FlexDevice);
+    fn the_median_is_that_of_the_rows_of_a_group_that_count() {
+        let of = |values: &[f32], left_out: &[bool], groups: usize| -> Vec<f32> {
+            let shape = [groups, values.len() / groups];
+            let values = Tensor::<Flex, 1>::from_floats(values, &FlexDevice).reshape(shape);
             let left_out = Tensor::<Flex, 1, Bool>::from_data(left_out, &FlexDevice);
-            median(values, left_out).into_scalar()
+            let found = median(values, left_out.reshape(shape));
+            found.into_data().to_vec().unwrap()
         };
         let values = [5.0, 0.0, 9.0, 0.0, 7.0];
         // Rows that were left out were filled with 0, which pulled the median to 5.
-        assert_eq!(of(&values, &[false, true, false, true, false]), 7.0);
-        assert_eq!(of(&values, &[false; 5]), 5.0);
-        assert_eq!(of(&values[..4], &[false; 4]), 5.0);
-        assert_eq!(of(&[-3.0], &[false]), -3.0);
+        let left_out = [false, true, false, true, false];
+        assert_eq!(of(&values, &left_out, 1), [7.0]);
+        assert_eq!(of(&values, &[false; 5], 1), [5.0]);
+        assert_eq!(of(&values[..4], &[false; 4], 1), [5.0]);
+        assert_eq!(of(&[-3.0], &[false], 1), [-3.0]);
+        let two = [5.0, 0.0, 9.0, 1.0, 2.0, 3.0];
+        let left_out = [false, true, false, false, false, false];
+        assert_eq!(of(&two, &left_out, 2), [9.0, 2.0]);
     }
 }

@@ -3,6 +3,8 @@
 mod element;
 mod log_variance;
 mod nll;
+mod pool;
+mod refined_nll;
 mod reverse_kl;
 mod reweighted_nll;
 mod settings;
@@ -21,7 +23,9 @@ use burn::{
 use element::Clipped;
 pub use element::{Clip, Robust};
 pub use log_variance::{LogVariance, LogVarianceCentre, LogVarianceConfig};
-pub use nll::{Nll, NllConfig};
+pub use nll::{Draws, Nll, NllConfig};
+pub use pool::{PoolConfig, PoolPoints, PoolStart};
+pub use refined_nll::{RefinedNll, RefinedNllConfig};
 pub use reverse_kl::{ReverseKl, ReverseKlConfig};
 pub use reweighted_nll::{ReweightedNll, ReweightedNllConfig};
 pub use settings::ValidateOver;
@@ -31,6 +35,7 @@ use crate::{
     dataset::{Dataset, upload_as},
     device_data::{DeviceData, Table},
     error::Result,
+    parameters::Arrays,
     random::Streams,
 };
 
@@ -215,12 +220,26 @@ pub trait Objective<B: AutodiffBackend, M: AutodiffModule<B>> {
         Ok(())
     }
 
-    /// Everything needed to continue.
+    /// The large parts of what is needed to continue, by name; written to checkpoints beside the state.
+    fn arrays(&self) -> Arrays {
+        Arrays::new()
+    }
+
+    /// Continues with the arrays of a checkpoint; [`restore`](Self::restore) follows.
+    ///
+    /// # Errors
+    /// If they belong to another objective.
+    fn restore_arrays(&mut self, arrays: Arrays) -> Result<()> {
+        let _ = arrays;
+        Ok(())
+    }
+
+    /// Everything needed to continue but the [`arrays`](Self::arrays). It is taken in every step.
     fn state(&self) -> serde_json::Value {
         serde_json::Value::Null
     }
 
-    /// Continues from a state.
+    /// Continues from a state, or goes back to an earlier one of this training.
     ///
     /// # Errors
     /// If the state belongs to another objective.

@@ -11,7 +11,7 @@ use crate::{
     Condition,
     dataset::{DataOrder, Dataset},
     error::Result,
-    random::Purpose,
+    random::{Purpose, Stream},
     target::Perturbation,
 };
 
@@ -24,6 +24,9 @@ pub struct NllConfig {
     /// The width of Gaussian noise on the data, fresh in each step: on the entries of a state, or on
     /// what the target takes noise on, such as the positions of a molecule's atoms in nm.
     pub noise: f64,
+    /// Whether each batch is drawn anew from the prior of the target, at the power 0, instead of from the
+    /// data; for a target whose prior is known, such as `posterior`.
+    pub fresh: bool,
     /// Limits on the loss of one sample.
     pub clip: Clip,
 }
@@ -33,6 +36,7 @@ impl Default for NllConfig {
         Self {
             batch: 512,
             noise: 0.0,
+            fresh: false,
             clip: Clip::default(),
         }
     }
@@ -44,7 +48,11 @@ pub struct Nll {
     data: Arc<Dataset>,
     order: DataOrder,
     perturbation: Option<Perturbation>,
+    fresh: Option<Draws>,
 }
+
+/// Independent draws of a prior, row-major: the number of them and a stream to them.
+pub type Draws = Arc<dyn Fn(usize, &mut Stream) -> Result<Vec<f64>>>;
 
 impl Nll {
     /// The negative log likelihood of a dataset.
@@ -58,7 +66,15 @@ impl Nll {
             data,
             order: DataOrder::default(),
             perturbation: None,
+            fresh: None,
         })
+    }
+
+    /// Draws each batch anew at the condition with zero control parameters, where the configuration says so.
+    #[must_use]
+    pub fn drawn_by(mut self, draws: Draws) -> Self {
+        self.fresh = self.config.fresh.then_some(draws);
+        self
     }
 
     /// With noise as the target has it, see [`Family::perturbation`](crate::Family::perturbation).
@@ -79,10 +95,19 @@ impl<B: AutodiffBackend, M: Trainable<B>> Objective<B, M> for Nll {
     }
 
     fn evaluate(&mut self, step: &mut StepContext<'_, B, M>) -> Result<Term<B>> {
-        let rows = self
-            .order
-            .next(self.config.batch, self.data.len(), step.streams.seed());
-        let (x, condition) = step.table(&self.data).rows(&rows);
+        let (x, condition) = if let Some(draws) = &self.fresh {
+            let n = self.config.batch;
+            let states = draws(n, step.streams.get(Purpose::Augmentation))?;
+            let width = states.len() / n;
+            let states: Vec<f32> = states.iter().map(|&x| x as f32).collect();
+            let control = step.upload(vec![0.0; n], 1);
+            (step.upload(states, width), Condition::new(control))
+        } else {
+            let rows = self
+                .order
+                .next(self.config.batch, self.data.len(), step.streams.seed());
+            step.table(&self.data).rows(&rows)
+        };
         let mut x = Tensor::from_inner(x);
         let condition = Condition::from_inner(condition);
         let [n, d] = x.dims();

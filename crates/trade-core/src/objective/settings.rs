@@ -1,7 +1,8 @@
 //! Checks of the settings of every loss, alone and against the range of the control parameters.
 
 use super::{
-    Clip, LogVarianceConfig, NllConfig, ReverseKlConfig, ReweightedNllConfig, Robust,
+    Clip, LogVarianceConfig, NllConfig, RefinedNllConfig, ReverseKlConfig, ReweightedNllConfig,
+    Robust,
     trade::{Blur, Centre, TradeConfig, TradeContinuousConfig, TradeGridConfig},
 };
 use crate::{
@@ -126,9 +127,30 @@ impl ValidateOver for ReweightedNllConfig {
     }
 }
 
+impl ValidateOver for RefinedNllConfig {
+    fn validate_over(&self, over: &[(f64, f64)], field: &str) -> Result<()> {
+        rows(self.batch, 1, self.clip, field)?;
+        counted(field, "draws", self.draws, 2, MOST_ROWS)?;
+        counted(field, "kept", self.kept, 1, self.draws)?;
+        counted(field, "buffer", self.buffer, self.kept, MOST_ROWS)?;
+        counted(field, "every", self.every, 1, usize::MAX)?;
+        schedule(&self.conditions, over, field, "conditions")
+    }
+}
+
 impl ValidateOver for LogVarianceConfig {
     fn validate_over(&self, over: &[(f64, f64)], field: &str) -> Result<()> {
         rows(self.batch, 2, self.clip, field)?;
+        counted(field, "groups", self.groups, 1, self.batch / 2)?;
+        let divides = self.batch.is_multiple_of(self.groups);
+        let expected = format!("divide `batch`, {}", self.batch);
+        check(field, "groups", divides, expected, self.groups)?;
+        if let Some(pool) = &self.pool {
+            pool.validate(&below(field, "pool"))?;
+            let enough = !pool.boundary || self.groups > 1;
+            let expected = "be at least 2 where the pool has a `boundary`, which is one of them";
+            check(field, "groups", enough, expected, self.groups)?;
+        }
         self.blur.validate(&below(field, "blur"))?;
         self.blur.validate_over(over, &below(field, "blur"))?;
         schedule(&self.conditions, over, field, "conditions")

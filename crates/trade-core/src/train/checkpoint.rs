@@ -30,6 +30,9 @@ pub struct State {
     pub adaptive: BTreeMap<String, f64>,
     /// The cache of each objective, by the same names.
     pub objectives: BTreeMap<String, serde_json::Value>,
+    /// The number of steps that the average of the weights has followed.
+    #[serde(default)]
+    pub averaged: usize,
     /// Steps in a row that were not finite.
     pub non_finite: usize,
     /// The round of training, from 0.
@@ -44,6 +47,9 @@ pub struct State {
     /// What is known of the best weights, if a model is judged.
     #[serde(default)]
     pub best: Option<BestState>,
+    /// How often the likelihood has been evaluated, if that is counted.
+    #[serde(default)]
+    pub calls: Option<u64>,
 }
 
 /// Weights, optimizer moments and state at one step.
@@ -55,6 +61,10 @@ pub struct Checkpoint {
     pub moments: Arrays,
     /// The best weights so far; none if there are no better ones than the model's.
     pub best: Arrays,
+    /// The arrays of each objective, under `name/`.
+    pub caches: Arrays,
+    /// The average of the weights; none if weights are not averaged.
+    pub average: Arrays,
     /// Everything else.
     pub state: State,
 }
@@ -77,6 +87,8 @@ impl Checkpoint {
             ("model", &self.model),
             ("adam", &self.moments),
             ("best", &self.best),
+            ("cache", &self.caches),
+            ("average", &self.average),
         ];
         let arrays = parts.into_iter().flat_map(|(kind, arrays)| {
             let named = arrays.iter();
@@ -111,12 +123,15 @@ impl Checkpoint {
         let state = text.get(STATE);
         let state = state.ok_or_else(|| corrupt(&"it holds no training state"))?;
         let state = serde_json::from_str(state).map_err(|error| corrupt(&error))?;
-        let (mut model, mut moments, mut best) = (Arrays::new(), Arrays::new(), Arrays::new());
+        let [mut model, mut moments, mut best, mut average, mut caches] =
+            [(); 5].map(|()| Arrays::new());
         for (name, array) in arrays {
             match name.split_once('/') {
                 Some(("model", name)) => model.insert(name.to_string(), array),
                 Some(("adam", name)) => moments.insert(name.to_string(), array),
                 Some(("best", name)) => best.insert(name.to_string(), array),
+                Some(("cache", name)) => caches.insert(name.to_string(), array),
+                Some(("average", name)) => average.insert(name.to_string(), array),
                 _ => return Err(corrupt(&format!("unknown array `{name}`"))),
             };
         }
@@ -124,8 +139,19 @@ impl Checkpoint {
             model,
             moments,
             best,
+            caches,
+            average,
             state,
         })
+    }
+
+    /// The averaged weights, or the model's where none are averaged.
+    pub(super) fn averaged(&self) -> &Arrays {
+        if self.average.is_empty() {
+            &self.model
+        } else {
+            &self.average
+        }
     }
 
     /// The newest checkpoint of a folder, if there is one.

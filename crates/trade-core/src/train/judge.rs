@@ -26,6 +26,11 @@ pub trait Judge<B: AutodiffBackend, M: AutodiffModule<B>> {
     /// # Errors
     /// If it cannot be measured.
     fn judge(&mut self, model: &M::InnerModule) -> Result<Judgement>;
+
+    /// How often that evaluates the target's density, in states; 0 by default.
+    fn calls(&self) -> u64 {
+        0
+    }
 }
 
 /// The best weights so far.
@@ -61,7 +66,9 @@ fn measure<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<f6
 /// By how much the measure must grow in a round for another one to follow.
 pub(super) const LEAST_GAIN: f64 = 0.005;
 /// The parts of a round after which a model is judged.
-pub(super) const JUDGED: [f64; 4] = [0.7, 0.8, 0.9, 1.0];
+pub(super) const JUDGED: [f64; JUDGEMENTS_A_ROUND] = [0.7, 0.8, 0.9, 1.0];
+/// How often a model is judged in a round of training.
+pub const JUDGEMENTS_A_ROUND: usize = 4;
 
 #[cfg(test)]
 mod tests {

@@ -67,9 +67,8 @@ impl<B: FlowBackend> ConditionalAffine<B> {
         } else {
             &features.control
         };
-        let mut parts = vec![control.clone()];
-        parts.extend(features.context.clone().map(Dual::constant));
-        let output = self.net.forward(Dual::cat(parts, 1)).into_dual();
+        let condition = features.append(control.clone(), false);
+        let output = self.net.forward(condition).into_dual();
         let [_, width] = output.dims();
         let log_scale = self
             .clamp

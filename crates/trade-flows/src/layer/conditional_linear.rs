@@ -81,9 +81,8 @@ struct Maps<B: Backend> {
 
 impl<B: FlowBackend> ConditionalLinear<B> {
     fn maps(&self, features: &Features<B>, d: usize) -> Maps<B> {
-        let mut parts = vec![features.embedded.clone()];
-        parts.extend(features.context.clone().map(Dual::constant));
-        let output = self.net.forward(Dual::cat(parts, 1)).into_dual();
+        let condition = features.append(features.embedded.clone(), false);
+        let output = self.net.forward(condition).into_dual();
         // A step of the optimiser moves all entries of the matrix at once.
         let output = output.mul_scalar(1.0 / d as f64);
         let [n, width] = output.dims();

@@ -1,6 +1,6 @@
 //! From bounded quantities to real numbers.
 
-use std::f64::consts::{FRAC_1_SQRT_2, TAU};
+use std::f64::consts::TAU;
 
 use burn::{
     module::Module,
@@ -14,82 +14,13 @@ use super::GroupCoupling;
 use super::{Recipe, Widths, torus::turned};
 use crate::{
     FlowBackend, check,
+    normal::{log_normal, normal_quantile, normal_share},
     transform::{Features, Transform},
 };
 
 /// The closest that the share of an interval may come to its ends: single precision resolves no
 /// more there.
 const MARGIN: f64 = 1e-6;
-
-/// Coefficients of [`normal_quantile`] by `0.425² − (p − ½)²`.
-const CENTRAL: [[f64; 8]; 2] = [
-    [
-        3.387_132_872_796_366_5,
-        1.331_416_678_917_843_8e2,
-        1.971_590_950_306_551_3e3,
-        1.373_169_376_550_946e4,
-        4.592_195_393_154_987e4,
-        6.726_577_092_700_87e4,
-        3.343_057_558_358_813e4,
-        2.509_080_928_730_122_7e3,
-    ],
-    [
-        1.0,
-        4.231_333_070_160_091e1,
-        6.871_870_074_920_579e2,
-        5.394_196_021_424_751e3,
-        2.121_379_430_158_659_7e4,
-        3.930_789_580_009_271e4,
-        2.872_908_573_572_194_3e4,
-        5.226_495_278_852_854e3,
-    ],
-];
-/// Coefficients by `√(−log p) − 1.6`.
-const TAIL: [[f64; 8]; 2] = [
-    [
-        1.423_437_110_749_683_5,
-        4.630_337_846_156_546,
-        5.769_497_221_460_691,
-        3.647_848_324_763_204_5,
-        1.270_458_252_452_368_4,
-        2.417_807_251_774_506e-1,
-        2.272_384_498_926_918_4e-2,
-        7.745_450_142_783_414e-4,
-    ],
-    [
-        1.0,
-        2.053_191_626_637_759,
-        1.676_384_830_183_803_8,
-        6.897_673_349_851e-1,
-        1.481_039_764_274_800_8e-1,
-        1.519_866_656_361_645_7e-2,
-        5.475_938_084_995_345e-4,
-        1.050_750_071_644_416_9e-9,
-    ],
-];
-/// Coefficients by `√(−log p) − 5`.
-const FAR_TAIL: [[f64; 8]; 2] = [
-    [
-        6.657_904_643_501_103,
-        5.463_784_911_164_114,
-        1.784_826_539_917_291_3,
-        2.965_605_718_285_048_7e-1,
-        2.653_218_952_657_612_4e-2,
-        1.242_660_947_388_078_4e-3,
-        2.711_555_568_743_487_6e-5,
-        2.010_334_399_292_288_1e-7,
-    ],
-    [
-        1.0,
-        5.998_322_065_558_88e-1,
-        1.369_298_809_227_358e-1,
-        1.487_536_129_085_061_5e-2,
-        7.868_691_311_456_133e-4,
-        1.846_318_317_510_054_8e-5,
-        1.421_511_758_316_446e-7,
-        2.044_263_103_389_939_8e-15,
-    ],
-];
 
 /// To the reals, and the log determinant; both `[n, 1]`.
 fn forward<B: FlowBackend>(support: Support, x: Dual<B, 2>) -> (Dual<B, 2>, Dual<B, 2>) {
@@ -144,65 +75,6 @@ fn inverse<B: FlowBackend>(support: Support, z: Dual<B, 2>) -> (Dual<B, 2>, Dual
             (x.clamp(inside.0, inside.1), log_det)
         }
     }
-}
-
-/// `log φ(z)` of the standard normal density.
-fn log_normal<B: Backend>(z: Dual<B, 2>) -> Dual<B, 2> {
-    z.square().add_scalar(TAU.ln()).mul_scalar(-0.5)
-}
-
-/// `Φ(z)` of the standard normal distribution.
-fn normal_share<B: Backend>(z: Dual<B, 2>) -> Dual<B, 2> {
-    let density = log_normal(Dual::constant(z.value.clone())).value.exp();
-    Dual {
-        value: z
-            .value
-            .mul_scalar(FRAC_1_SQRT_2)
-            .erf()
-            .add_scalar(1.0)
-            .mul_scalar(0.5),
-        tangent: z.tangent.map(|t| t * density),
-    }
-}
-
-/// The inverse of [`normal_share`], for shares in `(0, 1)`: the rational approximations of Wichura
-/// (algorithm AS 241, `PPND16`), which hold to double precision. Derivatives are `1/φ(z)` and not
-/// those of the approximation.
-fn normal_quantile<B: Backend>(share: Dual<B, 2>) -> Dual<B, 2> {
-    let constant = share.value.clone().detach();
-    let middle = constant.clone().sub_scalar(0.5);
-    let central = {
-        let r = middle
-            .clone()
-            .square()
-            .neg()
-            .add_scalar(0.180_625)
-            .clamp_min(0.0);
-        middle.clone() * ratio(r, &CENTRAL)
-    };
-    let smaller = constant.clone().min_pair(constant.neg().add_scalar(1.0));
-    let r = smaller.log().neg().sqrt();
-    let far = r.clone().greater_elem(5.0);
-    let tail = ratio(r.clone().sub_scalar(1.6), &TAIL);
-    let tail = tail.mask_where(far, ratio(r.sub_scalar(5.0), &FAR_TAIL)) * middle.clone().sign();
-    let near = middle.abs().lower_equal_elem(0.425);
-    let z = tail.mask_where(near, central);
-    let slope = log_normal(Dual::constant(z.clone())).value.neg().exp();
-    // The value is z, and its derivative that of the share times the slope.
-    let moved = share.value.clone() - share.value.detach();
-    Dual {
-        value: z + moved * slope.clone(),
-        tangent: share.tangent.map(|t| t * slope),
-    }
-}
-
-/// A ratio of two polynomials, coefficients from the constant on.
-fn ratio<B: Backend>(r: Tensor<B, 2>, [above, below]: &[[f64; 8]; 2]) -> Tensor<B, 2> {
-    let polynomial = |coefficients: &[f64; 8]| {
-        let zeros = r.zeros_like();
-        (coefficients.iter().rev()).fold(zeros, |sum, c| (sum * r.clone()).add_scalar(*c))
-    };
-    polynomial(above) / polynomial(below)
 }
 
 /// The log determinant, with a density of zero at some rows.

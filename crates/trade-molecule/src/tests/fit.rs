@@ -22,14 +22,7 @@ fn molecule_in(folder: &Path, system: &str, pdb: &str) -> Result<Molecule, Strin
         std::fs::write(path, text).map_err(|e| e.to_string())?;
     }
     let [system, pdb] = paths;
-    let config = MoleculeConfig {
-        system,
-        pdb,
-        reference: None,
-        zmatrix: None,
-        temperature: 600.0,
-        linear_up_to: 1e3,
-    };
+    let config = MoleculeConfig::new(system, pdb, 600.0);
     config.init().map_err(|e| e.to_string())
 }
 

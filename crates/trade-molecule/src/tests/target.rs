@@ -3,7 +3,7 @@
 use burn::backend::Autodiff;
 use burn::tensor::{DType, Tensor, TensorData, backend::Backend};
 use burn_flex::Flex;
-use trade_core::{Condition, Target, random::Stream};
+use trade_core::{Condition, Family, Target, random::Stream};
 
 use super::super::{Molecule, MoleculeConfig, ZMatrixConfig};
 use super::{Checked, ENERGIES, INTERNAL, at, conformations, numbers, tuples, vectors};
@@ -19,15 +19,189 @@ fn molecule(published: bool) -> Result<Molecule, Box<dyn std::error::Error>> {
         base: [0, 1, 2].map(|k| base[k] as usize),
         rows: tuples::<4>(&file, "zmatrix_rows")?,
     };
+    let [system, pdb] = ["system.xml", "topology.pdb"].map(|name| folder.join(name));
     let config = MoleculeConfig {
-        system: folder.join("system.xml"),
-        pdb: folder.join("topology.pdb"),
         reference: Some(folder.join("min_energy.npy")),
         zmatrix: published.then_some(table),
-        temperature: 600.0,
-        linear_up_to: 1e3,
+        ..MoleculeConfig::new(system, pdb, 600.0)
     };
     Ok(config.init()?)
+}
+
+/// The same molecule, restricted.
+fn restricted(molecule: &Molecule, settings: &str) -> Result<Molecule, Box<dyn std::error::Error>> {
+    let config = MoleculeConfig {
+        restrict: Some(serde_json::from_str(settings)?),
+        ..molecule.config().clone()
+    };
+    Ok(config.init()?)
+}
+
+/// The log density on the host, and in tensor form.
+fn densities(molecule: &Molecule, values: &[f64]) -> [Vec<f64>; 2] {
+    let n = values.len() / 48;
+    let control = states::<Flex>(&vec![0.7; n], 1, DType::F64);
+    let host = molecule.log_density(states(values, 48, DType::F64), &Condition::new(control));
+    let control = states::<Differentiable>(&vec![0.7; n], 1, DType::F64);
+    let x = states::<Differentiable>(values, 48, DType::F64);
+    let tensors = molecule.log_density(x, &Condition::new(control));
+    [read(host), read(tensors)]
+}
+
+#[test]
+fn there_is_no_density_outside_of_the_ensemble() -> Checked {
+    for published in [true, false] {
+        let whole = molecule(published)?;
+        let frames: Vec<Vec<[f64; 3]>> = held()?.into_iter().map(|(x, _)| x).collect();
+        // Trans conformations of L-alanine, as dynamics visit them: by the torsions of the whole
+        // peptide bonds, and by the torsion CB-CA-C-N of the published internal coordinates.
+        let torsion = |x: &[[f64; 3]], atoms: [usize; 4]| {
+            let [i, j, k, l] = atoms.map(|atom| x[atom]);
+            super::super::internal::torsion(i, j, k, l)
+        };
+        let natural = |x: &Vec<[f64; 3]>| {
+            let bent = |atoms| torsion(x, atoms).abs() < std::f64::consts::FRAC_PI_2;
+            !bent([1, 4, 6, 8]) && !bent([8, 14, 16, 18]) && torsion(x, [10, 8, 14, 6]) > 0.0
+        };
+        let natural: Vec<Vec<[f64; 3]>> = frames.into_iter().filter(natural).collect();
+        assert!(natural.len() > 10);
+        let reflected: Vec<Vec<[f64; 3]>> = natural
+            .iter()
+            .map(|x| x.iter().map(|[x, y, z]| [-x, *y, *z]).collect())
+            .collect();
+        let natural = whole.states(natural.concat().as_flattened())?;
+        let reflected = whole.states(reflected.concat().as_flattened())?;
+        // Cis peptide bonds of L-alanine: half a turn of the row that does it.
+        let turned = |row: usize| {
+            let mut states = natural.clone();
+            for state in states.chunks_mut(48) {
+                state[29 + row] = (state[29 + row] + 0.5).fract();
+            }
+            states
+        };
+        let is_cis = |state: &[f64]| {
+            let x = whole.positions(state).unwrap_or_default();
+            torsion(&x, [1, 4, 6, 8]).abs() < std::f64::consts::FRAC_PI_2
+                && torsion(&x, [10, 8, 14, 6]) > 0.0
+        };
+        let cis = (0..19)
+            .map(turned)
+            .find(|states| states.chunks(48).all(is_cis));
+        let cis = cis.ok_or("no row turns the first peptide bond")?;
+        for (settings, d_form, cis_bond) in [
+            ("{}", true, true),
+            (r#"{ "chirality": true }"#, false, true),
+            (r#"{ "omega": "trans" }"#, true, false),
+            (r#"{ "chirality": true, "omega": "trans" }"#, false, false),
+        ] {
+            let molecule = restricted(&whole, settings)?;
+            for (values, has_density) in [(&natural, true), (&reflected, d_form), (&cis, cis_bond)]
+            {
+                assert_eq!(
+                    molecule.inside(values)?,
+                    vec![has_density; values.len() / 48],
+                    "{settings}"
+                );
+                let free = densities(&whole, values);
+                for (found, free) in densities(&molecule, values).iter().zip(&free) {
+                    for (found, free) in found.iter().zip(free) {
+                        let expected = if has_density {
+                            *free
+                        } else {
+                            f64::NEG_INFINITY
+                        };
+                        assert!(found == &expected, "{settings}: {found} {expected}");
+                    }
+                }
+            }
+        }
+    }
+    let whole = molecule(true)?;
+    for (settings, part) in [
+        (r#"{ "omega": "cis" }"#, "cis"),
+        (r#"{ "chiral": true }"#, "chiral"),
+    ] {
+        let error = restricted(&whole, settings)
+            .err()
+            .ok_or("accepted")?
+            .to_string();
+        assert!(error.contains(part), "{error}");
+    }
+    Ok(())
+}
+
+#[test]
+fn impossible_restrictions_are_refused() -> Checked {
+    let whole = molecule(true)?;
+    let folder = tempfile::tempdir()?;
+    let text = std::fs::read_to_string(&whole.config().pdb)?;
+    let unnamed = text.replace(" CB  ALA", " CX  ALA");
+    let path = folder.path().join("unnamed.pdb");
+    std::fs::write(&path, unnamed)?;
+    let config = MoleculeConfig {
+        pdb: path,
+        restrict: Some(serde_json::from_str(r#"{ "chirality": true }"#)?),
+        ..whole.config().clone()
+    };
+    let error = config.init().err().ok_or("accepted")?.to_string();
+    assert!(
+        error.contains("restrict.chirality") && error.contains("CB"),
+        "{error}"
+    );
+    Ok(())
+}
+
+#[test]
+fn hydrogens_of_methyl_groups_change_places() -> Checked {
+    let molecule = molecule(true)?;
+    let (frame, _) = held()?.swap_remove(0);
+    let state = molecule.states(frame.as_flattened())?;
+    let n = 3000;
+    let many = state.repeat(n);
+    let mut stream = Stream::new(8, 0);
+    let moved = molecule.symmetrise(states::<Flex>(&many, 48, DType::F64), &mut stream);
+    let moved = read(moved);
+    let energy = molecule.energies(&state)?.energy[0];
+    for found in molecule.energies(&moved)?.energy {
+        assert!(
+            (found - energy).abs() < 1e-6 * (1.0 + energy.abs()),
+            "{found} {energy}"
+        );
+    }
+    // Each of the three groups stands in each of its three ways as often as in the others: the torsions
+    // of the first hydrogen of the acetyl cap, of the side chain and of the amide cap. Five errors.
+    for row in [0, 7, 14] {
+        let torsions = || moved.chunks(48).map(|state| state[29 + row]);
+        let mut ways: Vec<f64> = torsions().collect();
+        ways.sort_by(f64::total_cmp);
+        ways.dedup_by(|a, b| (*a - *b).abs() < 1e-9);
+        assert_eq!(ways.len(), 3, "row {row}: {ways:?}");
+        for way in ways {
+            let count = torsions().filter(|t| (t - way).abs() < 1e-9).count() as f64;
+            let error = (n as f64 * 2.0 / 9.0).sqrt();
+            assert!(
+                (count - n as f64 / 3.0).abs() < 5.0 * error,
+                "row {row}: {count}"
+            );
+        }
+    }
+    // All else stays where it is: phi, psi, and the bonds and angles between heavy atoms.
+    for row in [4, 11, 17, 18] {
+        let same = |found: &[f64]| (found[29 + row] - state[29 + row]).abs() < 1e-9;
+        assert!(moved.chunks(48).all(same));
+    }
+    Ok(())
+}
+
+#[test]
+fn energies_are_counted() -> Checked {
+    let molecule = molecule(true)?;
+    let values = held_states(&molecule)?;
+    let n = values.len() / 48;
+    assert_eq!(Family::calls(&molecule), Some(0));
+    densities(&molecule, &values);
+    assert_eq!(Family::calls(&molecule), Some(2 * n as u64));
+    Ok(())
 }
 
 fn states<B: Backend>(values: &[f64], dim: usize, dtype: DType) -> Tensor<B, 2> {

@@ -14,14 +14,23 @@ condition of a range.
 ((1000, 1), True)
 """
 
+import os
+
+from . import _native
 from ._native import TradeError
+from ._molecule import Molecule
 from ._problem import Problem
 from ._run import At, Figures, Run, Samples, train
 from ._target import Target, energy, log_likelihood, target
 
+if hasattr(os, "register_at_fork"):
+    # A child process has none of the parent's threads.
+    os.register_at_fork(after_in_child=_native.forked)
+
 __all__ = [
     "At",
     "Figures",
+    "Molecule",
     "Problem",
     "Run",
     "Samples",

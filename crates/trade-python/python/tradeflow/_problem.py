@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._native import TradeError
+from ._numbers import number, rows
 from ._target import Target
 
 
@@ -56,8 +57,10 @@ class Problem:
                 entries.append(dict(entry))
                 continue
             at, x, *rest = entry
-            states = _rows(x, "data", self.target.dim if self.target else None)
-            observed = _rows(rest[0], "observations", None) if rest else None
+            states = rows(x, "data", self.target.dim if self.target else None)
+            observed = rows(rest[0], "observations", None) if rest else None
+            if observed is not None and self.target is not None:
+                raise TradeError("data: a target that is a function has no observations; leave them out")
             if observed is not None and len(observed) != len(states):
                 raise TradeError(f"data: {len(states)} states, but {len(observed)} observations")
             self._arrays.append((_condition(at), states, observed))
@@ -66,7 +69,7 @@ class Problem:
         #: The configuration without the data that are arrays.
         self.configuration: dict[str, Any] = {
             "target": self.target._config() if self.target else dict(target),  # type: ignore[arg-type]
-            "ranges": {name: [float(a), float(b)] for name, (a, b) in ranges.items()},
+            "ranges": _ranges(ranges),
             "data": entries,
             "bases": [_condition(base) for base in bases or []],
             **{name: part for name, part in parts.items() if part is not None},
@@ -80,6 +83,9 @@ class Problem:
             problem = cls.from_config(json.loads(path.read_text(encoding="utf-8-sig")))
             problem._base = str(path.resolve().parent)
             return problem
+        for part in ("target", "ranges"):
+            if part not in config:
+                raise TradeError(f"the configuration has no `{part}`")
         parts = {k: v for k, v in config.items() if k not in ("target", "ranges", "data", "bases", "seed")}
         problem = cls(config["target"], config["ranges"], config.get("data"), config.get("bases"), **parts)
         problem._seed = int(config.get("seed", 0))
@@ -95,6 +101,9 @@ class Problem:
         missing = [name for name in self.target.controls if name not in self.configuration["ranges"]]
         if missing:
             raise TradeError(f"`ranges.{missing[0]}` is missing; give (low, high)")
+        for at, x, _ in self._arrays:
+            if set(at) == set(self.target.controls):
+                self.target._check_data(at, x)
         points = self._arrays[0][1] if self._arrays else None
         self.target._check(self.configuration["ranges"], points)
 
@@ -122,25 +131,25 @@ def _entries(data: Any) -> list[Any]:
     return entries
 
 
+def _ranges(ranges: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:
+    if not isinstance(ranges, Mapping):
+        raise TypeError(f"`ranges` is a dict such as {{'T': (0.5, 2.0)}}, found {type(ranges).__name__}")
+    found = {}
+    for name, ends in ranges.items():
+        ends = np.asarray(ends).tolist()
+        if not isinstance(ends, list) or len(ends) != 2:
+            raise TypeError(f"`ranges.{name}`: expected (low, high), found {ends!r}")
+        low, high = (number(end, f"`ranges.{name}`") for end in ends)
+        if not -np.inf < low < high < np.inf:
+            raise ValueError(f"`ranges.{name}`: expected low < high, found ({low}, {high})")
+        found[name] = [low, high]
+    return found
+
+
 def _condition(at: Mapping[str, float]) -> dict[str, float]:
     if not isinstance(at, Mapping):
         raise TypeError(f"a condition is a dict such as {{'T': 1.0}}, found {type(at).__name__}")
-    return {name: float(value) for name, value in at.items()}
-
-
-def _rows(values: Any, what: str, dim: int | None) -> NDArray[np.float64]:
-    array = np.asarray(values)
-    if array.dtype.kind not in "fiub":
-        raise TypeError(f"{what}: expected real numbers, found dtype {array.dtype}")
-    expected = f"[n, {dim if dim is not None else 'dim'}]"
-    if array.ndim < 2 or (dim is not None and array.shape[1:] != (dim,)):
-        raise ValueError(f"{what}: expected shape {expected}, found {list(array.shape)}")
-    if len(array) == 0:
-        raise ValueError(f"{what}: there are no rows")
-    bad = ~np.isfinite(array).reshape(len(array), -1).all(axis=1)
-    if bad.any():
-        raise ValueError(f"{what}: row {int(np.argmax(bad))} is not finite")
-    return np.array(array, dtype=np.float64, order="C")
+    return {name: number(value, f"condition `{name}`") for name, value in at.items()}
 
 
 def _write(file: Path, x: NDArray[np.float64], y: NDArray[np.float64] | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import shutil
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from . import _native
 from ._native import TradeError
+from ._numbers import REAL, broken, number, whole
 from ._problem import Problem
 from ._target import Target
 
@@ -48,8 +50,14 @@ def train(
     >>> run.controls
     ['temperature']
     """
+    if not isinstance(problem, Problem):
+        raise TypeError(f"`problem` must be a Problem, found {type(problem).__name__}")
     if minutes is not None and steps is not None:
         raise TypeError("the length of training is given by one of `minutes` and `steps`")
+    steps = None if steps is None else whole(steps, "steps", 1)
+    seed = None if seed is None else whole(seed, "seed", 0)
+    if minutes is not None and not 0 < number(minutes, "minutes") < np.inf:
+        raise ValueError(f"minutes: expected a number above 0, found {minutes}")
     if resume and out is None:
         raise TypeError("`resume` needs the folder `out`")
     problem._check()
@@ -96,6 +104,18 @@ class Run:
     """A trained flow with its target.
 
     :func:`train` and :meth:`Run.open` make one. The tool ``trade`` opens the same folder.
+
+    >>> from tradeflow import Problem
+    >>> data = {"at": {"temperature": 1.0}, "from": {"exact": 1000}}
+    >>> run = train(Problem({"double_well": {}}, {"temperature": (0.5, 1.1)}, data=data), steps=20, progress=False)
+    >>> samples = run.at(temperature=0.7).sample(500, seed=1)
+    >>> bool(np.allclose(run.at(temperature=0.7).log_prob(samples.x), samples.log_prob, atol=1e-5))
+    True
+    >>> path = run.free_energy({"temperature": 1.0}, {"temperature": 0.6}, points=3, samples=500)
+    >>> np.asarray(path["temperature"]).round(6).tolist()
+    [1.0, 0.8, 0.6]
+    >>> sorted(run.plot())[:2]
+    ['marginals', 'marginals-high']
     """
 
     def __init__(self, native: _native.NativeRun, path: Path, temporary: bool = False) -> None:
@@ -116,8 +136,8 @@ class Run:
     ) -> Run:
         """Opens a run of this module or of the tool.
 
-        A run whose target is a function needs it for importance weights; without it the flow can be
-        sampled and evaluated all the same.
+        A run whose target is a function needs it for importance weights and for whatever is measured by them;
+        without it the flow can be sampled, and its density is known.
         """
         folder = Path(os.path.abspath(path))
         if target is not None and (folder / "config.json").is_file():
@@ -125,6 +145,12 @@ class Run:
             external = config["target"].get("external")
             if external is None:
                 raise TradeError(f"the target of {folder} is no function; open it without `target`")
+            ours = target._config()["external"]
+            for part in ("dim", "controls", "form", "support"):
+                if ours[part] != external[part]:
+                    raise TradeError(
+                        f"`{target.name}` has {part} {ours[part]}, and the target of {folder} has {external[part]}"
+                    )
             if external["source"] != target.source and not accept_changed_target:
                 raise TradeError(
                     f"the source of `{target.name}` is another one than {folder} was trained with; pass the "
@@ -132,10 +158,19 @@ class Run:
                 )
         return cls(_native.open(folder, target, device), folder)
 
+    def _weighed(self) -> None:
+        """Refuses what needs importance weights where the function is missing."""
+        if not self._native.is_known() and (external := self.config["target"].get("external")):
+            raise TradeError(
+                f"the target of {self.path} is the function `{external['name']}`; open the run with it: "
+                "Run.open(path, target=f)"
+            )
+
     @property
     def config(self) -> dict[str, Any]:
         """The complete configuration."""
-        return json.loads(self._native.config())
+        found: dict[str, Any] = json.loads(self._native.config())
+        return found
 
     @property
     def controls(self) -> list[str]:
@@ -153,6 +188,8 @@ class Run:
 
     def at(self, condition: Mapping[str, float] | None = None, /, **named: float) -> At:
         """The flow at a condition: ``run.at(T=0.5)`` or ``run.at({"T": 0.5})``. Warns outside of the range."""
+        if condition and (twice := set(condition) & set(named)):
+            raise TypeError(f"`{twice.pop()}` is given twice")
         c = self._condition({**(condition or {}), **named})
         warning = self._native.warning(c)
         if warning:
@@ -167,7 +204,7 @@ class Run:
         missing = [name for name in controls if name not in named]
         if missing:
             raise TradeError(f"no value for `{missing[0]}`")
-        return [float(named[name]) for name in controls]
+        return [number(named[name], f"condition `{name}`") for name in controls]
 
     def evaluate(self, seed: int = 0) -> Any:
         """Measures the run as ``trade evaluate`` does, and writes its report.
@@ -175,7 +212,8 @@ class Run:
         The result has a row for each condition: a ``pandas.DataFrame`` where pandas is installed, and a
         dict of arrays otherwise; both give a column by name.
         """
-        found = json.loads(self._native.evaluate(seed)[0])
+        self._weighed()
+        found = json.loads(self._native.evaluate(whole(seed, "seed", 0))[0])
         columns: dict[str, Any] = {}
         for i, name in enumerate(found["controls"]):
             columns[name] = np.array([row["condition"][i] for row in found["at"]])
@@ -187,7 +225,8 @@ class Run:
 
     def verdict(self, seed: int = 0) -> str:
         """Measures the run, and says in sentences where it is fit for importance weights."""
-        return self._native.evaluate(seed)[1]
+        self._weighed()
+        return self._native.evaluate(whole(seed, "seed", 0))[1]
 
     def free_energy(
         self,
@@ -202,8 +241,15 @@ class Run:
 
         A table as of :meth:`evaluate`: by weights, by integration, and exact where that is known.
         """
+        self._weighed()
         path = json.loads(
-            self._native.free_energy(self._condition(start), self._condition(end), points, samples, seed)
+            self._native.free_energy(
+                self._condition(start),
+                self._condition(end),
+                whole(points, "points", 2),
+                whole(samples, "samples", 1),
+                whole(seed, "seed", 0),
+            )
         )
         return _table(path, self.controls)
 
@@ -211,33 +257,47 @@ class Run:
         self, at: Sequence[float] = (), *, points: int = 17, samples: int = 2000, seed: int = 0
     ) -> Any:
         """The log evidence of a posterior at every power of its likelihood, with errors, as a table."""
-        found = json.loads(self._native.evidence([float(b) for b in at], points, samples, seed))
+        self._weighed()
+        powers = [number(b, "at") for b in np.atleast_1d(np.asarray(at))]
+        counts = whole(points, "points", 5), whole(samples, "samples", 100), whole(seed, "seed", 0)
+        found = json.loads(self._native.evidence(powers, *counts))
         return _table(found["at"], [])
 
     def plot(self, seed: int = 0) -> Figures:
         """The tool's own figures of this run, which a notebook shows."""
-        return Figures(self._native.plots(seed))
+        self._weighed()
+        return Figures(self._native.plots(whole(seed, "seed", 0)))
 
     def to_arviz(self, n: int = 4000, *, chains: int = 4, seed: int = 0, **condition: float) -> Any:
         """Independent samples at a condition as ArviZ takes them, resampled by their weights.
 
         Without a condition a posterior is that at the power 1. ``sample_stats`` has the log density under
-        the flow.
+        the flow, and the attributes of the posterior the condition and, where it is known, ``log Z`` with
+        its error: the log evidence of a posterior.
         """
         try:
             import arviz
         except ImportError as error:
             raise ImportError("to_arviz needs ArviZ: pip install arviz") from error
+        chains = whole(chains, "chains", 1)
+        n = whole(n, "n", chains)
         if not condition and len(self.controls) == 1:
             low, high = self.ranges[self.controls[0]]
             condition = {self.controls[0]: min(max(1.0, low), high)}
         samples = self.at(condition).sample(n - n % chains, seed=seed)
+        attrs: dict[str, Any] = {name: float(value) for name, value in condition.items()}
         if samples.log_weight is not None:
+            attrs["log_z"], attrs["log_z_error"] = samples.log_z
+            attrs["ess"] = samples.ess
             samples = samples.resample(seed=seed)
         x = samples.x.astype(np.float64).reshape(chains, -1, samples.x.shape[1])
-        return arviz.from_dict(
-            {"posterior": {"x": x}, "sample_stats": {"lp": samples.log_prob.reshape(chains, -1)}}
-        )
+        posterior, stats = {"x": x}, {"lp": samples.log_prob.reshape(chains, -1)}
+        if "posterior" in inspect.signature(arviz.from_dict).parameters:  # before 1.0
+            found = arviz.from_dict(posterior=posterior, sample_stats=stats)
+        else:
+            found = arviz.from_dict({"posterior": posterior, "sample_stats": stats})
+        found["posterior"].attrs.update(attrs)
+        return found
 
 
 class At:
@@ -248,17 +308,18 @@ class At:
 
     def given(self, observation: Sequence[float]) -> At:
         """The same with an observation, for a flow that is given one."""
-        return At(self._run, self._condition, [float(y) for y in observation])
+        given = [number(y, "observation") for y in np.asarray(observation).ravel()]
+        return At(self._run, self._condition, given)
 
     def sample(self, n: int, *, seed: int = 0) -> Samples:
         """Draws ``n`` independent samples; those of one seed and device are the tool's, bit for bit."""
-        if n < 1:
-            raise TradeError("at least one sample is needed")
-        return Samples(*self._run._native.sample(self._condition, self._given, int(n), int(seed)))
+        n, seed = whole(n, "n", 1), whole(seed, "seed", 0)
+        return Samples(*self._run._native.sample(self._condition, self._given, n, seed))
 
     def log_prob(self, x: Any, *, seed: int = 0) -> NDArray[np.float64]:
         """``log p`` of states ``[n, dim]`` under the flow."""
-        return self._run._native.log_prob(self._states(x), self._condition, self._given, int(seed))
+        seed = whole(seed, "seed", 0)
+        return self._run._native.log_prob(self._states(x), self._condition, self._given, seed)
 
     def log_density(self, x: Any) -> NDArray[np.float64]:
         """The target's own ``log q`` of states ``[n, dim]``, which is not normalised."""
@@ -267,16 +328,31 @@ class At:
     def _states(self, x: Any) -> NDArray[np.float32]:
         array = np.asarray(x)
         dim = self._run.config["flow"]["dim"]
-        if array.dtype.kind not in "fiub":
+        if array.dtype.kind not in REAL:
             raise TypeError(f"x: expected real numbers, found dtype {array.dtype}")
         if array.ndim != 2 or array.shape[1] != dim:
             raise ValueError(f"x: expected shape [n, {dim}], found {list(array.shape)}")
-        return np.ascontiguousarray(array, dtype=np.float32).reshape(-1)
+        with np.errstate(over="ignore"):
+            states = np.ascontiguousarray(array, dtype=np.float32)
+        bad = broken(states)
+        if bad.any():
+            row = int(np.argmax(bad))
+            raise ValueError(f"x: row {row} is not finite in single precision, found {array[row].tolist()}")
+        return states.reshape(-1)
 
 
 @dataclass(frozen=True)
 class Samples:
-    """Independent samples of a flow at one condition."""
+    """Independent samples of a flow at one condition.
+
+    >>> samples = Samples(np.zeros((2, 1), np.float32), np.zeros(2), np.log([1.0, 3.0]))
+    >>> samples.weights.round(6).tolist(), round(samples.ess, 6)
+    ([0.25, 0.75], 0.8)
+    >>> bool(abs(samples.log_z[0] - np.log(2.0)) < 1e-12)
+    True
+    >>> len(samples.resample(10))
+    10
+    """
 
     #: The states, ``[n, dim]``, in single precision as the flow computes them.
     x: NDArray[np.float32]
@@ -291,8 +367,8 @@ class Samples:
     def _weights(self) -> NDArray[np.float64]:
         if self.log_weight is None:
             raise TradeError(
-                "the target's density is not known here, so samples have no weights; a run whose target is a "
-                "function is opened with it: Run.open(path, target=f)"
+                "these samples have no weights: they were resampled, or the target's density is not known here; a "
+                "run whose target is a function is opened with it: Run.open(path, target=f)"
             )
         return self.log_weight
 
@@ -319,13 +395,14 @@ class Samples:
     @property
     def weights(self) -> NDArray[np.float64]:
         """The importance weights, which sum to 1."""
-        weights = np.exp(self._weights() - self._weights().max())
-        return weights / weights.sum()
+        weights: NDArray[np.float64] = np.exp(self._weights() - self._weights().max())
+        return np.asarray(weights / weights.sum())
 
     def resample(self, n: int | None = None, *, seed: int = 0) -> Samples:
         """``n`` of the samples, drawn by their weights; these are exact up to the effective sample size."""
         stream = np.random.default_rng(seed)
-        rows = stream.choice(len(self), size=len(self) if n is None else n, p=self.weights)
+        size = len(self) if n is None else whole(n, "n", 1)
+        rows = stream.choice(len(self), size=size, p=self.weights)
         return Samples(self.x[rows], self.log_prob[rows], None)
 
 

@@ -3,6 +3,8 @@
 use std::f64::consts::TAU;
 
 use burn::tensor::{Tensor, backend::Backend};
+use rand::{Rng, RngExt};
+use rand_distr::{Distribution, StandardNormal};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -82,6 +84,36 @@ impl Prior {
             Self::Normal { .. } => Support::Real,
             Self::Uniform { low, high } => Support::Interval { low, high },
             Self::LogNormal { .. } => Support::Positive,
+        }
+    }
+
+    /// An independent draw.
+    pub fn draw(&self, rng: &mut dyn Rng) -> f64 {
+        match *self {
+            Self::Normal { mean, std } => {
+                let z: f64 = StandardNormal.sample(rng);
+                mean + std * z
+            }
+            // Open at the lower end and, but for rounding, at the upper one.
+            Self::Uniform { low, high } => {
+                low + (high - low) * rng.random::<f64>().max(f64::EPSILON)
+            }
+            Self::LogNormal { mean, std } => Self::Normal { mean, std }.draw(rng).exp(),
+        }
+    }
+
+    /// The normalised log density of one value in f64, as [`log_prob`](Self::log_prob) has it.
+    pub fn log_prob_at(&self, value: f64) -> f64 {
+        let normal = |x: f64, mean: f64, std: f64| {
+            -0.5 * ((x - mean) / std).powi(2) - 0.5 * TAU.ln() - std.ln()
+        };
+        match *self {
+            Self::Normal { mean, std } => normal(value, mean, std),
+            Self::Uniform { low, high } if (low..=high).contains(&value) => -(high - low).ln(),
+            Self::LogNormal { mean, std } if value > 0.0 => {
+                normal(value.ln(), mean, std) - value.ln()
+            }
+            Self::Uniform { .. } | Self::LogNormal { .. } => f64::NEG_INFINITY,
         }
     }
 
@@ -175,6 +207,65 @@ mod tests {
                 .iter::<f64>()
                 .sum();
             assert!((total * step - 1.0).abs() < 1e-4, "{prior:?}: {total}");
+        }
+    }
+
+    #[test]
+    fn draws_have_the_moments_and_the_density_of_the_tensors() {
+        let n = 100_000;
+        let cases = [
+            (
+                Prior::Normal {
+                    mean: 0.4,
+                    std: 0.7,
+                },
+                0.4,
+                0.7,
+            ),
+            (
+                Prior::Uniform {
+                    low: -1.5,
+                    high: 2.0,
+                },
+                0.25,
+                3.5 / 12.0_f64.sqrt(),
+            ),
+            // exp(m + s²/2), and that times √(exp(s²) − 1).
+            (
+                Prior::LogNormal {
+                    mean: -0.3,
+                    std: 0.5,
+                },
+                (-0.175_f64).exp(),
+                0.447_4,
+            ),
+        ];
+        for (prior, mean, deviation) in cases {
+            let mut rng = trade_core::random::Stream::new(5, 0);
+            let draws: Vec<f64> = (0..n).map(|_| prior.draw(&mut rng)).collect();
+            assert!(draws.iter().all(|&x| prior.contains(x)), "{prior:?}");
+            let found = draws.iter().sum::<f64>() / f64::from(n);
+            let square = draws.iter().map(|x| (x - found).powi(2)).sum::<f64>();
+            assert!(
+                (found - mean).abs() < 6.0 * deviation / f64::from(n).sqrt(),
+                "{found}"
+            );
+            assert!(
+                ((square / f64::from(n)).sqrt() / deviation - 1.0).abs() < 0.02,
+                "{prior:?}"
+            );
+            let outside = [-2.0, 0.0, 2.5];
+            let x: Vec<f64> = draws.into_iter().take(50).chain(outside).collect();
+            let data = TensorData::new(x.clone(), [x.len(), 1]);
+            let tensor = Tensor::<Flex, 2>::from_data(data, (&FlexDevice, DType::F64));
+            let expected: Vec<f64> = prior.log_prob(tensor).into_data().to_vec().unwrap();
+            for (&x, expected) in x.iter().zip(expected) {
+                let found = prior.log_prob_at(x);
+                assert!(
+                    found == expected || (found - expected).abs() < 1e-12,
+                    "{prior:?} {x}"
+                );
+            }
         }
     }
 

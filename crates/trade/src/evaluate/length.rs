@@ -63,6 +63,7 @@ mod tests {
             samples: n,
             seconds: 0.0,
             calibration: Vec::new(),
+            two_samples: Vec::new(),
         };
         evaluation.at.swap(3, 7);
         let exact = 1.5_f64.sqrt() * 4.0_f64.ln();

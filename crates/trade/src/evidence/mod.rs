@@ -12,6 +12,7 @@ use trade_core::{
     Family,
     estimate::{Estimate, log_z::log_z, pareto::pareto_tail, snis::Weights},
     grid::Spacing,
+    schedule::Schedule,
 };
 
 use crate::{
@@ -118,7 +119,7 @@ pub struct BayesFactor {
     pub fit: bool,
 }
 
-/// Measures `log Z(β)` of a trained run whose target is a posterior stated as text.
+/// Measures `log Z(β)` of a trained run whose target is a posterior, stated as text or a function of the program.
 ///
 /// # Errors
 /// If the target is another one, if the range does not start at 0, if a power lies outside of it, or if a
@@ -135,10 +136,18 @@ pub fn evidence(run: &Run, config: &EvidenceConfig) -> Result<Evidence> {
         "at least 100 samples are needed at each power, found {}",
         config.samples
     );
-    let AnyTarget::Posterior(target) = &run.target else {
+    if let AnyTarget::External(target) = &run.target
+        && !target.is_known()
+    {
         bail!(
-            "the evidence needs a target `posterior`, whose prior is normalised; use `trade free-energy` for \
-             differences of log Z of another target"
+            "the target is a function of the program that made this run; open the run with it, in Python \
+             `Run.open(path, target=f)`"
+        );
+    }
+    let Some(target) = run.target.posterior() else {
+        bail!(
+            "the evidence needs a target whose prior is known and normalised: a `posterior`, or in Python a \
+             `log_likelihood`; use `trade free-energy` for differences of log Z of another target"
         );
     };
     ensure!(
@@ -228,6 +237,12 @@ fn spacing(config: &RunConfig) -> Spacing {
         .iter()
         .find_map(|objective| match &objective.loss {
             LossConfig::TradeGrid(config) => Some(config.spacing),
+            LossConfig::LogVariance(config) => match config.conditions {
+                Schedule::Uniform { spacing } | Schedule::GrowingInterval { spacing, .. } => {
+                    Some(spacing)
+                }
+                Schedule::SkewedLogUniform { .. } | Schedule::Bases => None,
+            },
             _ => None,
         });
     found

@@ -1,8 +1,6 @@
 //! Points of a posterior at several powers, each with its likelihood.
 
-use rayon::prelude::*;
 use trade_core::{
-    Family,
     estimate::{
         Estimate,
         mixture::Mixture,
@@ -10,10 +8,10 @@ use trade_core::{
     },
     random::Stream,
 };
-use trade_targets::expression::Posterior;
 
 use crate::{
     error::{Context, Result},
+    host_posterior::HostPosterior,
     run::Run,
     trained::log_weights,
 };
@@ -34,28 +32,24 @@ impl Pool {
     /// Draws `samples` points at each of the powers, which begin at 0.
     pub(super) fn draw(
         run: &Run,
-        target: &Posterior,
+        target: &dyn HostPosterior,
         powers: &[f64],
         samples: usize,
         seed: u64,
     ) -> Result<Self> {
-        let dim = target.dim();
-        let prior = target.draw_prior(samples, &mut Stream::new(seed, 0))?;
+        let prior = target.draw(samples, &mut Stream::new(seed, 0))?;
         // Points are those that single precision holds, for the flow and the target alike.
         let mut x: Vec<f32> = prior.iter().map(|&x| x as f32).collect();
-        let mut log_prob = log_priors(target, &x);
+        let mut log_prob = target.log_priors(&double(&x));
         for (i, &beta) in powers.iter().enumerate().skip(1) {
             let stream = &mut Stream::new(seed, i as u64);
             let drawn = run.at(&[beta]).draw(samples, stream)?;
             x.extend(drawn.x);
             log_prob.extend(drawn.log_prob);
         }
-        let log_prior = log_priors(target, &x);
-        let log_likelihood = x.par_chunks(dim).map(|row| {
-            let row: Vec<f64> = row.iter().map(|&x| f64::from(x)).collect();
-            target.log_likelihood_at(&row)
-        });
-        let log_likelihood = log_likelihood.collect();
+        let theta = double(&x);
+        let log_prior = target.log_priors(&theta);
+        let log_likelihood = target.log_likelihoods(&theta);
         let mut densities = vec![log_prior.clone()];
         for (i, &beta) in powers.iter().enumerate().skip(1) {
             let mut density = run.at(&[beta]).log_prob(&x)?;
@@ -109,10 +103,6 @@ impl Pool {
     }
 }
 
-fn log_priors(target: &Posterior, x: &[f32]) -> Vec<f64> {
-    let row = |row: &[f32]| {
-        let row: Vec<f64> = row.iter().map(|&x| f64::from(x)).collect();
-        target.log_prior_at(&row)
-    };
-    x.par_chunks(target.dim()).map(row).collect()
+fn double(x: &[f32]) -> Vec<f64> {
+    x.iter().map(|&x| f64::from(x)).collect()
 }

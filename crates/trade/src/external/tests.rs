@@ -163,7 +163,8 @@ fn run_config(function: Arc<dyn Function>) -> RunConfig {
         "target": { "external": config(Form::Density, function.clone()) },
         "ranges": { "T": [0.5, 2.0] },
         "pilot": { "at": [2.0], "samples": 500, "walkers": 50, "burn_in": 10, "thin": 1 },
-        "train": { "steps": 12, "checkpoint_every": 1000 }
+        "train": { "steps": 12, "checkpoint_every": 1000 },
+        "selection": {}
     });
     let mut draft: Draft = serde_json::from_value(json).unwrap();
     if let TargetConfig::External(config) = &mut draft.target {
@@ -179,31 +180,34 @@ fn run_config(function: Arc<dyn Function>) -> RunConfig {
 fn a_function_that_fails_loses_no_step() {
     let folder = tempfile::tempdir().unwrap();
     let folder = |name: &str| RunFolder::new(folder.path().join(name));
-    let (whole, broken) = (folder("whole"), folder("broken"));
+    let whole = folder("whole");
     let function = Arc::new(Normal::default());
     let config = run_config(function.clone());
     function.calls.store(0, Ordering::Relaxed);
     train(&config, &whole, TrainOptions::default()).unwrap();
     let calls = function.calls.load(Ordering::Relaxed);
 
-    // The last call belongs to the last step.
-    function.calls.store(0, Ordering::Relaxed);
-    function.fails_at.store(calls, Ordering::Relaxed);
-    let failed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        train(&config, &broken, TrainOptions::default()).map(|_| ())
-    }));
-    let payload = failed.unwrap_err();
-    assert_eq!(payload.downcast_ref(), Some(&"the function failed"));
-    let newest = Checkpoint::newest(&broken.checkpoints()).unwrap().unwrap();
-    assert_eq!(Checkpoint::read(&newest).unwrap().state.step, 11);
-
-    let options = TrainOptions {
+    let weights = |folder: &RunFolder| std::fs::read(folder.weights()).unwrap();
+    let options = || TrainOptions {
         resume: true,
         ..TrainOptions::default()
     };
-    train(&config, &broken, options).unwrap();
-    let weights = |folder: &RunFolder| std::fs::read(folder.weights()).unwrap();
-    assert_eq!(weights(&whole), weights(&broken));
+    // The last call judges the last step; the one in the middle belongs to another step or judgement.
+    for fails_at in [calls, calls - 40, calls / 2] {
+        let broken = folder(&format!("broken-{fails_at}"));
+        function.calls.store(0, Ordering::Relaxed);
+        function.fails_at.store(fails_at, Ordering::Relaxed);
+        let failed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            train(&config, &broken, TrainOptions::default()).map(|_| ())
+        }));
+        let payload = failed.unwrap_err();
+        assert_eq!(payload.downcast_ref(), Some(&"the function failed"));
+        let newest = Checkpoint::newest(&broken.checkpoints()).unwrap().unwrap();
+        let step = Checkpoint::read(&newest).unwrap().state.step;
+        assert!(step == 11 || fails_at < calls, "{step}");
+        train(&config, &broken, options()).unwrap();
+        assert_eq!(weights(&whole), weights(&broken), "call {fails_at}");
+    }
 }
 
 #[test]

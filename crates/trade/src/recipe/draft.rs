@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use trade_core::{Family, train::TrainConfig};
 use trade_flows::FlowConfig;
 
-use super::{Length, PilotConfig, SelectionConfig, from_prior::FromPrior};
+use super::{FlowJudge, Length, Paid, PilotConfig, SelectionConfig, from_prior::FromPrior};
 use crate::{
     config::{DataConfig, EvaluateConfig, ObjectiveConfig, RunConfig, parse_json, read_json},
     device::DeviceName,
@@ -52,6 +52,10 @@ pub struct Draft {
     /// last weights are kept.
     #[serde(default)]
     pub selection: Option<SelectionConfig>,
+    /// How often the training may evaluate the likelihood of a target that counts it; without a bound by
+    /// default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_calls: Option<u64>,
     /// What `trade evaluate` measures.
     #[serde(default)]
     pub evaluate: Option<EvaluateConfig>,
@@ -82,12 +86,12 @@ impl Draft {
         Ok(self.completed(device, length)?.0)
     }
 
-    /// As [`complete`](Self::complete), and how often the likelihood of a posterior was evaluated for it,
-    /// for [`TrainOptions::calls`](crate::TrainOptions::calls).
+    /// As [`complete`](Self::complete), and what that has cost and found, for
+    /// [`TrainOptions::paid`](crate::TrainOptions::paid).
     ///
     /// # Errors
     /// As [`complete`](Self::complete).
-    pub fn completed(&self, device: DeviceName, length: Length) -> Result<(RunConfig, u64)> {
+    pub fn completed(&self, device: DeviceName, length: Length) -> Result<(RunConfig, Paid)> {
         let (mut problem, _) = problem::assemble(self)?;
         let mut data = self.data.clone();
         let start = FromPrior::of(self, &problem)?;
@@ -125,14 +129,12 @@ impl Draft {
             flow
         };
         let flow = self.flow.clone().unwrap_or_else(chosen);
-        let chosen = || {
-            let mut objectives = super::objectives(&problem);
-            if let Some(start) = &start {
-                start.space_losses(&mut objectives);
-            }
-            objectives
+        let chosen = || match &start {
+            Some(start) => start.objectives(),
+            None => super::objectives(&problem),
         };
         let objectives = self.objectives.clone().unwrap_or_else(chosen);
+        let mut paid = start.as_ref().map(FromPrior::paid).unwrap_or_default();
         let mut config = RunConfig {
             seed: self.seed,
             target: self.target.clone(),
@@ -150,16 +152,22 @@ impl Draft {
             }),
             pilot,
             selection: self.selection,
+            max_calls: self.max_calls,
             evaluate: self.evaluate.clone().unwrap_or_default(),
         };
         if self.train.is_none() {
-            config.selection.get_or_insert_default();
+            config.selection.get_or_insert_with(|| match &start {
+                Some(_) => FromPrior::selection(),
+                None => SelectionConfig::default(),
+            });
             problem::fits(&problem, &config.flow, &config.objectives)?;
             match length {
                 Length::Steps(steps) => (config.train.steps, config.train.rounds) = (steps, 1),
                 Length::Rounds(rounds) => config.train.rounds = rounds,
                 Length::Within(budget) => {
-                    let training = Training::configured(&config, problem.clone()).device(device);
+                    let training = Training::configured(&config, problem.clone())
+                        .paid(paid.clone())
+                        .device(device);
                     config.train = budget.fit(config.train, training.seconds_a_step()?)?;
                 }
             }
@@ -167,7 +175,18 @@ impl Draft {
         }
         // Those of measured steps are counted by the problem's own target.
         let measured = problem.target.calls().unwrap_or(0);
-        Ok((config, measured + start.map_or(0, |start| start.calls())))
+        if let Some(start) = &start {
+            let judged = config.selection.map_or(0, |selection| {
+                let held_out = problem
+                    .data
+                    .as_ref()
+                    .and_then(|data| selection.split(data).1);
+                FlowJudge::new(selection, &problem, held_out).evaluations(config.train.rounds)
+            });
+            start.plan(&mut config, measured, judged)?;
+        }
+        paid.calls += measured;
+        Ok((config, paid))
     }
 
     /// Whether a complete configuration is one of this draft: whatever the draft states is the same
@@ -187,6 +206,7 @@ impl Draft {
             && same(self.flow.as_ref(), &config.flow)
             && same(self.objectives.as_ref(), &config.objectives)
             && same(self.train.as_ref(), &config.train)
+            && (self.max_calls.is_none() || self.max_calls == config.max_calls)
             && same(self.evaluate.as_ref(), &config.evaluate)
             && (self.selection.is_none() || self.selection == config.selection)
     }

@@ -3,24 +3,30 @@
 //! At the power 0 the posterior is the prior, which can be sampled for nothing. The distribution often
 //! changes fastest there, so that conditions are spaced by what the target itself says: in
 //! `s = ∫ √Var_β[ℓ] dβ` importance weights lose the same everywhere. A population of particles is carried
-//! from the prior to the highest power (annealed importance sampling with resampling, as in Del Moral,
-//! Doucet and Jasra, J. R. Statist. Soc. B 68, 411, 2006), in steps that each lose the same part of the
-//! effective sample size. The powers it stops at are therefore even in `s`, and a logarithm of `β + shift`
-//! is fitted to them, which the flow and its losses use for a scale.
+//! from the prior to the highest power, see [`population`]. The powers it stops at are even in `s`, and a
+//! logarithm of `β + shift` is fitted to them, which the flow and its losses use for a scale. The states on
+//! the way are the first points of the pool that the losses train on.
+
+use std::sync::Arc;
 
 use trade_core::{
-    Family, estimate::snis::Weights, grid::Spacing, learning_rate::LearningRate,
-    objective::Problem, random::Stream, schedule::Schedule, train::TrainConfig,
+    grid::Spacing,
+    learning_rate::LearningRate,
+    objective::{Clip, LogVarianceConfig, NllConfig, PoolConfig, Problem},
+    ramp::Ramp,
+    schedule::Schedule,
+    train::TrainConfig,
 };
 use trade_flows::{
     ConditionerConfig, FlowConfig, LastLayer, PreprocessConfig,
     layer::{ConditionalLinearConfig, LayerConfig, RelativeConfig, SoftClamp},
 };
+#[cfg(doc)]
 use trade_targets::expression::Posterior;
 
-use super::Draft;
+use super::{Draft, Paid, SelectionConfig, population::population};
 use crate::{
-    config::{DataConfig, DataSource, LossConfig, ObjectiveConfig},
+    config::{DataConfig, DataSource, LossConfig, ObjectiveConfig, RunConfig},
     error::{Context, Result, ensure},
     target::AnyTarget,
 };
@@ -29,18 +35,22 @@ use crate::{
 const DRAWS: usize = 100_000;
 /// The most numbers of all draws together.
 const MOST_NUMBERS: usize = 20_000_000;
-/// The relative effective sample size that a step of the population keeps: `e^{−ds²}` with `ds = 0.7`.
-const KEPT: f64 = 0.612_626;
-/// Moves of each particle after a step.
-const MOVES: usize = 4;
+/// How often a training evaluates the likelihood where nothing else is said.
+const CALLS: u64 = 130_000;
+/// Fewer points of the flow than this train nothing.
+const LEAST_POINTS: u64 = 1000;
+/// Samples at each condition by which a flow is judged.
+const JUDGED: usize = 256;
+/// The weight of the likelihood at the boundary in the end, where the log variance does better.
+const BOUNDARY: f64 = 0.05;
 /// The largest learning rate.
-const MOST_RATE: f64 = 2e-3;
+const MOST_RATE: f64 = 1e-3;
+/// The most rounds of training.
+const MOST_ROUNDS: usize = 2;
 /// The most entries of a state whose correlations follow the power.
 const MOST_ENTRIES: usize = 64;
 /// The bound on how much narrower than the prior a posterior may be, as a logarithm.
 const MOST_NARROWER: f64 = 8.0;
-/// The most steps; a target beyond that is not reached by particles.
-const MOST_STEPS: usize = 500;
 
 /// A posterior whose range starts at the prior.
 pub(super) struct FromPrior {
@@ -53,8 +63,8 @@ pub(super) struct FromPrior {
     others: bool,
     /// What is added to the power before its logarithm is taken.
     shift: f64,
-    /// How often the likelihood was evaluated for that.
-    calls: u64,
+    /// What was paid for that.
+    paid: Paid,
 }
 
 impl FromPrior {
@@ -63,7 +73,7 @@ impl FromPrior {
     /// # Errors
     /// If no draw of the prior has a finite likelihood.
     pub(super) fn of(draft: &Draft, problem: &Problem<AnyTarget>) -> Result<Option<Self>> {
-        let AnyTarget::Posterior(target) = &*problem.target else {
+        let Some(target) = problem.target.posterior() else {
             return Ok(None);
         };
         let stated = !draft.data.is_empty() || draft.pilot.is_some() || draft.objectives.is_some();
@@ -72,21 +82,24 @@ impl FromPrior {
             return Ok(None);
         }
         let before = target.calls().unwrap_or(0);
-        let powers = population(target, range.1, draft.seed).context("`target.posterior`")?;
+        let found = population(target, target.dim(), range.1, draft.seed).context("`target`")?;
         Ok(Some(Self {
             control: target.controls()[0].clone(),
             range,
             dim: target.dim(),
             relations: target.relations(),
             others: target.has_other_relations(),
-            shift: fitted_shift(&powers),
-            calls: target.calls().unwrap_or(0) - before,
+            shift: fitted_shift(&found.powers),
+            paid: Paid {
+                calls: target.calls().unwrap_or(0) - before,
+                start: Some(Arc::new(found.points)),
+            },
         }))
     }
 
-    /// How often the likelihood was evaluated to choose the scale.
-    pub(super) fn calls(&self) -> u64 {
-        self.calls
+    /// What choosing the scale has cost, and the points that it gave.
+    pub(super) fn paid(&self) -> Paid {
+        self.paid.clone()
     }
 
     /// The boundary: draws of the prior at the power 0.
@@ -97,11 +110,13 @@ impl FromPrior {
         }
     }
 
-    /// A training loop with a learning rate that a target that narrows fast can bear.
+    /// A training loop with a learning rate that a target that narrows fast can bear, of few rounds, for each is
+    /// judged at the cost of evaluations.
     pub(super) fn slow_down(train: &mut TrainConfig) {
         if let LearningRate::OneCycle(cycle) = &mut train.learning_rate {
             cycle.max_lr = MOST_RATE;
         }
+        train.rounds = train.rounds.min(MOST_ROUNDS);
     }
 
     /// Lets the networks of a flow see `log(β + shift)`, from −1 to 1 over the range.
@@ -160,167 +175,79 @@ impl FromPrior {
         }
     }
 
-    /// Draws the conditions of all losses evenly in `log(β + shift)`.
-    pub(super) fn space_losses(&self, objectives: &mut [ObjectiveConfig]) {
-        let even = Spacing::LogFrom(self.shift);
-        let spaced = |schedule: &mut Schedule| match schedule {
-            Schedule::GrowingInterval { spacing, .. } | Schedule::Uniform { spacing } => {
-                *spacing = even;
-            }
-            Schedule::SkewedLogUniform { .. } | Schedule::Bases => {}
+    /// The terms of the loss: the log variance over a pool of points, at conditions that are even in
+    /// `log(β + shift)`, and the likelihood of fresh draws of the prior at the boundary.
+    pub(super) fn objectives(&self) -> Vec<ObjectiveConfig> {
+        let boundary = NllConfig {
+            batch: 256,
+            fresh: true,
+            ..NllConfig::default()
         };
-        for objective in objectives {
-            match &mut objective.loss {
-                LossConfig::TradeGrid(config) => config.spacing = even,
-                LossConfig::TradeContinuous(config) => spaced(&mut config.schedule),
-                LossConfig::LogVariance(config) => spaced(&mut config.conditions),
-                _ => {}
-            }
+        let along = LogVarianceConfig {
+            batch: 1024,
+            groups: 8,
+            conditions: Schedule::Uniform {
+                spacing: Spacing::LogFrom(self.shift),
+            },
+            pool: Some(PoolConfig::default()),
+            // Priors may have any tails, where single points would rule all others.
+            clip: Clip {
+                log_clip: Some(1.0),
+                ..Clip::default()
+            },
+            ..LogVarianceConfig::default()
+        };
+        let at_first = Ramp {
+            start: 1.0,
+            end: BOUNDARY,
+            pct_start: 0.3,
+            ..Ramp::default()
+        };
+        vec![
+            ObjectiveConfig::new(LossConfig::Nll(boundary), at_first),
+            ObjectiveConfig::new(LossConfig::LogVariance(along), Ramp::constant(1.0)),
+        ]
+    }
+
+    /// How the best weights are chosen: by few samples, each of which is an evaluation.
+    pub(super) fn selection() -> SelectionConfig {
+        SelectionConfig {
+            // The boundary is exact, and held-out draws would be evaluated, too.
+            held_out: 0.0,
+            samples: JUDGED,
         }
     }
-}
 
-/// Particles with what is known of each.
-struct Particles {
-    dim: usize,
-    /// Row-major `[n, dim]`.
-    theta: Vec<f64>,
-    log_prior: Vec<f64>,
-    log_likelihood: Vec<f64>,
-}
-
-impl Particles {
-    fn row(&self, i: usize) -> &[f64] {
-        &self.theta[i * self.dim..][..self.dim]
-    }
-
-    /// Keeps the particles with these numbers, some of them several times.
-    fn kept(&self, indices: &[usize]) -> Self {
-        let all = |of: &[f64]| indices.iter().map(|&i| of[i]).collect();
-        Self {
-            dim: self.dim,
-            theta: indices.iter().flat_map(|&i| self.row(i)).copied().collect(),
-            log_prior: all(&self.log_prior),
-            log_likelihood: all(&self.log_likelihood),
-        }
-    }
-}
-
-/// Powers from 0 to `highest`, even in `s` but for the last step, which may be shorter.
-fn population(target: &Posterior, highest: f64, seed: u64) -> Result<Vec<f64>> {
-    let dim = target.dim();
-    let n = (20 * dim).clamp(400, 4000);
-    let mut stream = Stream::new(seed, 910);
-    let theta = target.draw_prior(n, &mut stream)?;
-    let log_prior = theta.chunks(dim).map(|row| target.log_prior_at(row));
-    let log_likelihood = theta.chunks(dim).map(|row| target.log_likelihood_at(row));
-    let mut particles = Particles {
-        dim,
-        log_prior: log_prior.collect(),
-        log_likelihood: log_likelihood.collect(),
-        theta,
-    };
-    let finite = particles.log_likelihood.iter().filter(|l| l.is_finite());
-    let (finite, wanted) = (finite.count(), n / 10);
-    ensure!(
-        finite >= wanted,
-        "the log likelihood is finite at {finite} of {n} draws of the prior, and at least {wanted} are \
-         needed; check the text, or bound the prior to where there is a likelihood"
-    );
-    let (mut beta, mut powers) = (0.0, vec![0.0]);
-    while beta < highest {
+    /// Sets how many points the pools of a training may take, so that it evaluates the likelihood `most` times
+    /// at most; `measured` counts what was evaluated since [`paid`](Self::paid).
+    ///
+    /// # Errors
+    /// If that leaves too few points.
+    pub(super) fn plan(&self, config: &mut RunConfig, measured: u64, judged: u64) -> Result<()> {
+        let most = config.max_calls.unwrap_or(CALLS);
+        let steps = config.train.steps;
+        let pools = config.objectives.iter_mut();
+        let mut pools: Vec<&mut PoolConfig> = pools
+            .filter_map(|objective| match &mut objective.loss {
+                LossConfig::LogVariance(config) => config.pool.as_mut(),
+                _ => None,
+            })
+            .collect();
+        let other = self.paid.calls + measured + judged;
+        let least = LEAST_POINTS * pools.len() as u64;
         ensure!(
-            powers.len() < MOST_STEPS,
-            "particles from the prior reached only the power {beta:.3e} in {MOST_STEPS} steps; narrow the \
-             prior, or check the likelihood's scale"
+            most >= other + least,
+            "`max_calls`: {most} evaluations of the likelihood are too few: {other} choose the scale and judge \
+             the flow, and at least {least} points train it; allow {} or more",
+            other + least
         );
-        let next = next_power(&particles.log_likelihood, beta, highest)?;
-        let weights = weights(&particles.log_likelihood, next - beta)?;
-        beta = next;
-        powers.push(beta);
-        let mut chosen = weights.resample(n, &mut stream);
-        // Neighbours of one parent must not be each other's partners only.
-        let order = stream.permutation(n);
-        chosen = order.into_iter().map(|i| chosen[i]).collect();
-        particles = particles.kept(&chosen);
-        for turn in 0..MOVES {
-            step(target, &mut particles, beta, turn, &mut stream);
+        let each = (most - other) / (pools.len() as u64).max(1);
+        for pool in &mut pools {
+            pool.points = each as usize;
+            // A step begins only if one like the costliest before fits.
+            pool.points -= pool.most_at_once(steps).min(each as usize / 2);
         }
-    }
-    Ok(powers)
-}
-
-fn weights(log_likelihood: &[f64], step: f64) -> Result<Weights> {
-    let log: Vec<f64> = log_likelihood.iter().map(|l| step * l).collect();
-    Ok(Weights::from_log(&log)?)
-}
-
-/// The power at which reweighting keeps [`KEPT`], at most the highest.
-fn next_power(log_likelihood: &[f64], beta: f64, highest: f64) -> Result<f64> {
-    let keeps = |power: f64| -> Result<bool> {
-        Ok(weights(log_likelihood, power - beta)?.relative_ess() >= KEPT)
-    };
-    if keeps(highest)? {
-        return Ok(highest);
-    }
-    // Bisection of the step's logarithm, over as many octaves as there may be.
-    let (mut low, mut high) = (-200.0, (highest - beta).log2());
-    for _ in 0..40 {
-        let middle = 0.5 * (low + high);
-        if keeps(beta + f64::exp2(middle))? {
-            low = middle;
-        } else {
-            high = middle;
-        }
-    }
-    let next = beta + f64::exp2(low);
-    // Particles without likelihood are lost at any power.
-    Ok(if next > beta {
-        next
-    } else {
-        beta + f64::exp2(high).max(1e-9 * highest)
-    })
-}
-
-/// Moves one half of the particles by differences of the other, and then the other half.
-fn step(
-    target: &Posterior,
-    particles: &mut Particles,
-    beta: f64,
-    turn: usize,
-    stream: &mut Stream,
-) {
-    let (n, dim) = (particles.log_prior.len(), particles.dim);
-    let half = n / 2;
-    let factor = if turn == MOVES - 1 {
-        1.0
-    } else {
-        2.38 / (2.0 * dim as f64).sqrt()
-    };
-    for (from, to, other) in [(0, half, half), (half, n, 0)] {
-        let others = if other == 0 { half } else { n - half };
-        for i in from..to {
-            let [a, b] = [0; 2].map(|_| other + stream.index(others));
-            let noise = stream.normal64(dim);
-            let difference = particles.row(a).iter().zip(particles.row(b)).zip(&noise);
-            let moved: Vec<f64> = difference
-                .zip(particles.row(i))
-                .map(|(((a, b), z), x)| x + factor * (a - b) * (1.0 + 0.05 * z))
-                .collect();
-            let log_prior = target.log_prior_at(&moved);
-            let uniform = stream.uniform_one();
-            if log_prior == f64::NEG_INFINITY {
-                continue;
-            }
-            let log_likelihood = target.log_likelihood_at(&moved);
-            let change = log_prior - particles.log_prior[i]
-                + beta * (log_likelihood - particles.log_likelihood[i]);
-            if uniform.ln() < change {
-                particles.theta[i * dim..][..dim].copy_from_slice(&moved);
-                particles.log_prior[i] = log_prior;
-                particles.log_likelihood[i] = log_likelihood;
-            }
-        }
+        Ok(())
     }
 }
 
@@ -347,7 +274,7 @@ fn fitted_shift(powers: &[f64]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use trade_targets::expression::PosteriorConfig;
+    use trade_targets::expression::{Posterior, PosteriorConfig};
 
     /// `d` normal parameters of unit prior, each observed once with the deviation `1/√precision`.
     fn conjugate(d: usize, precision: f64) -> Posterior {
@@ -364,7 +291,9 @@ mod tests {
     fn powers_are_even_in_the_fisher_length() {
         // Var ℓ = d [λ²/(2 (1 + βλ)²) + λ² y²/(1 + βλ)³], so that s is logarithmic far above 1/λ.
         let (d, precision, y) = (6, 50.0, 0.3_f64);
-        let powers = population(&conjugate(d, precision), 2.0, 3).unwrap();
+        let powers = population(&conjugate(d, precision), d, 2.0, 3)
+            .unwrap()
+            .powers;
         let deviation = |beta: f64| {
             let spread = 1.0 + beta * precision;
             let variance = 0.5 / spread.powi(2) + y * y / spread.powi(3);
@@ -403,7 +332,8 @@ mod tests {
     fn a_prior_without_likelihood_is_refused() {
         let json = r#"{"parameters": {"x": "normal(0, 1)"}, "log_likelihood": "log(x - 10)"}"#;
         let config: PosteriorConfig = serde_json::from_str(json).unwrap();
-        let error = population(&config.init().unwrap(), 1.0, 0)
+        let error = population(&config.init().unwrap(), 1, 1.0, 0)
+            .map(|found| found.powers)
             .unwrap_err()
             .to_string();
         assert!(error.contains("0 of 400 draws"), "{error}");

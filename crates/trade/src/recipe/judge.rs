@@ -103,6 +103,24 @@ impl<T: Family> FlowJudge<T> {
     }
 }
 
+impl<T: Family> FlowJudge<T> {
+    /// How often a training of so many rounds evaluates the density for its judgements.
+    pub(crate) fn evaluations(&self, rounds: usize) -> u64 {
+        let a_round = trade_core::train::JUDGEMENTS_A_ROUND as u64;
+        rounds as u64 * a_round * self.once()
+    }
+
+    /// How often one judgement does.
+    fn once(&self) -> u64 {
+        let held_out = |c: &Vec<f64>| self.held_out.as_ref().map_or(0, |d| d.rows_of(c).len());
+        let each = self
+            .conditions
+            .iter()
+            .map(|c| self.config.samples + held_out(c));
+        each.sum::<usize>() as u64
+    }
+}
+
 /// Conditions from the whole range: evenly spaced for one control parameter, else the corners (of the
 /// first few), the centre and the bases.
 fn conditions<T: Family>(problem: &Problem<T>) -> Vec<Vec<f64>> {
@@ -233,6 +251,10 @@ where
     T: TrainableTarget<B> + 'static,
     Flow<B>: AutodiffModule<B, InnerModule = Flow<B::InnerBackend>>,
 {
+    fn calls(&self) -> u64 {
+        self.once()
+    }
+
     fn judge(&mut self, flow: &Flow<B::InnerBackend>) -> Result<Judgement> {
         let device = flow.devices().into_iter().next().unwrap_or_default();
         let target = &*self.target;

@@ -10,12 +10,15 @@ mod from_prior;
 mod judge;
 mod losses;
 mod pilot;
+mod population;
 mod time;
+
+use std::sync::Arc;
 
 use trade_core::{
     Family,
     learning_rate::{LearningRate, OneCycle},
-    objective::Problem,
+    objective::{PoolPoints, Problem},
     train::TrainConfig,
 };
 use trade_flows::FlowConfig;
@@ -27,7 +30,18 @@ pub(crate) use judge::FlowJudge;
 pub use judge::SelectionConfig;
 pub use pilot::PilotConfig;
 pub(crate) use pilot::run as run_pilot;
+pub(crate) use population::population;
 pub use time::{Budget, Length};
+
+/// What choosing the missing parts of a configuration has cost, and what came of it; by default nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Paid {
+    /// How often the likelihood of the target was evaluated.
+    pub calls: u64,
+    /// Points whose likelihood is known, with which a pool of the training starts. A training without them
+    /// makes the same ones.
+    pub start: Option<Arc<PoolPoints>>,
+}
 
 /// A flow for a problem.
 pub fn flow<T: Family>(problem: &Problem<T>, seed: u64) -> FlowConfig {

@@ -11,6 +11,7 @@ mod layer_cases;
 #[path = "../../../trade-flows/tests/numeric/mod.rs"]
 mod numeric;
 
+mod bases;
 mod layers;
 mod objectives;
 mod texts;
@@ -38,6 +39,7 @@ type Quantity = (String, Vec<f64>);
 
 /// Something to compute on any backend in either precision.
 enum Computation {
+    Base(bases::BaseCheck),
     Layer(layers::LayerCheck),
     Objective(objectives::ObjectiveCheck),
     Text(texts::TextCheck),
@@ -57,6 +59,7 @@ struct Check {
 impl Check {
     fn compute<B: FlowBackend>(&self, dtype: DType) -> Vec<Quantity> {
         match &self.computation {
+            Computation::Base(check) => check.compute::<B>(dtype),
             Computation::Layer(check) => check.compute::<B>(dtype),
             Computation::Objective(check) => check.compute::<B>(dtype),
             Computation::Text(check) => check.compute::<B>(dtype),
@@ -77,6 +80,11 @@ fn table() -> Vec<Check> {
         tolerance: layer.tolerance(),
         computation: Computation::Layer(layer),
     });
+    let bases = bases::all().into_iter().map(|base| Check {
+        name: format!("base: {:?}", base.0),
+        tolerance: bases::TOLERANCE,
+        computation: Computation::Base(base),
+    });
     let objectives = objectives::all().into_iter().map(|objective| Check {
         name: format!("objective: {}", objective.name),
         tolerance: objective.tolerance,
@@ -94,6 +102,7 @@ fn table() -> Vec<Check> {
         tolerance: training::TOLERANCE,
     };
     traps
+        .chain(bases)
         .chain(layers)
         .chain(objectives)
         .chain(texts)

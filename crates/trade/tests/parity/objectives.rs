@@ -65,6 +65,10 @@ pub(crate) fn all() -> Vec<ObjectiveCheck> {
             "TRADE, along the logarithm",
             continuous(json!({ "logarithmic": true })),
         ),
+        (
+            "refined likelihood",
+            json!({ "refined_nll": { "batch": 16, "buffer": 32, "draws": 32, "kept": 16 } }),
+        ),
         ("TRADE, grid", grid(json!({}))),
         (
             "TRADE, grid, centred mean",
@@ -144,6 +148,6 @@ pub(crate) fn trainer<B: FlowBackend>(
         .flow
         .init::<Autodiff<B>>(&device, streams.get(Purpose::Init));
     let flow = Noise::moderate(dtype).apply(flow.expect("a flow"));
-    let objectives = objectives(&config.objectives, &problem).expect("objectives");
+    let objectives = objectives(&config.objectives, &problem, None).expect("objectives");
     Trainer::new(config.train, flow, objectives, streams, device).expect("a trainer")
 }

@@ -15,12 +15,18 @@ pub(super) fn energies(config: &RunConfig) -> f64 {
             LossConfig::LogVariance(c) => c.batch,
             LossConfig::TradeGrid(c) => c.batch,
             LossConfig::TradeContinuous(c) => c.conditions * c.samples,
-            LossConfig::Nll(_) | LossConfig::ReweightedNll(_) => 0,
+            // Draws are not at every step; see below.
+            LossConfig::RefinedNll(_) | LossConfig::Nll(_) | LossConfig::ReweightedNll(_) => 0,
         };
         let expectations = match &objective.loss {
             LossConfig::TradeGrid(c) if c.trade.centre == Centre::Expectation => {
                 let refreshes = 1.0 + steps / c.expectation_every as f64;
                 (c.points + 1) as f64 * c.expectation_samples as f64 * refreshes
+            }
+            LossConfig::RefinedNll(c) => {
+                let at_first = c.buffer.div_ceil(c.kept) as f64;
+                let later = (steps / c.every as f64 - 1.0).max(0.0).ceil();
+                (at_first + later) * c.draws as f64
             }
             _ => 0.0,
         };

@@ -12,7 +12,7 @@ use trade_molecule::Molecule;
 
 use super::{
     histogram::{Densities, divergence, plane, published_divergence},
-    measured::{Shares, free_energy},
+    measured::{Shares, free_energy, is_natural},
     reference::{Ensemble, Reference, temperature},
 };
 use crate::experiment::study::Measurements;
@@ -42,8 +42,10 @@ pub(super) struct AtTemperature {
     pub(super) free_energy: Option<Estimate>,
     /// The same with importance weights.
     pub(super) free_energy_reweighted: Option<Estimate>,
-    /// The relative effective sample size of the weights.
+    /// The relative effective sample size of the weights, over all conformations.
     pub(super) ess: Estimate,
+    /// The same over trans peptides of L-alanine: all others weigh nothing, and count as samples.
+    pub(super) restricted_ess: Estimate,
     /// The divergence of the `(φ, ψ)` histogram of samples from that of as many frames.
     pub(super) divergence: f64,
     /// The same in the published form.
@@ -97,6 +99,17 @@ impl Measure<'_> {
         let x: Vec<f64> = samples.x.iter().map(|x| f64::from(*x)).collect();
         let (energies, log_weights) = weigh(molecule, t, &x, &samples.log_prob)?;
         let weights = Weights::from_log(&log_weights)?;
+        let restricted: Vec<f64> = x
+            .chunks(dim)
+            .zip(&log_weights)
+            .map(|(state, w)| {
+                if is_natural(state) {
+                    *w
+                } else {
+                    f64::NEG_INFINITY
+                }
+            })
+            .collect();
         let equal = vec![1.0; self.samples];
         let densities = Densities::of(&x, dim, weights.as_slice(), &energies);
         let count = self.samples.min(ensemble.frames(dim) / 2);
@@ -113,6 +126,7 @@ impl Measure<'_> {
             free_energy: free_energy(&x, dim, &equal, self.seed),
             free_energy_reweighted: free_energy(&x, dim, weights.as_slice(), self.seed),
             ess: relative_ess_with_error(&log_weights, RESAMPLES, self.seed)?,
+            restricted_ess: relative_ess_with_error(&restricted, RESAMPLES, self.seed)?,
             divergence: divergence(&few, &first),
             published_divergence: published_divergence(&few, &first),
             nll: -log_prob.iter().sum::<f64>() / log_prob.len() as f64,

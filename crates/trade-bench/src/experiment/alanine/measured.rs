@@ -38,6 +38,11 @@ fn is_mirrored(state: &[f64]) -> bool {
     torsion(state, CHIRALITY) < 0.0
 }
 
+/// Whether it is a trans peptide of L-alanine, as in the data.
+pub(super) fn is_natural(state: &[f64]) -> bool {
+    !is_cis(state) && !is_mirrored(state)
+}
+
 /// Weighted shares of conformations.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Shares {
@@ -47,6 +52,8 @@ pub(super) struct Shares {
     pub(super) cis: f64,
     /// D-alanine.
     pub(super) mirrored: f64,
+    /// Anything but trans peptides of L-alanine.
+    pub(super) outside: f64,
 }
 
 impl Shares {
@@ -64,6 +71,7 @@ impl Shares {
             minor: share(is_minor),
             cis: share(is_cis),
             mirrored: share(is_mirrored),
+            outside: share(|state| !is_natural(state)),
         }
     }
 }
@@ -80,7 +88,7 @@ pub(super) fn free_energy(
     let rows: Vec<(bool, f64)> = states
         .chunks(dim)
         .zip(weights)
-        .filter(|(state, _)| !is_cis(state) && !is_mirrored(state))
+        .filter(|(state, _)| is_natural(state))
         .map(|(state, w)| (is_minor(state), *w))
         .collect();
     let of = |rows: &mut dyn Iterator<Item = (bool, f64)>| {
@@ -140,6 +148,7 @@ pub(super) mod tests {
             (shares.minor, 0.1),
             (shares.cis, 0.2),
             (shares.mirrored, 0.3),
+            (shares.outside, 0.5),
         ] {
             assert!((share - exact).abs() < 1e-12, "{share} {exact}");
         }

@@ -41,30 +41,35 @@ fn backbone(findings: &Findings, rung: usize) -> Section {
     let (floor, published) = findings.reference.at[rung].floor(dim, findings.samples);
     let columns = [
         "NLL",
-        "relative ESS",
+        "relative ESS, all conformations",
+        "relative ESS, trans L-alanine",
         "KL of (φ, ψ)",
         "the same, published form",
         "cis",
         "D-alanine",
+        "outside",
     ];
     let cells = |method: &Method| {
         let text = |read: &dyn Fn(&AtTemperature) -> f64| cell(method, rung, read).text(4);
         vec![
             text(&|a| a.nll),
             text(&|a| a.ess.value),
+            text(&|a| a.restricted_ess.value),
             text(&|a| a.divergence),
             text(&|a| a.published_divergence),
             text(&|a| a.raw.cis),
             text(&|a| a.raw.mirrored),
+            text(&|a| a.raw.outside),
         ]
     };
     Section {
         title: format!("Samples at {}", kelvin(rung)),
         text: format!(
             "NLL of frames of replica exchange in the 48 scaled coordinates, without the log determinant to \
-             positions; relative ESS of the importance weights of {} samples; `Σ P ln(P/Q)` over 30 × 30 bins of \
+             positions; relative ESS of the importance weights of {} samples, over all conformations, and with a target that is \
+             restricted to trans peptides of L-alanine, where other samples weigh nothing; `Σ P ln(P/Q)` over 30 × 30 bins of \
              [−π, π]² against as many frames, with half a count in each bin, and in the published form, without the \
-             bins that either leaves empty; shares of samples with a cis peptide bond and of D-alanine. The second \
+             bins that either leaves empty; shares of samples with a cis peptide bond, of D-alanine, and outside of the restricted target. The second \
              half of the reference against the first has a KL of {floor:.4}, in the published form {published:.4}. \
              Mean ± standard deviation over seeds.",
             findings.samples

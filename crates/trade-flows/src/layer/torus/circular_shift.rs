@@ -16,6 +16,7 @@ use crate::{
     FlowBackend, check,
     conditioner::parameter,
     transform::{Features, Transform},
+    unit::log_inside,
 };
 
 /// The configuration of a [`CircularShift`].
@@ -94,8 +95,10 @@ impl<B: FlowBackend> Transform<B> for CircularShift<B> {
     }
 }
 
-/// Moves entries beyond `[0, 1]` to the end, in both directions; within, it is the identity. The
-/// log determinant is zero, so that a density is wrong where entries are moved.
+/// The identity of the unit cube, outside of which there is no density: the log determinant is `−∞`
+/// there. Losses count such points as not finite and leave them out. They are moved to the nearest
+/// end, so that the layers behind see numbers that they are made for; what rounding adds to samples
+/// is moved likewise.
 #[derive(Module, Debug, Clone)]
 pub struct UnitClamp;
 
@@ -113,11 +116,12 @@ impl Recipe for UnitClamp {
 
 impl<B: FlowBackend> Transform<B> for UnitClamp {
     fn forward(&self, x: Dual<B, 2>, _: &Features<B>) -> (Dual<B, 2>, Dual<B, 1>) {
-        let log_det = x.zeros([x.dims()[0]]);
+        let log_det = Dual::constant(log_inside(&x.value, 0.0));
         (x.clamp(0.0, 1.0), log_det)
     }
 
-    fn inverse(&self, z: Dual<B, 2>, features: &Features<B>) -> (Dual<B, 2>, Dual<B, 1>) {
-        self.forward(z, features)
+    fn inverse(&self, z: Dual<B, 2>, _: &Features<B>) -> (Dual<B, 2>, Dual<B, 1>) {
+        let log_det = z.zeros([z.dims()[0]]);
+        (z.clamp(0.0, 1.0), log_det)
     }
 }

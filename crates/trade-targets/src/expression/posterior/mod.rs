@@ -16,7 +16,10 @@ use std::sync::{
 
 use burn::tensor::{Tensor, backend::Backend};
 use rand::Rng;
-use trade_core::{Condition, Family, Interval, PowerFamily, Support, Target};
+use rayon::prelude::*;
+use trade_core::{
+    Condition, Family, Interval, PowerFamily, Prior, Support, Target, random::Stream,
+};
 
 use super::{host::Host, target::Expression};
 use crate::{Error, Result};
@@ -127,6 +130,22 @@ impl Posterior {
     }
 }
 
+impl Prior for Posterior {
+    fn draw(&self, n: usize, stream: &mut Stream) -> Result<Vec<f64>> {
+        self.draw_prior(n, stream)
+    }
+
+    fn log_priors(&self, theta: &[f64]) -> Vec<f64> {
+        let rows = theta.par_chunks(self.dim());
+        rows.map(|row| self.log_prior_at(row)).collect()
+    }
+
+    fn log_likelihoods(&self, theta: &[f64]) -> Vec<f64> {
+        let rows = theta.par_chunks(self.dim());
+        rows.map(|row| self.log_likelihood_at(row)).collect()
+    }
+}
+
 impl Family for Posterior {
     fn dim(&self) -> usize {
         self.joint.dim
@@ -146,6 +165,10 @@ impl Family for Posterior {
 
     fn power_family(&self) -> Option<PowerFamily> {
         Some(PowerFamily::Exponent)
+    }
+
+    fn prior(&self) -> Option<&dyn Prior> {
+        Some(self)
     }
 
     /// How often the log likelihood has been evaluated.

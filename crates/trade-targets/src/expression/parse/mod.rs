@@ -8,13 +8,15 @@
 //! atom       = number | name | name ( expression, … ) | ( expression ) | [ expression, … ]
 //! ```
 
+mod entries;
+mod names;
+
 use std::collections::HashMap;
 
 use super::{
-    call::{self, FUNCTIONS},
-    density::DENSITIES,
-    fault::{Fault, fault, unknown},
-    graph::{Comparison, Graph, Id, Operation},
+    call,
+    fault::{Fault, fault},
+    graph::{Graph, Id, Operation},
     token::{Kind, Token, tokens},
 };
 
@@ -247,93 +249,6 @@ impl Parser<'_> {
         Ok(value)
     }
 
-    fn entry(&mut self) -> Result<Value, Fault> {
-        let mut value = self.atom()?;
-        loop {
-            let column = self.peek().column;
-            if !self.take("[") {
-                return Ok(value);
-            }
-            let start = match self.peek().kind {
-                Kind::Mark(":") => None,
-                _ => Some(self.whole()?),
-            };
-            if start.is_some() && self.take("]") {
-                value = self.index(value, start.unwrap_or_default(), column)?;
-                continue;
-            }
-            self.expect(&[":", "]"])?;
-            let end = match self.peek().kind {
-                Kind::Mark("]") => None,
-                _ => Some(self.whole()?),
-            };
-            self.expect(&["]"])?;
-            value = self.slice(value, start, end, column)?;
-        }
-    }
-
-    /// A constant whole number.
-    fn whole(&mut self) -> Result<i64, Fault> {
-        let column = self.peek().column;
-        let value = self.expression()?;
-        call::whole(self.graph, Argument { value, column })
-    }
-
-    /// One entry of a vector, or one row of a matrix; negative numbers count from the end.
-    fn index(&mut self, value: Value, index: i64, column: usize) -> Result<Value, Fault> {
-        let (length, what) = match value {
-            Value::Node(id) => (self.graph.width(id), "entries"),
-            Value::Matrix(matrix) => (self.graph.matrix(matrix).rows, "rows"),
-        };
-        let signed = length.cast_signed() as i64;
-        if !(-signed..signed).contains(&index) {
-            let reason = format!(
-                "index {index} is out of range; there are {length} {what}, numbered from 0 to {} \
-                 (or from -{length} to -1)",
-                length - 1
-            );
-            return fault(column, reason);
-        }
-        let index = index.rem_euclid(signed) as usize;
-        Ok(Value::Node(match value {
-            Value::Node(id) => self.graph.pick(id, vec![index]),
-            Value::Matrix(matrix) => {
-                let matrix = self.graph.matrix(matrix);
-                let row = matrix.entries.chunks_exact(matrix.columns).nth(index);
-                let row = row.unwrap_or_default().to_vec();
-                self.graph.constant(row)
-            }
-        }))
-    }
-
-    /// The entries from `start` to before `end`.
-    fn slice(
-        &mut self,
-        value: Value,
-        start: Option<i64>,
-        end: Option<i64>,
-        column: usize,
-    ) -> Result<Value, Fault> {
-        let id = self.node(value, column, "a slice")?;
-        let length = self.graph.width(id).cast_signed() as i64;
-        let from_start = |i: i64| if i < 0 { i.saturating_add(length) } else { i };
-        let (from, to) = (
-            from_start(start.unwrap_or(0)),
-            from_start(end.unwrap_or(length)),
-        );
-        if from < 0 || to > length || from >= to {
-            let shown = |i: Option<i64>| i.map_or(String::new(), |i| i.to_string());
-            let reason = format!(
-                "the slice [{}:{}] has no entries or leaves the range; there are {length} entries",
-                shown(start),
-                shown(end)
-            );
-            return fault(column, reason);
-        }
-        let indices = (from as usize..to as usize).collect();
-        Ok(Value::Node(self.graph.pick(id, indices)))
-    }
-
     fn atom(&mut self) -> Result<Value, Fault> {
         let token = self.next();
         match &token.kind {
@@ -386,82 +301,6 @@ impl Parser<'_> {
                 return Ok(found);
             }
         }
-    }
-
-    fn named(&self, name: &str, column: usize) -> Result<Value, Fault> {
-        if let Some(value) = self.names.values.get(name) {
-            return Ok(*value);
-        }
-        if let Some(arguments) = call::arguments(name) {
-            let reason = format!("`{name}` is a function; write {name}({arguments})");
-            return fault(column, reason);
-        }
-        let reason = format!(
-            "unknown name `{name}`; {}",
-            unknown(name, self.names.iter())
-        );
-        fault(column, reason)
-    }
-
-    fn call(&mut self, name: &str, column: usize) -> Result<Value, Fault> {
-        if call::arguments(name).is_none() {
-            let reason = if self.names.contains(name) {
-                format!(
-                    "`{name}` is not a function; write {name}[0] for an entry, {name}*(…) for a product"
-                )
-            } else {
-                let known = FUNCTIONS.iter().chain(&DENSITIES).map(|(known, _)| *known);
-                format!("unknown function `{name}`; {}", unknown(name, known))
-            };
-            return fault(column, reason);
-        }
-        if name == "where" {
-            return self.choice(column);
-        }
-        let arguments = self.list(")")?;
-        call::call(self.graph, name, column, &arguments)
-    }
-
-    /// `where(left < right, yes, no)`, after its bracket.
-    fn choice(&mut self, column: usize) -> Result<Value, Fault> {
-        let start = self.peek().column;
-        let left = self.expression()?;
-        let token = self.next();
-        let comparison = match token.kind {
-            Kind::Mark("<") => Comparison::Less,
-            Kind::Mark("<=") => Comparison::LessEqual,
-            Kind::Mark(">") => Comparison::Greater,
-            Kind::Mark(">=") => Comparison::GreaterEqual,
-            _ => {
-                let reason = format!(
-                    "expected a comparison `<`, `<=`, `>` or `>=` in the first argument of where, \
-                     found {}",
-                    token.shown()
-                );
-                return fault(token.column, reason);
-            }
-        };
-        let right_column = self.peek().column;
-        let right = self.expression()?;
-        self.expect(&[","])?;
-        let rest = self.list(")")?;
-        let &[yes, no] = &rest[..] else {
-            let reason = format!(
-                "where takes 3 arguments (condition, a, b), found {}",
-                rest.len() + 1
-            );
-            return fault(column, reason);
-        };
-        let argument = |value, column| Argument { value, column };
-        let all = [
-            argument(left, start),
-            argument(right, right_column),
-            yes,
-            no,
-        ];
-        let (ids, _) = call::together(self.graph, "where", &all)?;
-        let compared = (ids[0], comparison, ids[1]);
-        Ok(Value::Node(self.graph.choose(compared, ids[2], ids[3])))
     }
 
     /// A scalar or vector; a matrix is refused.

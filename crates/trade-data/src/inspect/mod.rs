@@ -1,5 +1,8 @@
 //! A look at data before training: what a flow cannot learn from, and what its reader should know.
 
+mod collinear;
+mod column;
+
 use std::{
     collections::HashSet,
     hash::{DefaultHasher, Hash, Hasher},
@@ -7,18 +10,11 @@ use std::{
 
 use trade_core::{Error, Result, error::readable};
 
+use collinear::collinear;
+use column::Column;
+
 /// Correlations are looked at up to this many columns.
 const MOST_CORRELATED: usize = 200;
-/// Correlations are computed from at most this many rows.
-const MOST_ROWS: usize = 20_000;
-/// A share of a column's variance that the other columns leave open, below which it is their sum.
-const COLLINEAR: f64 = 1e-10;
-/// Interquartile ranges from the median beyond which a number is an outlier.
-const FAR: f64 = 1e3;
-/// Steps of single precision within a deviation below which its rounding is seen.
-const STEPS: f64 = 100.0;
-/// A number that one in so many rows has is no accident.
-const MASSIVE: usize = 100;
 /// Columns that one sentence names.
 const NAMED: usize = 5;
 
@@ -170,121 +166,6 @@ fn named(columns: &[usize]) -> String {
     }
 }
 
-/// What is known of a column.
-struct Column {
-    rows: usize,
-    least: f64,
-    largest: f64,
-    /// The median.
-    middle: f64,
-    /// The interquartile range.
-    range: f64,
-    /// The standard deviation.
-    spread: f64,
-    /// The row farthest from the median, and its number.
-    farthest: usize,
-    extreme: f64,
-    /// The rows that differ from the median.
-    elsewhere: usize,
-    /// The number that most rows have, and how many.
-    commonest: (f64, usize),
-    /// How many numbers there are without repetition.
-    distinct: usize,
-    whole: bool,
-}
-
-impl Column {
-    fn of(x: &[f64], dim: usize, k: usize) -> Self {
-        let values = || x[k..].iter().step_by(dim).copied();
-        let mut sorted: Vec<f64> = values().collect();
-        let rows = sorted.len();
-        let quantile = |sorted: &mut [f64], quarter: usize| {
-            let at = (rows - 1) * quarter / 4;
-            *sorted.select_nth_unstable_by(at, f64::total_cmp).1
-        };
-        let [low, middle, high] = [1, 2, 3].map(|quarter| quantile(&mut sorted, quarter));
-        sorted.sort_unstable_by(f64::total_cmp);
-        let alike = || sorted.chunk_by(|a, b| a == b);
-        let distinct = alike().count();
-        let commonest = alike().max_by_key(|chunk| chunk.len());
-        let commonest = commonest.map_or((middle, 0), |chunk| (chunk[0], chunk.len()));
-        let (farthest, extreme) = values().enumerate().fold((0, middle), |far, (row, value)| {
-            if (value - middle).abs() > (far.1 - middle).abs() {
-                (row, value)
-            } else {
-                far
-            }
-        });
-        // Scaled by the largest distance, so that squares neither vanish nor overflow.
-        let scale = (extreme - middle).abs();
-        let scale = if scale > 0.0 { scale } else { 1.0 };
-        let share = |value: f64| (value - middle) / scale;
-        let mean = values().map(share).sum::<f64>() / rows as f64;
-        let variance = values().map(|v| (share(v) - mean).powi(2)).sum::<f64>() / rows as f64;
-        Self {
-            rows,
-            least: values().fold(f64::INFINITY, f64::min),
-            largest: values().fold(f64::NEG_INFINITY, f64::max),
-            middle,
-            range: high - low,
-            spread: scale * variance.sqrt(),
-            farthest,
-            extreme,
-            elsewhere: values().filter(|&value| value != middle).count(),
-            commonest,
-            distinct,
-            whole: values().all(|value| value.fract() == 0.0),
-        }
-    }
-
-    fn is_constant(&self) -> bool {
-        self.least == self.largest
-    }
-
-    fn is_spiked(&self) -> bool {
-        !self.is_constant() && 100 * self.elsewhere <= self.rows
-    }
-
-    fn is_whole(&self) -> bool {
-        self.whole && !self.is_constant() && !self.is_spiked()
-    }
-
-    /// Whether one number has a probability of its own, as what was cut off at a bound has.
-    fn is_massive(&self) -> bool {
-        let (_, count) = self.commonest;
-        let apart = !self.is_constant() && !self.is_spiked() && !self.is_whole();
-        // Numbers that are all rounded alike have no such one among them.
-        let continuous = 4 * self.distinct >= self.rows - count;
-        apart && continuous && count >= 20 && count * MASSIVE >= self.rows
-    }
-
-    fn is_outlier(&self, value: f64) -> bool {
-        self.range > 0.0 && (value - self.middle).abs() > FAR * self.range
-    }
-
-    fn has_outlier(&self) -> bool {
-        self.is_outlier(self.extreme)
-    }
-
-    /// The deviation of most rows: 1.349 of it are the interquartile range of a normal.
-    fn deviation(&self) -> f64 {
-        if self.range > 0.0 {
-            self.range / 1.349
-        } else {
-            self.spread
-        }
-    }
-
-    /// The steps of single precision in a deviation.
-    fn steps(&self) -> f64 {
-        self.deviation() / (self.middle.abs() * f64::from(f32::EPSILON))
-    }
-
-    fn is_coarse(&self) -> bool {
-        !self.is_constant() && self.steps() < STEPS
-    }
-}
-
 fn distinct_rows(x: &[f64], dim: usize) -> usize {
     let rows = x.chunks_exact(dim).map(|row| {
         let mut hasher = DefaultHasher::new();
@@ -295,77 +176,6 @@ fn distinct_rows(x: &[f64], dim: usize) -> usize {
         hasher.finish()
     });
     rows.collect::<HashSet<u64>>().len()
-}
-
-/// The columns that are a linear combination of earlier ones, each with those that enter it: a
-/// Cholesky factorisation of the correlation matrix, which meets a pivot of zero there.
-fn collinear(x: &[f64], dim: usize, columns: &[Column]) -> Vec<(usize, Vec<usize>)> {
-    let varying: Vec<usize> = (0..dim)
-        .filter(|&k| !columns[k].is_constant() && !columns[k].is_spiked())
-        .collect();
-    let n = x.len() / dim;
-    let stride = n.div_ceil(MOST_ROWS);
-    // A single far row would correlate everything with everything.
-    let rows: Vec<Vec<f64>> = x
-        .chunks_exact(dim)
-        .step_by(stride)
-        .filter(|row| !varying.iter().any(|&k| columns[k].is_outlier(row[k])))
-        .map(|row| {
-            let scaled = |&k: &usize| (row[k] - columns[k].middle) / columns[k].deviation();
-            varying.iter().map(scaled).collect()
-        })
-        .collect();
-    let width = varying.len();
-    if rows.len() <= width {
-        return Vec::new();
-    }
-    let mut means = vec![0.0; width];
-    for row in &rows {
-        for (mean, value) in means.iter_mut().zip(row) {
-            *mean += value / rows.len() as f64;
-        }
-    }
-    let mut products = vec![0.0; width * width];
-    for row in &rows {
-        for i in 0..width {
-            let a = row[i] - means[i];
-            for j in 0..=i {
-                products[i * width + j] += a * (row[j] - means[j]);
-            }
-        }
-    }
-    let norms: Vec<f64> = (0..width).map(|i| products[i * width + i].sqrt()).collect();
-    // The rows of the factor for the columns kept so far, which are independent.
-    let mut kept: Vec<usize> = Vec::new();
-    let mut factor: Vec<Vec<f64>> = Vec::new();
-    let mut found = Vec::new();
-    for i in 0..width {
-        let mut row: Vec<f64> = Vec::with_capacity(kept.len() + 1);
-        for (j, other) in kept.iter().zip(&factor) {
-            let correlation = products[i * width + j] / (norms[i] * norms[*j]);
-            let dot: f64 = row.iter().zip(other).map(|(a, b)| a * b).sum();
-            row.push((correlation - dot) / other[row.len()]);
-        }
-        let open = 1.0 - row.iter().map(|a| a * a).sum::<f64>();
-        if open > COLLINEAR {
-            row.push(open.sqrt());
-            kept.push(i);
-            factor.push(row);
-        } else if open.is_finite() {
-            // Back substitution gives the coefficients of the combination.
-            let mut weights = row;
-            for j in (0..weights.len()).rev() {
-                weights[j] /= factor[j][j];
-                let weight = weights[j];
-                for l in 0..j {
-                    weights[l] -= weight * factor[j][l];
-                }
-            }
-            let enters = (0..weights.len()).filter(|&j| weights[j].abs() > 1e-4);
-            found.push((varying[i], enters.map(|j| varying[kept[j]]).collect()));
-        }
-    }
-    found
 }
 
 #[cfg(test)]
