@@ -8,7 +8,7 @@ use std::sync::{Arc, atomic::AtomicBool};
 use burn::{module::AutodiffModule, tensor::backend::AutodiffBackend};
 use burn_autodiff::Autodiff;
 use trade_core::{
-    Condition, Target,
+    Condition, Target, Validate,
     objective::{Problem, TrainableTarget},
     observe::{Observer, jsonl::JsonLines, tensorboard::TensorBoard},
     parameters::parameters,
@@ -21,9 +21,9 @@ use crate::{
     condition,
     config::{ObjectiveConfig, RunConfig},
     device::{AnyDevice, DeviceName, on_device},
-    error::{Result, ensure},
+    error::Result,
     model, problem,
-    recipe::{Budget, FlowJudge, Paid, PilotConfig, SelectionConfig},
+    recipe::{self, Budget, FlowJudge, Paid, PilotConfig, SelectionConfig},
     run::{RunFolder, TrainingCalls, write_file},
     trained::{On, TrainedFlow},
 };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use burn::tensor::backend::AutodiffBackend;
 use trade_core::{
-    Family, Target, Validate,
+    Family, Validate,
     objective::{
         LogVariance, Nll, PoolPoints, PoolStart, Problem, RefinedNll, ReverseKl, ReweightedNll,
         TrainableTarget,
