@@ -461,6 +461,7 @@ mod tests {
             at: vec![at.clone()],
             marginals: Vec::new(),
             calibration: Vec::new(),
+            two_samples: Vec::new(),
             samples: 1000,
             seconds: 0.0,
         };

@@ -80,7 +80,7 @@ mod tests {
         let total = Rc::new(Cell::new(0_u64));
         let count = total.clone();
         let mut calls = Calls::new(move || count.get(), 50, Some(1000));
-        let mut step = |calls: &mut Calls, cost| {
+        let step = |calls: &mut Calls, cost| {
             total.set(total.get() + cost);
             calls.stepped();
         };
