@@ -182,28 +182,27 @@ impl Speed {
         Ok(())
     }
 
-    /// Runs an operation a few times and prints its median, least and greatest time, and the median
-    /// time that the processor spent on it.
+    /// Runs an operation a few times and prints its median, least and greatest time, and the mean time
+    /// that the processor spent on it, which the system counts in steps of milliseconds.
     fn time(&self, operation: &str, mut run: impl FnMut() -> Result<()>) -> Result<()> {
         let mut milliseconds = Vec::with_capacity(self.repeats);
-        let mut processor = Vec::with_capacity(self.repeats);
+        let mut processor = 0.0;
         for repeat in 0..WARM_UP + self.repeats {
             let (start, spent) = (Instant::now(), processor_milliseconds());
             run()?;
             if repeat >= WARM_UP {
                 milliseconds.push(start.elapsed().as_secs_f64() * 1e3);
-                processor.push(processor_milliseconds() - spent);
+                processor += processor_milliseconds() - spent;
             }
         }
         milliseconds.sort_by(f64::total_cmp);
-        processor.sort_by(f64::total_cmp);
         self.print(
             operation,
             &json!({
                 "milliseconds": milliseconds[milliseconds.len() / 2],
                 "min": milliseconds[0],
                 "max": milliseconds[milliseconds.len() - 1],
-                "cpu_milliseconds": processor[processor.len() / 2],
+                "cpu_milliseconds": processor / self.repeats as f64,
             }),
         );
         Ok(())

@@ -161,7 +161,7 @@ fn weights_that_mean_nothing_are_marked() {
             .is_some_and(|head| head.ends_with("pareto_k,fit,score_deviation,outside"))
     );
     assert!(
-        csv.lines().skip(1).all(|row| row.ends_with(",false,")),
+        csv.lines().skip(1).all(|row| row.ends_with(",false,,0")),
         "{csv}"
     );
     let path = [

@@ -441,6 +441,8 @@ fn networks() -> Vec<Network> {
         convolutions,
         Network::plain(1, &[1]),
         Network::plain(5, &[16, 16, 50]),
+        // Whole vectors at both ends: nothing is left beside squares that are transposed.
+        Network::plain(16, &[20, 32]),
         activated,
         residual,
     ]

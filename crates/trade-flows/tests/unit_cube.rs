@@ -11,10 +11,15 @@ use trade_flows::{ConditionerConfig, Flow, FlowConfig, molecule::MoleculeFlow};
 const F64: DType = DType::F64;
 const TEMPERATURES: [f64; 7] = [1.5, 1.1, 1.0, 0.5, 0.1, 0.01, 1e-4];
 
-/// A flow with weights at random.
+/// A flow with weights at random, small enough that no bin of a spline is far narrower than others.
 fn flow(config: &FlowConfig) -> Flow<Flex> {
     let flow = config.init(&FlexDevice, &mut Stream::new(5, 0)).unwrap();
-    Noise::moderate(F64).apply(flow)
+    let noise = Noise {
+        weights: 0.1,
+        biases: 0.1,
+        dtype: F64,
+    };
+    noise.apply(flow)
 }
 
 fn densities(flow: &Flow<Flex>, x: &[f64], dim: usize, temperature: f64) -> Vec<f64> {
@@ -30,9 +35,9 @@ fn samples(flow: &Flow<Flex>, noise: &[f64], dim: usize, temperature: f64) -> Ve
     numbers(flow.sample(rows(noise, dim, F64), &condition).0, F64)
 }
 
-/// Simpson's rule over each of the cells between `edges`, 16 parts a cell.
+/// Simpson's rule over each of the cells between `edges`, 64 parts a cell.
 fn cells(edges: &[f64], density: impl Fn(&[f64]) -> Vec<f64>) -> Vec<f64> {
-    const PARTS: usize = 16;
+    const PARTS: usize = 64;
     let points: Vec<f64> = edges
         .windows(2)
         .flat_map(|cell| {
@@ -63,7 +68,8 @@ fn a_bond_is_drawn_as_its_density_says() {
         r#"{ "dim": 1, "preprocess": "log", "base": { "unit_cube": { "normal": 1 } }, "layers": [ { "of": [
             "unit_clamp",
             { "group_coupling": { "moved": [0, 1], "given": [1, 1], "circular": [1, 1],
-                                  "map": { "spline": { "bins": 8 } } } } ] } ] }"#,
+                                  "map": { "spline": { "bins": 8 } },
+                                  "conditioner": { "hidden": [8, 8] } } } ] } ] }"#,
     )
     .unwrap();
     let flow = flow(&bond);
@@ -137,7 +143,7 @@ fn densities_of_two_coordinates_integrate_to_one() {
                     let margin = 0.02 * (ends[1] - ends[0]);
                     [ends[0] - margin, ends[1] + margin]
                 };
-                let n = 400;
+                let n = 600;
                 let [a, b] = [range(0), range(1)];
                 let at = |[low, high]: [f64; 2], i: u32| {
                     low + (high - low) * (f64::from(i) + 0.5) / f64::from(n)

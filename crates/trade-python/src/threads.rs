@@ -100,7 +100,8 @@ impl Taken {
         let mut pool = None;
         // A lock that another thread held during a fork stays shut.
         if let Ok(mut idle) = IDLE.try_lock() {
-            while let (None, Some(kept)) = (&pool, idle.pop()) {
+            while pool.is_none() {
+                let Some(kept) = idle.pop() else { break };
                 if kept.forks == forks {
                     pool = Some(kept);
                 } else {

@@ -47,6 +47,10 @@ def test_a_wrong_score_is_found_before_training(small):
         (lambda x, c: (np.array(["a"] * len(x)), x), TypeError, "dtype"),
         (lambda x, c: (x[:, 0] * np.nan, x), ValueError, "nan at row 0.* all 64 states"),
         (lambda x, c: (x[:, 0], x * np.nan), ValueError, "finite log_q"),
+        (lambda x, c: (x[:, 0] > 0, x), TypeError, "dtype bool"),
+        (lambda x, c: (np.ma.masked_array(x[:, 0], True), x), ValueError, "nan at row 0.* all 64 states"),
+        (lambda x, c: (x[:, 0] - x[:, 0].mean(), 0 * x), ValueError, "depend on that row alone"),
+        (lambda x, c: (np.random.randn(len(x)), 0 * x), ValueError, "depend on that row alone"),
     ],
 )
 def test_a_misfit_is_named(small, returned, kind, says):

@@ -395,7 +395,7 @@ impl Evaluation {
     /// The measures as a table for a terminal.
     pub fn table(&self) -> String {
         let mut text = format!(
-            "{:>24}  {:>18}  {:>18}  {:>16}  {:>18}  {:>12}  {:>8}  {:>10}  {:>8}\n",
+            "{:>24}  {:>18}  {:>18}  {:>16}  {:>18}  {:>12}  {:>8}  {:>10}",
             self.controls.join(", "),
             "NLL",
             "exact KL",
@@ -403,9 +403,11 @@ impl Evaluation {
             "log Z",
             "exact log Z",
             "Pareto k",
-            "weights",
-            "outside"
+            "weights"
         );
+        // Most targets have a density wherever their flow samples.
+        let shown = self.at.iter().any(|a| a.outside > Some(0.0));
+        text += if shown { "   outside\n" } else { "\n" };
         let pair = |value: Option<f64>, error: Option<f64>| match (value, error) {
             (Some(v), Some(e)) => format!("{v:.4} ± {e:.4}"),
             _ => "–".to_string(),
@@ -415,12 +417,13 @@ impl Evaluation {
                 a.condition.iter().map(|c| condition::number(*c)).collect();
             let exact = a.exact_log_z.map_or("–".to_string(), |z| format!("{z:.4}"));
             let shape = a.pareto_k.map_or("–".to_string(), |k| format!("{k:.2}"));
-            let outside = a
-                .outside
-                .map_or("–".to_string(), |share| format!("{share:.4}"));
+            let outside = match a.outside.filter(|_| shown) {
+                Some(share) => format!("  {share:>8.4}"),
+                None => String::new(),
+            };
             let _ = writeln!(
                 text,
-                "{:>24}  {:>18}  {:>18}  {:>16}  {:>18}  {exact:>12}  {shape:>8}  {:>10}  {outside:>8}",
+                "{:>24}  {:>18}  {:>18}  {:>16}  {:>18}  {exact:>12}  {shape:>8}  {:>10}{outside}",
                 condition.join(", "),
                 pair(a.nll, a.nll_error),
                 pair(a.kl, a.kl_error),
@@ -436,5 +439,40 @@ impl Evaluation {
             text += &two_samples::table(&self.controls, &self.two_samples);
         }
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_outside_have_no_weight_and_count_as_samples() -> Result<()> {
+        let weights: Vec<f64> = (0..1000)
+            .map(|i| if i % 4 == 0 { f64::NEG_INFINITY } else { 0.3 })
+            .collect();
+        let mut at = AtCondition::empty(&[1.0]);
+        at.set_weights(&weights, 1)?;
+        assert_eq!(at.outside, Some(0.25));
+        let ess = at.ess.unwrap_or_default();
+        assert!((ess - 0.75).abs() < 1e-12, "{ess}");
+        let evaluation = Evaluation {
+            controls: vec!["T".into()],
+            at: vec![at.clone()],
+            marginals: Vec::new(),
+            calibration: Vec::new(),
+            two_samples: Vec::new(),
+            samples: 1000,
+            seconds: 0.0,
+        };
+        assert!(evaluation.table().contains("outside") && evaluation.table().contains("0.2500\n"));
+        assert!(evaluation.csv().ends_with(",0.25\n"));
+        at.set_weights(&[0.0; 1000], 1)?;
+        let inside = Evaluation {
+            at: vec![at],
+            ..evaluation
+        };
+        assert!(!inside.table().contains("outside"));
+        Ok(())
     }
 }

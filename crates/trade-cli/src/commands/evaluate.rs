@@ -15,7 +15,9 @@ pub(super) fn run(session: &Session, typed: &EvaluateArgs) -> Result<()> {
     if let (Some(file), Some(at)) = (&typed.reference, &typed.at) {
         let c = session.condition(&run, at)?;
         let (reference, said) = read_samples(file, &run.target)?;
-        said.iter().for_each(|sentence| session.say(sentence));
+        for sentence in &said {
+            session.say(sentence);
+        }
         let seed = session.seed();
         told_apart = Some(evaluate::against(&run, &c, &reference.x, seed)?);
     }

@@ -122,7 +122,7 @@ fn median<B: Backend>(values: Tensor<B, 2>, left_out: Tensor<B, 2, Bool>) -> Ten
     // Finite, and behind every row that counts.
     let sorted = values.mask_fill(left_out.clone(), 1e30).sort(1);
     let middle = left_out.bool_not().int().sum_dim(1).div_scalar(2);
-    let last = sorted.dims()[1] as i64 - 1;
+    let last = sorted.dims()[1].cast_signed() as i64 - 1;
     sorted.gather(1, middle.clamp_max(last))
 }
 
@@ -187,7 +187,7 @@ impl<T> LogVariance<T> {
             Condition::new(step.upload(control, ranges.len())).with_context(context);
         let base = conditions
             .iter()
-            .flat_map(|c| rows(&nearest_base(c, bases, ranges)));
+            .flat_map(|c| rows(nearest_base(c, bases, ranges)));
         let base = step.upload(base.collect(), ranges.len());
         let points = draw(
             self.config.points,

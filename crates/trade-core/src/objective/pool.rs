@@ -157,7 +157,9 @@ impl PoolPoints {
             let mut sorted = log_weights.clone();
             let (_, most, _) = sorted.select_nth_unstable_by(equal - 1, |a, b| b.total_cmp(a));
             let most = *most;
-            log_weights.iter_mut().for_each(|w| *w = w.min(most));
+            for w in &mut log_weights {
+                *w = w.min(most);
+            }
         }
         Ok(Weights::from_log(&log_weights)?.resample(n, stream))
     }

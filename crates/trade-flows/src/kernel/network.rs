@@ -103,7 +103,7 @@ impl Tile {
                     let done = squares * lanes;
                     for (lane, row) in rows.chunks_exact(numbers).enumerate() {
                         let row = &row[site * width..][done..width];
-                        let field = field[done * lanes + lane..].iter_mut().step_by(lanes);
+                        let field = field[done * lanes..].iter_mut().skip(lane).step_by(lanes);
                         for (to, from) in field.zip(row) {
                             *to = *from;
                         }
@@ -146,7 +146,7 @@ impl Tile {
                     let done = squares * lanes;
                     for (lane, row) in rows.chunks_exact_mut(numbers).enumerate() {
                         let row = &mut row[site * width..][done..width];
-                        let field = field[done * lanes + lane..].iter().step_by(lanes);
+                        let field = field[done * lanes..].iter().skip(lane).step_by(lanes);
                         for (from, to) in field.zip(row) {
                             *to = *from;
                         }

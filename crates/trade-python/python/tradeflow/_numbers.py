@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 #: Kinds of dtypes that are real numbers.
-REAL = "fiub"
+REAL = "fiu"
 
 
 def number(value: Any, what: str) -> float:

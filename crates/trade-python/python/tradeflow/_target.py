@@ -144,7 +144,11 @@ class Target:
             raise ValueError(
                 f"`{self.name}` returned {what} of shape {array.shape}, expected {shape}"
             )
-        return np.ascontiguousarray(array, dtype=np.float64)
+        values = np.ascontiguousarray(array, dtype=np.float64)
+        if np.ma.is_masked(found):
+            # What is masked is no value.
+            values = np.where(np.ma.getmaskarray(found), np.nan, values)
+        return values
 
     def _without_nan(
         self,
@@ -188,6 +192,7 @@ class Target:
         c = low + (high - low) * (0.1 + 0.8 * stream.random((n, k)))
         # A function may write into what it is given.
         value, score, _ = self._values(points.copy(), c.copy())
+        self._check_rows(points, c, value)
         if self.form != "density":
             return
         best = np.full((n, k), np.inf)
@@ -216,6 +221,20 @@ class Target:
                 f"the score that `{self.name}` returned is not the derivative of its log_q: for "
                 f"{self.controls[j]} it is {score[row, j]:.6g} and differences give {found[row, j]:.6g}, at "
                 f"{self._place(points, c, row)}"
+            )
+
+    def _check_rows(self, x: NDArray[np.float64], c: NDArray[np.float64], value: NDArray[np.float64]) -> None:
+        """Refuses a function whose value of a row depends on the other rows, or on chance."""
+        rows = np.arange(len(x))[::-2]
+        again = self._values(x[rows].copy(), c[rows].copy())[0]
+        value = value[rows]
+        with np.errstate(invalid="ignore"):
+            other = np.abs(again - value) > 1e-3 * (1 + np.abs(value))
+        if other.sum() > _MISSES * len(rows):
+            i = int(np.argmax(other))
+            raise ValueError(
+                f"`{self.name}` returned {value[i]:.6g} and then {again[i]:.6g} at {self._place(x, c, int(rows[i]))}, "
+                "in batches of other rows; the value of a row must depend on that row alone"
             )
 
     def _check_data(self, at: Mapping[str, float], x: NDArray[np.float64]) -> None:

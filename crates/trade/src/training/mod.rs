@@ -1,38 +1,34 @@
 //! Training a flow: a builder for programs, and `train` for configurations.
 
-use std::{
-    path::PathBuf,
-    sync::{Arc, atomic::AtomicBool},
-};
+mod builder;
+mod terms;
+
+use std::sync::{Arc, atomic::AtomicBool};
 
 use burn::{module::AutodiffModule, tensor::backend::AutodiffBackend};
 use burn_autodiff::Autodiff;
 use trade_core::{
-    Condition, Family, Target, Validate,
-    learning_rate::{LearningRate, OneCycle},
-    objective::{
-        LogVariance, Nll, NllConfig, PoolPoints, PoolStart, Problem, RefinedNll, ReverseKl,
-        ReverseKlConfig, ReweightedNll, TrainableTarget,
-        trade::{TradeContinuous, TradeContinuousConfig, TradeGrid, TradeGridConfig},
-    },
+    Condition, Target, Validate,
+    objective::{Problem, TrainableTarget},
     observe::{Observer, jsonl::JsonLines, tensorboard::TensorBoard},
     parameters::parameters,
-    ramp::Ramp,
     random::{Purpose, Streams},
-    train::{TrainConfig, Trainer, WeightedObjective},
+    train::{TrainConfig, Trainer},
 };
 use trade_flows::{Flow, FlowBackend, FlowConfig};
 
 use crate::{
     condition,
-    config::{LossConfig, ObjectiveConfig, RunConfig},
+    config::{ObjectiveConfig, RunConfig},
     device::{AnyDevice, DeviceName, on_device},
-    error::{Context, Result, ensure},
+    error::Result,
     model, problem,
     recipe::{self, Budget, FlowJudge, Paid, PilotConfig, SelectionConfig},
     run::{RunFolder, TrainingCalls, write_file},
     trained::{On, TrainedFlow},
 };
+
+pub use terms::objectives;
 
 /// Trains a flow on a problem.
 ///
@@ -74,207 +70,6 @@ pub struct TrainOptions {
 }
 
 impl<T: AnyDevice> Training<T> {
-    /// A training of a flow on a problem, without a loss yet.
-    pub fn new(problem: Problem<T>, flow: FlowConfig) -> Self {
-        Self {
-            problem,
-            flow,
-            objectives: Vec::new(),
-            train: TrainConfig::default(),
-            selection: None,
-            budget: None,
-            pilot: None,
-            seed: 0,
-            device: DeviceName::default(),
-            folder: None,
-            record: None,
-            observers: Vec::new(),
-            stop: Arc::default(),
-            paid: Paid::default(),
-            max_calls: None,
-        }
-    }
-
-    /// A training whose flow, loss and length are chosen from the problem, as for a configuration
-    /// that leaves them out. It takes five minutes at most; [`within`](Self::within) sets another time.
-    pub fn auto(problem: Problem<T>) -> Self {
-        let flow = recipe::flow(&problem, 0);
-        Self {
-            objectives: recipe::objectives(&problem),
-            train: recipe::train(problem.target.dim()),
-            selection: Some(SelectionConfig::default()),
-            budget: Some(Budget::default()),
-            pilot: recipe::pilot(&problem),
-            ..Self::new(problem, flow)
-        }
-    }
-
-    /// Sets the minutes that the training may take. As many rounds of steps follow each other as fit,
-    /// while the flow gets better.
-    #[must_use]
-    pub fn within(mut self, minutes: f64) -> Self {
-        self.budget = Some(Budget { minutes });
-        self
-    }
-
-    /// Keeps the best weights by a measure, not the last ones.
-    #[must_use]
-    pub fn selection(mut self, selection: SelectionConfig) -> Self {
-        self.selection = Some(selection);
-        self
-    }
-
-    /// The training that a configuration asks for, of a problem that was assembled from it.
-    pub fn configured(config: &RunConfig, problem: Problem<T>) -> Self {
-        Self {
-            objectives: config.objectives.clone(),
-            train: config.train.clone(),
-            selection: config.selection,
-            pilot: config.pilot.clone(),
-            max_calls: config.max_calls,
-            seed: config.seed,
-            ..Self::new(problem, config.flow.clone())
-        }
-    }
-
-    /// Adds the likelihood of the problem's data, on `batch` samples a step.
-    #[must_use]
-    pub fn nll(self, batch: usize) -> Self {
-        self.term(LossConfig::Nll(NllConfig {
-            batch,
-            ..NllConfig::default()
-        }))
-    }
-
-    /// Adds the reverse Kullback–Leibler divergence at the base conditions, on `batch` samples of the
-    /// flow a step. It takes the place of data where only the energy is known.
-    #[must_use]
-    pub fn reverse_kl(self, batch: usize) -> Self {
-        self.term(LossConfig::ReverseKl(ReverseKlConfig {
-            batch,
-            conditions: None,
-            ..ReverseKlConfig::default()
-        }))
-    }
-
-    /// Adds the TRADE loss, on `batch` points a step: on a grid of conditions if there is one control
-    /// parameter and no observation, at fresh conditions otherwise. Its weight grows from 0 to 1 after
-    /// a fifth of the training.
-    #[must_use]
-    pub fn trade(self, batch: usize) -> Self {
-        let loss = if self.problem.ranges.len() == 1 && self.problem.target.contexts() == 0 {
-            LossConfig::TradeGrid(TradeGridConfig {
-                points: 25,
-                batch,
-                expectation_samples: 2 * batch,
-                expectation_every: 50,
-                ..TradeGridConfig::default()
-            })
-        } else {
-            LossConfig::TradeContinuous(TradeContinuousConfig {
-                samples: batch,
-                ..TradeContinuousConfig::default()
-            })
-        };
-        let weight = Ramp {
-            start: 0.0,
-            end: 1.0,
-            pct_start: 0.2,
-            ..Ramp::default()
-        };
-        self.objective(ObjectiveConfig::new(loss, weight))
-    }
-
-    /// Adds a term with the weight 1.
-    #[must_use]
-    pub fn term(self, loss: LossConfig) -> Self {
-        self.objective(ObjectiveConfig::new(loss, Ramp::constant(1.0)))
-    }
-
-    /// Adds a term with a weight of its own.
-    #[must_use]
-    pub fn objective(mut self, objective: ObjectiveConfig) -> Self {
-        self.objectives.push(objective);
-        self
-    }
-
-    /// Sets the number of steps; 1000 by default.
-    #[must_use]
-    pub fn steps(mut self, steps: usize) -> Self {
-        self.train.steps = steps;
-        (self.train.rounds, self.budget) = (1, None);
-        self
-    }
-
-    /// Sets the largest learning rate of the one-cycle schedule.
-    #[must_use]
-    pub fn learning_rate(mut self, max_lr: f64) -> Self {
-        self.train.learning_rate = LearningRate::OneCycle(OneCycle {
-            max_lr,
-            ..OneCycle::default()
-        });
-        self
-    }
-
-    /// Sets the whole training loop: optimizer, checkpoints, reports.
-    #[must_use]
-    pub fn with(mut self, train: TrainConfig) -> Self {
-        self.train = train;
-        self.budget = None;
-        self
-    }
-
-    /// Sets the seed of all random numbers; 0 by default.
-    #[must_use]
-    pub fn seed(mut self, seed: u64) -> Self {
-        self.seed = seed;
-        self
-    }
-
-    /// Sets the device; the first that was compiled in, by default.
-    #[must_use]
-    pub fn device(mut self, device: DeviceName) -> Self {
-        self.device = device;
-        self
-    }
-
-    /// Keeps metrics and checkpoints in a folder and goes on from the newest checkpoint there.
-    #[must_use]
-    pub fn folder(mut self, folder: impl Into<PathBuf>) -> Self {
-        self.folder = Some(RunFolder::new(folder));
-        self
-    }
-
-    /// Ends the training with the best weights before the target's likelihood, where it is counted, is
-    /// evaluated more often than that.
-    #[must_use]
-    pub fn max_calls(mut self, calls: u64) -> Self {
-        self.max_calls = Some(calls);
-        self
-    }
-
-    /// Takes what was paid for before, see [`Draft::completed`](crate::Draft::completed).
-    #[must_use]
-    pub fn paid(mut self, paid: Paid) -> Self {
-        self.paid = paid;
-        self
-    }
-
-    /// Adds something that watches the training.
-    #[must_use]
-    pub fn observer(mut self, observer: impl Observer + 'static) -> Self {
-        self.observers.push(Box::new(observer));
-        self
-    }
-
-    /// Ends the training after the step during which the flag is set, with a checkpoint if there is a
-    /// folder and an error that says so.
-    #[must_use]
-    pub fn stop_on(mut self, flag: Arc<AtomicBool>) -> Self {
-        self.stop = flag;
-        self
-    }
-
     /// Trains to the end.
     ///
     /// # Errors
@@ -498,104 +293,6 @@ pub fn train_unsaved(config: &RunConfig, device: DeviceName) -> Result<TrainedFl
     let (problem, _) = problem::assemble(&config)?;
     problem::reach(&problem, &config.objectives)?;
     Training::configured(&config, problem).device(device).run()
-}
-
-/// The terms of a loss. Pools of points begin with `start`; where there is none, they begin with the same
-/// points at the cost of making them.
-///
-/// # Errors
-/// If one does not fit the problem, naming the field.
-pub fn objectives<B, T>(
-    entries: &[ObjectiveConfig],
-    problem: &Problem<T>,
-    start: Option<&Arc<PoolPoints>>,
-) -> Result<Vec<WeightedObjective<B, Flow<B>>>>
-where
-    B: FlowBackend + AutodiffBackend<InnerBackend: FlowBackend>,
-    T: TrainableTarget<B> + 'static,
-{
-    entries
-        .iter()
-        .enumerate()
-        .map(|(i, entry)| {
-            let weight = entry.weight.clone();
-            weight.validate(&format!("objectives[{i}].weight"))?;
-            let place = || format!("`objectives[{i}]`");
-            let data = || {
-                (problem.data.clone())
-                    .with_context(|| format!("{} needs data, and there are none", place()))
-            };
-            let (problem, adaptive) = (problem.clone(), entry.adaptive.clone());
-            let term = match entry.loss.clone() {
-                LossConfig::Nll(c) => {
-                    let noise = problem.target.perturbation();
-                    let target = problem.target.clone();
-                    let missing = "`fresh` is for a target `posterior`, whose prior can be sampled";
-                    ensure!(
-                        !c.fresh || target.prior().is_some(),
-                        "{}: {missing}",
-                        place()
-                    );
-                    let nll = Nll::new(c, data()?).with_context(place)?;
-                    let nll = nll.drawn_by(Arc::new(move |n, stream| match target.prior() {
-                        Some(prior) => prior.draw(n, stream),
-                        None => Ok(Vec::new()),
-                    }));
-                    WeightedObjective::new(nll.perturbed_by(noise), weight, adaptive)
-                }
-                LossConfig::ReverseKl(c) => {
-                    let term = ReverseKl::new(c, problem).with_context(place)?;
-                    WeightedObjective::new(term, weight, adaptive)
-                }
-                LossConfig::TradeGrid(c) => {
-                    let term = TradeGrid::new(c, problem).with_context(place)?;
-                    WeightedObjective::new(term, weight, adaptive)
-                }
-                LossConfig::TradeContinuous(c) => {
-                    let term = TradeContinuous::new(c, problem).with_context(place)?;
-                    WeightedObjective::new(term, weight, adaptive)
-                }
-                LossConfig::ReweightedNll(c) => {
-                    let term = ReweightedNll::new(c, problem, data()?).with_context(place)?;
-                    WeightedObjective::new(term, weight, adaptive)
-                }
-                LossConfig::RefinedNll(c) => {
-                    let term = RefinedNll::new(c, problem).with_context(place)?;
-                    WeightedObjective::new(term, weight, adaptive)
-                }
-                LossConfig::LogVariance(c) => {
-                    let begin = pool_start(&problem, start.cloned());
-                    let term = LogVariance::new(c, problem).with_context(place)?;
-                    let term = term.starting_with(begin);
-                    WeightedObjective::new(term, weight, adaptive)
-                }
-            };
-            Ok(match &entry.name {
-                Some(name) => term.named(name),
-                None => term,
-            })
-        })
-        .collect()
-}
-
-/// What a pool of points begins with: points that are known, or else those of particles that are carried from
-/// the prior to the highest power.
-fn pool_start<T: Family + 'static>(
-    problem: &Problem<T>,
-    known: Option<Arc<PoolPoints>>,
-) -> PoolStart {
-    let (target, ranges) = (problem.target.clone(), problem.ranges.clone());
-    Box::new(move |seed| match (&known, target.prior()) {
-        (Some(known), _) => Ok((**known).clone()),
-        (None, Some(prior)) => {
-            let found = recipe::population(prior, target.dim(), ranges[0].1, seed);
-            let found = found.map_err(|error| {
-                trade_core::Error::setting("objectives.log_variance.pool", error.to_string())
-            })?;
-            Ok(found.points)
-        }
-        (None, None) => Ok(PoolPoints::default()),
-    })
 }
 
 /// Data-dependent initialisation from a first batch of the data.

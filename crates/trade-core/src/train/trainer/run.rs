@@ -1,0 +1,172 @@
+//! Training from the first step to the last.
+
+use std::{
+    any::Any,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    path::Path,
+    sync::atomic::Ordering,
+    time::Instant,
+};
+
+use burn::tensor::backend::AutodiffBackend;
+
+use super::Trainer;
+use crate::{
+    error::{Error, Result},
+    objective::Trainable,
+    observe::Observer,
+    parameters::with_parameters,
+    train::{BestState, Checkpoint, calls::Calls},
+};
+
+impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
+    /// Trains to the end, with a checkpoint in `checkpoints` every so often and at the end. The model
+    /// then is the best that was judged, or the last.
+    ///
+    /// A target that is computed by foreign code may unwind. The trainer then is as before the step; that
+    /// state is written as a checkpoint, and unwinding goes on.
+    ///
+    /// # Errors
+    /// If a setting does not fit, a file cannot be written, or training diverges at all rates.
+    pub fn run(
+        &mut self,
+        checkpoints: Option<&Path>,
+        observers: &mut [Box<dyn Observer>],
+    ) -> Result<()> {
+        // A report gives the mean time of the steps since the one before.
+        let (mut seconds, mut steps) = (0.0, 0);
+        if self.guard.good.is_none() {
+            self.guard.good = Some(self.checkpoint());
+        }
+        while self.step < self.end() {
+            if let Some(said) = self.calls.as_ref().and_then(Calls::exhausted) {
+                let said = format!("training ends after {} steps: {said}", self.step);
+                (observers.iter_mut()).try_for_each(|observer| observer.note(&said))?;
+                if let Some(folder) = checkpoints {
+                    self.checkpoint().write(folder)?;
+                }
+                break;
+            }
+            // A step whose judgement fails is done again, so that it is judged.
+            let before = self.is_judged(self.step + 1).then(|| self.checkpoint());
+            let step = catch_unwind(AssertUnwindSafe(|| self.advance()));
+            if let Some(calls) = &mut self.calls {
+                calls.stepped();
+            }
+            let mut report = match step {
+                Ok(Ok(report)) => report,
+                Ok(Err(error @ Error::NonFinite { .. })) => {
+                    self.undo(error, observers)?;
+                    continue;
+                }
+                Ok(Err(error)) => return Err(error),
+                Err(payload) => {
+                    let state = self.checkpoint();
+                    return leave(&state, checkpoints, observers, payload);
+                }
+            };
+            if let Some(error) = self.torn(&report) {
+                self.undo(error, observers)?;
+                continue;
+            }
+            (seconds, steps) = (seconds + report.seconds, steps + 1);
+            match catch_unwind(AssertUnwindSafe(|| self.judge(observers))) {
+                Ok(judged) => judged?,
+                Err(payload) => {
+                    let state = before.unwrap_or_else(|| self.checkpoint());
+                    return leave(&state, checkpoints, observers, payload);
+                }
+            }
+            let last = self.step == self.end();
+            if last || report.step % self.config.report_every == 0 {
+                report.seconds = seconds / f64::from(steps);
+                (seconds, steps) = (0.0, 0);
+                for observer in observers.iter_mut() {
+                    observer.step(&report)?;
+                }
+            }
+            if last || self.step.is_multiple_of(self.kept_every()) {
+                let is_good = self.non_finite == 0 && self.guard.is_calm();
+                if is_good {
+                    self.guard.state.good = Some(self.step);
+                }
+                let state = self.checkpoint();
+                if let Some(folder) = checkpoints {
+                    state.write(folder)?;
+                }
+                if is_good {
+                    self.guard.good = Some(state);
+                }
+            }
+            if !last && self.stop.load(Ordering::Relaxed) {
+                if let Some(folder) = checkpoints {
+                    self.checkpoint().write(folder)?;
+                }
+                for observer in observers.iter_mut() {
+                    observer.finish()?;
+                }
+                return Err(Error::Interrupted { step: self.step });
+            }
+        }
+        // The state at the start is for diverged trainings only.
+        let good = self.guard.good.as_ref().filter(|good| good.state.step > 0);
+        if let (None, Some(good), true) = (&self.best, good, self.guard.is_worse()) {
+            let path = Path::new("the last good state");
+            let kept = good.averaged().clone();
+            self.model = with_parameters(self.model.clone(), kept, path)?;
+            let note = format!(
+                "the loss rose by {:.1} nats in the end; the weights after {} steps are kept, and a lower \
+                 learning rate would do better",
+                self.guard.rise(),
+                good.state.step
+            );
+            (observers.iter_mut()).try_for_each(|observer| observer.note(&note))?;
+        } else {
+            self.model = self.averaged();
+        }
+        if let Some(best) = &self.best {
+            let path = Path::new("the best weights");
+            self.model = with_parameters(self.model.clone(), best.model.clone(), path)?;
+            let BestState { step, found, .. } = &best.found;
+            let note = format!("the weights after {step} steps are kept: {found}");
+            (observers.iter_mut()).try_for_each(|observer| observer.note(&note))?;
+        }
+        observers
+            .iter_mut()
+            .try_for_each(|observer| observer.finish())
+    }
+
+    /// The mean wall-clock time of a step with all terms, in seconds, over the next steps; those before
+    /// and their caches are not counted. Use a trainer of its own for it.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn seconds_a_step(&mut self) -> Result<f64> {
+        // Terms that begin later have their weight here.
+        self.step = self.config.steps / 2 + 1;
+        for _ in 0..3 {
+            self.advance()?;
+        }
+        let start = Instant::now();
+        let mut steps = 0;
+        while steps < 25 && start.elapsed().as_secs_f64() < 10.0 {
+            self.advance()?;
+            steps += 1;
+        }
+        Ok(start.elapsed().as_secs_f64() / f64::from(steps))
+    }
+}
+
+/// Writes a state, and lets what a step or a judgement unwound with through.
+fn leave(
+    state: &Checkpoint,
+    checkpoints: Option<&Path>,
+    observers: &mut [Box<dyn Observer>],
+    payload: Box<dyn Any + Send>,
+) -> Result<()> {
+    if let Some(folder) = checkpoints {
+        state.write(folder)?;
+    }
+    (observers.iter_mut()).try_for_each(|observer| observer.finish())?;
+    resume_unwind(payload)
+}
