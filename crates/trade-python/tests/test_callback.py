@@ -300,7 +300,7 @@ def test_a_likelihood_has_its_evidence_from_the_prior_on(tmp_path):
     assert beta[0] == 0.0 and value[0] == 0.0 and 0.3 in beta
     expected = np.array([log_z(b) for b in beta[1:]])
     assert np.all(np.abs(value[1:] - expected) < 5 * error[1:] + 2e-3)
-    assert np.asarray(table["ess"])[-1] > 0.1
+    assert np.asarray(table["ess"])[-1] > 0.9
     without = tf.Run.open(run.path)
     with pytest.raises(tf.TradeError, match="is the function `model`; open the run with it"):
         without.evidence()

@@ -56,7 +56,7 @@ fn exact(beta: f64) -> f64 {
 #[test]
 fn the_evidence_of_a_conjugate_model_is_found_at_every_power() {
     let draft: Draft = serde_json::from_str(CONJUGATE).unwrap();
-    let steps = Length::Steps(1500);
+    let steps = Length::Steps(120);
     let (config, paid) = draft.completed(DeviceName::default(), steps).unwrap();
     let calls = paid.calls;
     assert!(calls > 0 && draft.is_of(&config));

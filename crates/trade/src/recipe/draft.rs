@@ -130,7 +130,7 @@ impl Draft {
         };
         let flow = self.flow.clone().unwrap_or_else(chosen);
         let chosen = || match &start {
-            Some(start) => start.objectives(),
+            Some(start) => start.objectives(&problem),
             None => super::objectives(&problem),
         };
         let objectives = self.objectives.clone().unwrap_or_else(chosen);
@@ -145,8 +145,8 @@ impl Draft {
             objectives,
             train: self.train.clone().unwrap_or_else(|| {
                 let mut train = super::train(dim);
-                if start.is_some() {
-                    FromPrior::slow_down(&mut train);
+                if let Some(start) = &start {
+                    start.slow_down(&mut train);
                 }
                 train
             }),
@@ -157,7 +157,7 @@ impl Draft {
         };
         if self.train.is_none() {
             config.selection.get_or_insert_with(|| match &start {
-                Some(_) => FromPrior::selection(),
+                Some(start) => start.selection(),
                 None => SelectionConfig::default(),
             });
             problem::fits(&problem, &config.flow, &config.objectives)?;

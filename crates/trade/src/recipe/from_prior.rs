@@ -4,8 +4,10 @@
 //! changes fastest there, so that conditions are spaced by what the target itself says: in
 //! `s = ∫ √Var_β[ℓ] dβ` importance weights lose the same everywhere. A population of particles is carried
 //! from the prior to the highest power, see [`population`]. The powers it stops at are even in `s`, and a
-//! logarithm of `β + shift` is fitted to them, which the flow and its losses use for a scale. The states on
-//! the way are the first points of the pool that the losses train on.
+//! logarithm of `β + shift` is fitted to them, which the flow and its losses use for a scale.
+//!
+//! Where evaluations of the likelihood are bounded, the loss is the log variance over a pool of points, each of
+//! which is evaluated once. The states on the way are its first points.
 
 use std::sync::Arc;
 
@@ -35,17 +37,15 @@ use crate::{
 const DRAWS: usize = 100_000;
 /// The most numbers of all draws together.
 const MOST_NUMBERS: usize = 20_000_000;
-/// How often a training evaluates the likelihood where nothing else is said.
-const CALLS: u64 = 130_000;
 /// Fewer points of the flow than this train nothing.
 const LEAST_POINTS: u64 = 1000;
 /// Samples at each condition by which a flow is judged.
 const JUDGED: usize = 256;
 /// The weight of the likelihood at the boundary in the end, where the log variance does better.
 const BOUNDARY: f64 = 0.05;
-/// The largest learning rate.
-const MOST_RATE: f64 = 1e-3;
-/// The most rounds of training.
+/// The largest learning rate, and that on a pool of points.
+const MOST_RATE: [f64; 2] = [2e-3, 1e-3];
+/// The most rounds of training on a pool, for each is judged at the cost of evaluations.
 const MOST_ROUNDS: usize = 2;
 /// The most entries of a state whose correlations follow the power.
 const MOST_ENTRIES: usize = 64;
@@ -65,6 +65,8 @@ pub(super) struct FromPrior {
     shift: f64,
     /// What was paid for that.
     paid: Paid,
+    /// How often the likelihood may be evaluated, if that is bounded.
+    most: Option<u64>,
 }
 
 impl FromPrior {
@@ -94,6 +96,7 @@ impl FromPrior {
                 calls: target.calls().unwrap_or(0) - before,
                 start: Some(Arc::new(found.points)),
             },
+            most: draft.max_calls,
         }))
     }
 
@@ -110,13 +113,14 @@ impl FromPrior {
         }
     }
 
-    /// A training loop with a learning rate that a target that narrows fast can bear, of few rounds, for each is
-    /// judged at the cost of evaluations.
-    pub(super) fn slow_down(train: &mut TrainConfig) {
+    /// A training loop with a learning rate that a target that narrows fast can bear.
+    pub(super) fn slow_down(&self, train: &mut TrainConfig) {
         if let LearningRate::OneCycle(cycle) = &mut train.learning_rate {
-            cycle.max_lr = MOST_RATE;
+            cycle.max_lr = MOST_RATE[usize::from(self.most.is_some())];
         }
-        train.rounds = train.rounds.min(MOST_ROUNDS);
+        if self.most.is_some() {
+            train.rounds = train.rounds.min(MOST_ROUNDS);
+        }
     }
 
     /// Lets the networks of a flow see `log(β + shift)`, from −1 to 1 over the range.
@@ -175,9 +179,34 @@ impl FromPrior {
         }
     }
 
-    /// The terms of the loss: the log variance over a pool of points, at conditions that are even in
-    /// `log(β + shift)`, and the likelihood of fresh draws of the prior at the boundary.
-    pub(super) fn objectives(&self) -> Vec<ObjectiveConfig> {
+    /// The terms of the loss: those of any problem, at conditions that are even in `log(β + shift)` and with fresh
+    /// draws of the prior at the boundary; or those of a pool of points, where evaluations are bounded.
+    pub(super) fn objectives(&self, problem: &Problem<AnyTarget>) -> Vec<ObjectiveConfig> {
+        if self.most.is_some() {
+            return self.on_a_pool();
+        }
+        let even = Spacing::LogFrom(self.shift);
+        let spaced = |schedule: &mut Schedule| match schedule {
+            Schedule::GrowingInterval { spacing, .. } | Schedule::Uniform { spacing } => {
+                *spacing = even;
+            }
+            Schedule::SkewedLogUniform { .. } | Schedule::Bases => {}
+        };
+        let mut objectives = super::objectives(problem);
+        for objective in &mut objectives {
+            match &mut objective.loss {
+                LossConfig::Nll(config) => config.fresh = true,
+                LossConfig::TradeGrid(config) => config.spacing = even,
+                LossConfig::TradeContinuous(config) => spaced(&mut config.schedule),
+                LossConfig::LogVariance(config) => spaced(&mut config.conditions),
+                _ => {}
+            }
+        }
+        objectives
+    }
+
+    /// The log variance over a pool of points, and the likelihood at the boundary.
+    fn on_a_pool(&self) -> Vec<ObjectiveConfig> {
         let boundary = NllConfig {
             batch: 256,
             fresh: true,
@@ -209,8 +238,11 @@ impl FromPrior {
         ]
     }
 
-    /// How the best weights are chosen: by few samples, each of which is an evaluation.
-    pub(super) fn selection() -> SelectionConfig {
+    /// How the best weights are chosen: by few samples where evaluations are bounded.
+    pub(super) fn selection(&self) -> SelectionConfig {
+        if self.most.is_none() {
+            return SelectionConfig::default();
+        }
         SelectionConfig {
             // The boundary is exact, and held-out draws would be evaluated, too.
             held_out: 0.0,
@@ -224,7 +256,9 @@ impl FromPrior {
     /// # Errors
     /// If that leaves too few points.
     pub(super) fn plan(&self, config: &mut RunConfig, measured: u64, judged: u64) -> Result<()> {
-        let most = config.max_calls.unwrap_or(CALLS);
+        let Some(most) = self.most else {
+            return Ok(());
+        };
         let steps = config.train.steps;
         let pools = config.objectives.iter_mut();
         let mut pools: Vec<&mut PoolConfig> = pools
@@ -251,12 +285,19 @@ impl FromPrior {
     }
 }
 
+/// The shift, in units of the range, from which on a logarithm is linear over it.
+const LINEAR: f64 = 10.0;
+
 /// The shift for which `log(β + shift)` is closest to even over the powers.
 fn fitted_shift(powers: &[f64]) -> f64 {
     let highest = powers.last().copied().unwrap_or(1.0);
     // The last step may be shorter than the others.
     let even = &powers[..powers.len().saturating_sub(1).max(2).min(powers.len())];
     let last = even.len() - 1;
+    if last < 2 {
+        // One step says nothing about how the next would differ.
+        return LINEAR * highest;
+    }
     let misfit = |shift: f64| {
         let spacing = Spacing::LogFrom(shift);
         let off = even.iter().enumerate().map(|(i, &beta)| {
@@ -266,7 +307,8 @@ fn fitted_shift(powers: &[f64]) -> f64 {
         off.sum::<f64>()
     };
     // From far below the first step to a scale that is linear over the range.
-    let shifts = (0..=400).map(|i| highest * 10.0_f64.powf(-7.0 + 8.0 * f64::from(i) / 400.0));
+    let part = |i: i32| 10.0_f64.powf((8.0 * f64::from(i) / 400.0) - 8.0);
+    let shifts = (0..=400).map(|i| LINEAR * highest * part(i));
     let best = shifts.min_by(|a, b| misfit(*a).total_cmp(&misfit(*b)));
     best.unwrap_or(highest)
 }
@@ -325,6 +367,10 @@ mod tests {
                 .collect();
             let found = fitted_shift(&powers);
             assert!((found / shift).ln().abs() < 0.03, "{shift} {found}");
+        }
+        // Likelihoods that say little are reached in one or two steps.
+        for powers in [&[0.0, 1.0][..], &[0.0, 0.6, 1.0]] {
+            assert_eq!(fitted_shift(powers), 10.0);
         }
     }
 
