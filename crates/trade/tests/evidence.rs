@@ -241,3 +241,42 @@ fn a_pool_needs_a_prior() {
     };
     assert!(error.contains("posterior"), "{error}");
 }
+
+#[test]
+fn a_pool_trains_a_flow_that_was_too_wide() {
+    // ∫ N(x|0, 1) exp(−a (x − 1)²/2) dx with a = 200 β.
+    let exact = |beta: f64| {
+        let a = 200.0 * beta;
+        let variance = 1.0 + 1.0 / a;
+        -0.5 / variance - 0.5 * variance.ln() - 0.5 * a.ln()
+    };
+    let json = r#"{
+        "target": { "posterior": { "parameters": { "x": "normal(0, 1)" }, "log_likelihood": "-100*(x - 1)^2" } },
+        "ranges": { "beta": [0, 1] },
+        "max_calls": 40000
+    }"#;
+    let draft: Draft = serde_json::from_str(json).unwrap();
+    let (config, paid) = draft
+        .completed(DeviceName::default(), Length::Steps(400))
+        .unwrap();
+    let place = tempfile::tempdir().unwrap();
+    let folder = RunFolder::new(place.path().join("run"));
+    let options = TrainOptions {
+        paid,
+        ..TrainOptions::default()
+    };
+    trade::train(&config, &folder, options).unwrap();
+    let run = Run::open(&folder, DeviceName::default()).unwrap();
+    let config = EvidenceConfig {
+        points: 5,
+        samples: 2000,
+        ..EvidenceConfig::default()
+    };
+    for p in evidence(&run, &config).unwrap().at {
+        assert!(p.ess > 0.8, "{p:?}");
+        if p.beta > 0.0 {
+            let off = (p.log_z - exact(p.beta)).abs();
+            assert!(off <= 4.5 * p.log_z_error + 1e-3, "{p:?} {}", exact(p.beta));
+        }
+    }
+}

@@ -293,13 +293,20 @@ where
         } else {
             LogVarianceCentre::Median
         };
+        let counted = bad.clone().bool_not().float().cast(difference.dtype());
+        let mean = difference.clone().sum_dim(1) / counted.sum_dim(1).clamp_min(1.0);
         let centre = match self.config.centre.unwrap_or(by_default) {
-            LogVarianceCentre::Mean => {
-                let counted = bad.clone().bool_not().float().cast(difference.dtype());
-                difference.clone().sum_dim(1) / counted.sum_dim(1).clamp_min(1.0)
-            }
+            LogVarianceCentre::Mean => mean,
             LogVarianceCentre::Median => {
-                Tensor::from_inner(median(difference.clone().inner(), bad.clone().inner()))
+                let median = median(difference.clone().inner(), bad.clone().inner());
+                let median = Tensor::from_inner(median);
+                if self.pool.is_some() {
+                    // Over points that are not the flow's own, a constant centre would let skewed deviations move
+                    // the density of all points alike: a flow that is too wide would become wider.
+                    median + (mean.clone() - mean.detach())
+                } else {
+                    median
+                }
             }
         };
         let squares = (difference - centre).square().mask_fill(bad, f64::NAN);

@@ -426,10 +426,10 @@ mod tests {
         let config = PoolConfig {
             points: 1000,
             every: 10,
-            between: [0.2, 0.7],
+            between: [0.25, 0.75],
             boundary: true,
         };
-        let due = [0.0, 0.2, 0.45, 0.7, 1.0].map(|part| config.due(part));
+        let due = [0.0, 0.25, 0.5, 0.75, 1.0].map(|part| config.due(part));
         assert_eq!(due, [0, 0, 500, 1000, 1000]);
         // Of 200 steps 100 add points, 10 times; twice an even share is 200.
         assert_eq!(config.most_at_once(200), 200);
