@@ -88,10 +88,13 @@ pub(super) fn principal_axes(rows: &[f64], d: usize) -> Vec<Axes> {
         .collect()
 }
 
-/// An axis in the direction in which its largest entry is positive.
+/// An axis in the direction in which the first of its large entries is positive. Two entries of one variance have
+/// equal parts of an axis, where rounding must not decide.
 fn pointed(axis: &[f64]) -> Vec<f64> {
-    let largest = (axis.iter()).fold(0.0_f64, |m, x| if x.abs() > m.abs() { *x } else { m });
-    axis.iter().map(|x| x * largest.signum()).collect()
+    let largest = axis.iter().fold(0.0_f64, |m, x| m.max(x.abs()));
+    let first = axis.iter().find(|x| x.abs() >= 0.5 * largest);
+    let sign = first.map_or(1.0, |x| x.signum());
+    axis.iter().map(|x| x * sign).collect()
 }
 
 /// The connected parts of a graph.
