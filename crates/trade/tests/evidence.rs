@@ -53,6 +53,19 @@ fn exact(beta: f64) -> f64 {
     normal + (tau * 0.25 / beta).ln() - beta * (tau * 0.25).ln()
 }
 
+/// A run, trained into a folder that goes with the first part.
+fn trained(config: &RunConfig, paid: Paid) -> (tempfile::TempDir, RunFolder, Run) {
+    let place = tempfile::tempdir().unwrap();
+    let folder = RunFolder::new(place.path().join("run"));
+    let options = TrainOptions {
+        paid,
+        ..TrainOptions::default()
+    };
+    trade::train(config, &folder, options).unwrap();
+    let run = Run::open(&folder, DeviceName::default()).unwrap();
+    (place, folder, run)
+}
+
 #[test]
 fn the_evidence_of_a_conjugate_model_is_found_at_every_power() {
     let draft: Draft = serde_json::from_str(CONJUGATE).unwrap();
@@ -60,14 +73,7 @@ fn the_evidence_of_a_conjugate_model_is_found_at_every_power() {
     let (config, paid) = draft.completed(DeviceName::default(), steps).unwrap();
     let calls = paid.calls;
     assert!(calls > 0 && draft.is_of(&config));
-    let folder = tempfile::tempdir().unwrap();
-    let folder = RunFolder::new(folder.path().join("run"));
-    let options = TrainOptions {
-        paid,
-        ..TrainOptions::default()
-    };
-    trade::train(&config, &folder, options).unwrap();
-    let run = Run::open(&folder, DeviceName::default()).unwrap();
+    let (_place, folder, run) = trained(&config, paid);
     let config = EvidenceConfig {
         points: 9,
         samples: 1000,
@@ -259,14 +265,7 @@ fn a_pool_trains_a_flow_that_was_too_wide() {
     let (config, paid) = draft
         .completed(DeviceName::default(), Length::Steps(400))
         .unwrap();
-    let place = tempfile::tempdir().unwrap();
-    let folder = RunFolder::new(place.path().join("run"));
-    let options = TrainOptions {
-        paid,
-        ..TrainOptions::default()
-    };
-    trade::train(&config, &folder, options).unwrap();
-    let run = Run::open(&folder, DeviceName::default()).unwrap();
+    let (_place, _, run) = trained(&config, paid);
     let config = EvidenceConfig {
         points: 5,
         samples: 2000,
