@@ -16,7 +16,7 @@ use signal_hook::{
 use trade::{
     Budget, Draft, RunFolder, TrainOptions,
     config::RunConfig,
-    core::{self, observe::progress::Progress},
+    core::{self, observe::progress::Progress, ranks},
     recipe::{Length, Paid},
 };
 
@@ -39,7 +39,10 @@ pub(super) fn run(session: &Session, typed: TrainArgs) -> Result<u8> {
     };
     let folder = RunFolder::new(typed.out.clone().unwrap_or_else(usual));
     let place = folder.path().display();
-    if folder.is_trained() {
+    if ranks::first_says(folder.is_trained()) {
+        if !ranks::is_first() {
+            return Ok(0);
+        }
         ensure!(
             typed.resume,
             "{place} is already trained; choose another folder with --out"
@@ -85,10 +88,14 @@ fn complete(
     typed: &TrainArgs,
 ) -> Result<(RunConfig, Paid)> {
     let draft = stated(draft, typed);
-    if typed.resume
-        && folder.config().is_file()
-        && let Some(earlier) = folder.config_of(&draft)?
-    {
+    let earlier = ranks::from_first(|| {
+        if typed.resume && folder.config().is_file() {
+            folder.config_of(&draft)
+        } else {
+            Ok(None)
+        }
+    })?;
+    if let Some(earlier) = earlier {
         return Ok((earlier, Paid::default()));
     }
     let budget = typed
@@ -130,7 +137,8 @@ fn chosen(config: &RunConfig) -> String {
 }
 
 /// Requests to stop, from the terminal or from a batch system. The first one ends the training after its
-/// step; the second one ends the program at once.
+/// step. The second one from the terminal ends the program at once. Batch systems and launchers may send theirs
+/// several times, and rank by rank.
 struct Signals {
     stop: Arc<AtomicBool>,
     code: Arc<AtomicUsize>,
@@ -142,8 +150,14 @@ impl Signals {
             stop: Arc::default(),
             code: Arc::default(),
         };
-        for (signal, code) in [(SIGINT, 130), (SIGTERM, 143)] {
-            flag::register_conditional_shutdown(signal, code, signals.stop.clone())?;
+        let single = ranks::current().size() == 1;
+        let mut watched = vec![(SIGINT, 130, single), (SIGTERM, 143, single)];
+        #[cfg(unix)]
+        watched.push((signal_hook::consts::SIGUSR1, 138, false));
+        for (signal, code, ends_at_once) in watched {
+            if ends_at_once {
+                flag::register_conditional_shutdown(signal, code, signals.stop.clone())?;
+            }
             flag::register_usize(signal, signals.code.clone(), code as usize)?;
             flag::register(signal, signals.stop.clone())?;
         }
