@@ -167,7 +167,8 @@ fn chains_on_two_ranks_are_those_of_one() {
     for ranks in [1, 2] {
         let name = format!("x{ranks}.npy");
         let arguments = [
-            "simulate", "phi4", "--l", "4", "-n", "96", "--chains", "16", "-o", &name,
+            "simulate", "phi4", "--L", "4", "--kappa", "0.2", "-n", "96", "--chains", "16", "-o",
+            &name,
         ];
         together(folder, ranks, &arguments);
     }

@@ -11,12 +11,12 @@ use std::{
 
 use mpi::{
     Threading,
-    datatype::PartitionMut,
+    datatype::{Partition, PartitionMut},
     environment::Universe,
     topology::SimpleCommunicator,
     traits::{Communicator, CommunicatorCollectives, Equivalence, Root},
 };
-use trade_core::ranks::{Collective, Traffic};
+use trade_core::ranks::{Collective, Traffic, share_of};
 
 use crate::error::{Result, bail};
 
@@ -122,23 +122,28 @@ impl Mpi {
     where
         T: Equivalence + Copy + Default + std::ops::AddAssign,
     {
-        let (n, size) = (values.len(), self.size);
-        let length = n.div_ceil(size);
-        let mut sent = vec![T::default(); length * size];
-        sent[..n].copy_from_slice(values);
-        let mut received = vec![T::default(); length * size];
-        let bytes = 2 * (size - 1) * length * size_of::<T>();
+        let shares = || (0..self.size).map(|rank| share_of(rank, self.size, values.len()));
+        let counts: Vec<i32> = shares().map(|share| share.len() as i32).collect();
+        let starts: Vec<i32> = shares().map(|share| share.start as i32).collect();
+        let own = share_of(self.rank, self.size, values.len()).len();
+        let mut terms = vec![T::default(); own * self.size];
+        let (own_counts, own_starts): (Vec<i32>, Vec<i32>) = (0..self.size)
+            .map(|rank| (own as i32, (rank * own) as i32))
+            .unzip();
+        let bytes = (values.len() - own + own * (self.size - 1)) * size_of::<T>();
         self.counted(bytes, |world| {
-            world.all_to_all_into(&sent[..], &mut received[..]);
-            let (sum, others) = received.split_at_mut(length);
-            for other in others.chunks_exact(length) {
+            let sent = Partition::new(&*values, &counts[..], &starts[..]);
+            let mut received = PartitionMut::new(&mut terms[..], &own_counts[..], &own_starts[..]);
+            world.all_to_all_varcount_into(&sent, &mut received);
+            let (sum, others) = terms.split_at_mut(own);
+            for other in others.chunks_exact(own.max(1)) {
                 for (sum, other) in sum.iter_mut().zip(other) {
                     *sum += *other;
                 }
             }
-            world.all_gather_into(&received[..length], &mut sent[..]);
+            let mut sums = PartitionMut::new(values, &counts[..], &starts[..]);
+            world.all_gather_varcount_into(&*sum, &mut sums);
         });
-        values.copy_from_slice(&sent[..n]);
     }
 
     /// The bytes of one rank on every rank; all know how many there are.

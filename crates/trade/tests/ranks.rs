@@ -113,9 +113,10 @@ type Trained = (Vec<f64>, BTreeMap<String, Vec<f32>>);
 
 fn trained(folder: &Path) -> Trained {
     let metrics = fs::read_to_string(folder.join("metrics.jsonl")).expect("metrics");
-    let lines = metrics.lines().map(|line| {
+    // Notes stand between the steps.
+    let lines = metrics.lines().filter_map(|line| {
         let line: Value = serde_json::from_str(line).expect("JSON");
-        line["loss"].as_f64().unwrap_or(f64::NAN)
+        line["loss"].as_f64()
     });
     let arrays = core::parameters::read_arrays(&folder.join("model.safetensors")).expect("weights");
     let weights = arrays.into_iter().map(|(name, (_, values))| (name, values));

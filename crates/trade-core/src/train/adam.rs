@@ -120,7 +120,13 @@ impl<B: AutodiffBackend> Gradient<B> {
         let mut flat: Vec<T> = Vec::new();
         for (parameter, part) in parameters.iter().zip(&self.parts) {
             match part {
-                Some(part) => flat.extend(part.to_data().iter::<T>()),
+                Some(part) => {
+                    let data = part.to_data().convert::<T>();
+                    match data.as_slice::<T>() {
+                        Ok(values) => flat.extend_from_slice(values),
+                        Err(_) => flat.extend(data.iter::<T>()),
+                    }
+                }
                 None => flat.resize(flat.len() + parameter.length, T::default()),
             }
         }
