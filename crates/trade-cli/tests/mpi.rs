@@ -88,7 +88,7 @@ fn wait_for_step(run: &Path, step: usize) {
             return;
         }
         assert!(
-            start.elapsed() < Duration::from_secs(120),
+            start.elapsed() < Duration::from_mins(2),
             "no checkpoint of step {step}"
         );
         sleep(Duration::from_millis(5));
@@ -158,6 +158,40 @@ fn two_and_four_ranks_train_what_one_trains() {
     let pairs = alone.data().iter().zip(shared.data());
     let apart = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
     assert!(apart < 1e-4, "{apart}");
+}
+
+#[test]
+fn ranks_train_the_seeds_of_an_ensemble() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    write(folder, "small.json", &small_config(12));
+    let ensemble = |ranks, out| {
+        together(
+            folder,
+            ranks,
+            &["train", "small.json", "--seeds", "3", "--out", out],
+        );
+    };
+    ensemble(1, "one");
+    ensemble(2, "two");
+    for seed in ["seed-3", "seed-4", "seed-5"] {
+        let [one, two] = ["one", "two"].map(|out| bytes(&folder.join(out).join(seed)));
+        assert!(one == two, "{seed}");
+    }
+    assert!(bytes(&folder.join("one/seed-3")) != bytes(&folder.join("one/seed-4")));
+    ok(
+        folder,
+        &[
+            "train",
+            "small.json",
+            "--seed",
+            "4",
+            "--out",
+            "alone",
+            "--quiet",
+        ],
+    );
+    assert!(bytes(&folder.join("alone")) == bytes(&folder.join("two/seed-4")));
 }
 
 #[test]

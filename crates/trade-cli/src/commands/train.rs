@@ -1,7 +1,7 @@
 //! `trade train`.
 
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -24,6 +24,59 @@ use super::Session;
 use crate::args::TrainArgs;
 
 pub(super) fn run(session: &Session, typed: TrainArgs) -> Result<u8> {
+    match typed.seeds {
+        Some(seeds) => ensemble(session, &typed, seeds),
+        None => one(session, &typed),
+    }
+}
+
+/// The folder of the run.
+fn folder(typed: &TrainArgs) -> PathBuf {
+    let usual = || {
+        let name = typed.config.file_stem().unwrap_or_default();
+        Path::new("runs").join(name)
+    };
+    typed.out.clone().unwrap_or_else(usual)
+}
+
+/// Trains one seed after the other, each rank some of them. A seed that fails does not keep the others from
+/// being trained.
+fn ensemble(session: &Session, typed: &TrainArgs, seeds: u64) -> Result<u8> {
+    let first = match session.seed {
+        Some(seed) => seed,
+        None => Draft::read(&typed.config)?.seed,
+    };
+    let ranks = ranks::current();
+    let mut failures = Vec::new();
+    let mut code = 0;
+    for i in (ranks.rank() as u64..seeds).step_by(ranks.size()) {
+        let seed = first + i;
+        let session = Session {
+            seed: Some(seed),
+            ..*session
+        };
+        let typed = TrainArgs {
+            out: Some(folder(typed).join(format!("seed-{seed}"))),
+            ..typed.clone()
+        };
+        match ranks::alone(|| one(&session, &typed)) {
+            Ok(0) => {}
+            // It was told to stop.
+            Ok(told) => {
+                code = told;
+                break;
+            }
+            Err(error) => failures.push(format!("seed {seed}: {error:#}")),
+        }
+    }
+    // Whoever fails ends the others.
+    ranks.barrier();
+    ensure!(failures.is_empty(), "{}", failures.join("; "));
+    Ok(code)
+}
+
+/// Trains one run, on all ranks together.
+fn one(session: &Session, typed: &TrainArgs) -> Result<u8> {
     let mut draft = Draft::read(&typed.config)?;
     if let Some(seed) = session.seed {
         draft.seed = seed;
@@ -33,11 +86,7 @@ pub(super) fn run(session: &Session, typed: TrainArgs) -> Result<u8> {
         "{}: the length of training is given by `train`; leave out one of `train` and --minutes",
         typed.config.display()
     );
-    let usual = || {
-        let name = typed.config.file_stem().unwrap_or_default();
-        Path::new("runs").join(name)
-    };
-    let folder = RunFolder::new(typed.out.clone().unwrap_or_else(usual));
+    let folder = RunFolder::new(folder(typed));
     let place = folder.path().display();
     if ranks::first_says(folder.is_trained()) {
         if !ranks::is_first() {
@@ -48,14 +97,14 @@ pub(super) fn run(session: &Session, typed: TrainArgs) -> Result<u8> {
             "{place} is already trained; choose another folder with --out"
         );
         ensure!(
-            folder.config_of(&stated(&draft, &typed))?.is_some(),
+            folder.config_of(&stated(&draft, typed))?.is_some(),
             "{place} is already trained, with another configuration; choose another folder with --out"
         );
         session.say(format!("{place} is already trained"));
         return Ok(0);
     }
-    let (config, paid) = complete(session, &draft, &folder, &typed)?;
-    let signals = Signals::watch().context("cannot watch for signals")?;
+    let (config, paid) = complete(session, &draft, &folder, typed)?;
+    let signals = Signals::watch(typed.seeds.is_none()).context("cannot watch for signals")?;
     let options = TrainOptions {
         resume: typed.resume,
         device: session.device,
@@ -145,12 +194,12 @@ struct Signals {
 }
 
 impl Signals {
-    fn watch() -> std::io::Result<Self> {
+    fn watch(is_only: bool) -> std::io::Result<Self> {
         let signals = Self {
             stop: Arc::default(),
             code: Arc::default(),
         };
-        let single = ranks::current().size() == 1;
+        let single = is_only && ranks::current().size() == 1;
         let mut watched = vec![(SIGINT, 130, single), (SIGTERM, 143, single)];
         #[cfg(unix)]
         watched.push((signal_hook::consts::SIGUSR1, 138, false));

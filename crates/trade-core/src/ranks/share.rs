@@ -148,7 +148,7 @@ mod tests {
         // Σ_i (i+1) x_i², with fewer rows than ranks, as many, and a number that does not divide.
         for rows in [1, 2, 3, 7] {
             let found = Threads::run(3, || {
-                let device = Default::default();
+                let device = burn_flex::FlexDevice;
                 let numbers: Vec<f64> = (0..rows).map(|i| f64::from(i) - 1.5).collect();
                 let data = TensorData::new(numbers, [rows as usize]);
                 let x: Tensor<Ad, 1> = Tensor::from_data(data, (&device, DType::F64));
