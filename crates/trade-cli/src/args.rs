@@ -168,7 +168,7 @@ pub(crate) enum ConfigCommand {
     },
 }
 
-#[derive(clap::Args)]
+#[derive(clap::Args, Clone)]
 pub(crate) struct TrainArgs {
     /// The configuration; `trade config example NAME` prints one to start from.
     pub(crate) config: PathBuf,
@@ -188,6 +188,10 @@ pub(crate) struct TrainArgs {
     /// ends with the best weights before it would exceed it.
     #[arg(long, value_name = "N")]
     pub(crate) max_calls: Option<u64>,
+    /// Train so many seeds, from that of the configuration or of --seed on, each in a folder `seed-<n>` of
+    /// the run's folder. Ranks of MPI train some of the seeds each.
+    #[arg(long, value_name = "N")]
+    pub(crate) seeds: Option<u64>,
 }
 
 #[derive(clap::Args)]

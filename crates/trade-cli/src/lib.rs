@@ -5,9 +5,10 @@
 mod args;
 mod commands;
 mod output;
+mod ranks;
 mod trajectory;
 
-use std::{ffi::OsString, io::Write as _};
+use std::ffi::OsString;
 
 use clap::Parser as _;
 
@@ -24,9 +25,5 @@ pub fn run(typed: impl IntoIterator<Item = OsString>) -> u8 {
             return said.exit_code() as u8;
         }
     };
-    commands::run(args).unwrap_or_else(|error| {
-        // The chain of causes in one sentence.
-        let _ = writeln!(std::io::stderr(), "trade: {error:#}");
-        1
-    })
+    ranks::run(|| commands::run(args))
 }

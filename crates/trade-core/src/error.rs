@@ -109,6 +109,9 @@ pub enum Error {
         /// The number of steps done.
         step: usize,
     },
+    /// The ranks of a computation do not agree, or rank 0 failed at what it does for all.
+    #[error("{0}")]
+    Ranks(String),
     /// An estimate is not defined for the given samples.
     #[error("{0}")]
     Estimate(String),

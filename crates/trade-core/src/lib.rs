@@ -22,6 +22,7 @@ pub mod observe;
 pub mod parameters;
 pub mod ramp;
 pub mod random;
+pub mod ranks;
 pub mod schedule;
 pub mod train;
 pub mod validate;

@@ -197,18 +197,18 @@ pub fn read_arrays(path: &Path) -> Result<Arrays> {
     let corrupt = |reason: &dyn Display| {
         Error::file(path, format!("not a complete safetensors file ({reason})"))
     };
-    Ok(read_annotated(path, &corrupt)?.0)
+    let bytes = std::fs::read(path).map_err(|error| Error::io(path, error))?;
+    Ok(parse_annotated(&bytes, &corrupt)?.0)
 }
 
-/// Reads what [`write_annotated`] wrote; `corrupt` makes the error of a file that is something else.
-pub(crate) fn read_annotated(
-    path: &Path,
+/// Parses what [`write_annotated`] wrote; `corrupt` makes the error of a file that is something else.
+pub(crate) fn parse_annotated(
+    bytes: &[u8],
     corrupt: &dyn Fn(&dyn Display) -> Error,
 ) -> Result<(Arrays, HashMap<String, String>)> {
-    let bytes = std::fs::read(path).map_err(|error| Error::io(path, error))?;
-    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|error| corrupt(&error))?;
+    let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| corrupt(&error))?;
     let text = header.metadata().clone().unwrap_or_default();
-    let file = SafeTensors::deserialize(&bytes).map_err(|error| corrupt(&error))?;
+    let file = SafeTensors::deserialize(bytes).map_err(|error| corrupt(&error))?;
     let arrays = file.iter().map(|(name, view)| {
         if view.dtype() != safetensors::Dtype::F32 {
             let reason = format!("`{name}` has type {:?}, expected F32", view.dtype());

@@ -4,7 +4,7 @@ use burn::{
     module::Module,
     tensor::{Tensor, backend::Backend},
 };
-use trade_core::{Condition, Density, Dual};
+use trade_core::{Condition, Density, Dual, ranks::Share};
 
 use crate::{
     FlowBackend,
@@ -92,6 +92,51 @@ impl<B: FlowBackend> Density<B> for Flow<B> {
     }
 
     fn log_prob(&self, x: Tensor<B, 2>, condition: &Condition<B>) -> Dual<B, 1> {
+        match Share::of(condition.batch()) {
+            None => self.log_prob_here(x, condition),
+            Some(share) => {
+                let own = self.log_prob_here(share.own(x), &share.condition(condition));
+                share.whole_dual(own)
+            }
+        }
+    }
+
+    fn sample(
+        &self,
+        noise: Tensor<B, 2>,
+        condition: &Condition<B>,
+    ) -> (Tensor<B, 2>, Tensor<B, 1>) {
+        match Share::of(condition.batch()) {
+            None => self.sample_here(noise, condition),
+            Some(share) => {
+                let own = self.sample_here(share.own(noise), &share.condition(condition));
+                (share.whole(own.0), share.whole(own.1))
+            }
+        }
+    }
+
+    fn initialised(mut self, x: Tensor<B, 2>, condition: &Condition<B>) -> Self {
+        if let (Some(norm), Some(y)) = (self.observation.take(), &condition.context) {
+            self.observation = Some(norm.of_batch(y));
+        }
+        let features = self.features(condition);
+        let (mut z, _) = self.augment(x, &condition.control);
+        self.layers = self
+            .layers
+            .into_iter()
+            .map(|layer| {
+                let layer = layer.initialised(&z, &features);
+                z = layer.forward(z.clone(), &features).0;
+                layer
+            })
+            .collect();
+        self
+    }
+}
+
+impl<B: FlowBackend> Flow<B> {
+    /// The log density of the rows of this rank, see [`Density::log_prob`].
+    fn log_prob_here(&self, x: Tensor<B, 2>, condition: &Condition<B>) -> Dual<B, 1> {
         let features = self.features(condition);
         let (mut z, noise_log_prob) = self.augment(x.clamp(-EDGE, EDGE), &condition.control);
         let mut total = z.zeros([z.dims()[0]]);
@@ -107,7 +152,8 @@ impl<B: FlowBackend> Density<B> for Flow<B> {
         }
     }
 
-    fn sample(
+    /// Samples from the noise of this rank, see [`Density::sample`].
+    fn sample_here(
         &self,
         noise: Tensor<B, 2>,
         condition: &Condition<B>,
@@ -135,23 +181,5 @@ impl<B: FlowBackend> Density<B> for Flow<B> {
             x.slice_dim(1, 0..self.dim).value,
             log_prob.value - auxiliary.value,
         )
-    }
-
-    fn initialised(mut self, x: Tensor<B, 2>, condition: &Condition<B>) -> Self {
-        if let (Some(norm), Some(y)) = (self.observation.take(), &condition.context) {
-            self.observation = Some(norm.of_batch(y));
-        }
-        let features = self.features(condition);
-        let (mut z, _) = self.augment(x, &condition.control);
-        self.layers = self
-            .layers
-            .into_iter()
-            .map(|layer| {
-                let layer = layer.initialised(&z, &features);
-                z = layer.forward(z.clone(), &features).0;
-                layer
-            })
-            .collect();
-        self
     }
 }

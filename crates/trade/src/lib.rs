@@ -24,6 +24,8 @@ mod inputs;
 mod json;
 pub mod model;
 pub mod molecule;
+#[cfg(feature = "mpi")]
+pub mod mpi;
 mod plausible;
 pub mod plot;
 pub mod prelude;

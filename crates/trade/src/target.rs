@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use trade_core::{
     Condition, Error, Family, Interval, Perturbation, PowerFamily, Prior, Result, Support, Target,
-    random::Stream,
+    random::Stream, ranks::Share,
 };
 use trade_molecule::{Molecule, MoleculeConfig};
 use trade_targets::{
@@ -260,13 +260,35 @@ impl Family for AnyTarget {
     }
 }
 
+impl AnyTarget {
+    /// The share of this rank in so many rows, where a row costs more than to tell the others of it.
+    fn share(&self, rows: usize) -> Option<Share> {
+        match self {
+            Self::Molecule(_) => Share::of(rows),
+            _ => None,
+        }
+    }
+}
+
 impl<B: Backend> Target<B> for AnyTarget {
     fn log_density(&self, x: Tensor<B, 2>, condition: &Condition<B>) -> Tensor<B, 1> {
-        self.target().log_density(x, condition)
+        match self.share(condition.batch()) {
+            None => self.target().log_density(x, condition),
+            Some(share) => {
+                let own = share.condition(condition);
+                share.whole(self.target().log_density(share.own(x), &own))
+            }
+        }
     }
 
     fn condition_score(&self, x: Tensor<B, 2>, condition: &Condition<B>) -> Tensor<B, 2> {
-        self.target().condition_score(x, condition)
+        match self.share(condition.batch()) {
+            None => self.target().condition_score(x, condition),
+            Some(share) => {
+                let own = share.condition(condition);
+                share.whole(self.target().condition_score(share.own(x), &own))
+            }
+        }
     }
 
     fn log_prior(&self, x: &Tensor<B, 2>) -> Option<Tensor<B, 1>> {

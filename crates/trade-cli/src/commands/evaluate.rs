@@ -1,7 +1,7 @@
 //! `trade evaluate`.
 
 use anyhow::Result;
-use trade::{evaluate, states::read_samples};
+use trade::{core::ranks, evaluate, states::read_samples};
 
 use super::Session;
 use crate::args::EvaluateArgs;
@@ -26,5 +26,8 @@ pub(super) fn run(session: &Session, typed: &EvaluateArgs) -> Result<()> {
     // A table that was printed is not lost if the folder cannot be written.
     let verdict = trade::verdict::of_evaluation(&run, &evaluation);
     session.show(&format!("{}\n{verdict}\n", evaluation.table()))?;
-    Ok(evaluation.write(&run.folder)?)
+    if ranks::is_first() {
+        evaluation.write(&run.folder)?;
+    }
+    Ok(())
 }

@@ -5,6 +5,7 @@ use std::{fmt::Write as _, path::PathBuf};
 use anyhow::Result;
 use serde_json::json;
 use trade::{
+    core::ranks,
     evidence::{BayesFactor, Evidence, EvidenceConfig, evidence},
     verdict,
 };
@@ -45,7 +46,9 @@ fn measured(session: &Session, typed: &EvidenceArgs, run: PathBuf) -> Result<Evi
         config.at.extend(session.condition(&run, at)?);
     }
     let found = evidence(&run, &config)?;
-    found.write(&run.folder)?;
+    if ranks::is_first() {
+        found.write(&run.folder)?;
+    }
     Ok(found)
 }
 

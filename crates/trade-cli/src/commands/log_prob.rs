@@ -2,6 +2,7 @@
 
 use anyhow::{Result, ensure};
 use trade::{
+    core::ranks,
     data::{Array, write_npy_f64},
     model::Given,
     states::{parse_given, read_states},
@@ -37,5 +38,8 @@ pub(super) fn run(session: &Session, typed: LogProbArgs) -> Result<()> {
         let all = log_prob.len();
         session.say(format!("{broken} of {all} log densities are not finite"));
     }
-    Ok(write_npy_f64(&typed.output, &[log_prob.len()], &log_prob)?)
+    if ranks::is_first() {
+        write_npy_f64(&typed.output, &[log_prob.len()], &log_prob)?;
+    }
+    Ok(())
 }

@@ -19,6 +19,7 @@ use anyhow::{Context, Result};
 use clap::CommandFactory;
 use trade::{
     Run, RunFolder, condition,
+    core::ranks,
     device::{self, DeviceName},
 };
 
@@ -72,24 +73,48 @@ pub(crate) fn run(args: Args) -> Result<u8> {
     let session = Session {
         device: args.device,
         seed: args.seed,
-        quiet: args.quiet,
+        quiet: args.quiet || !ranks::is_first(),
     };
-    let done = match args.command {
-        Command::Train(typed) => return train::run(&session, typed),
-        Command::Sample(typed) => sample::run(&session, typed),
-        Command::LogProb(typed) => log_prob::run(&session, typed),
-        Command::Evaluate(typed) => evaluate::run(&session, &typed),
-        Command::Init(typed) => init::run(&session, typed),
-        Command::Plot { run, output } => plot::run(&session, run, output),
-        Command::Compare { runs, output } => compare::run(&session, runs, output.as_deref()),
-        Command::FreeEnergy(typed) => free_energy::run(&session, typed),
-        Command::Evidence(typed) => evidence::run(&session, typed),
+    if !is_shared(&args.command) {
+        if !ranks::is_first() {
+            return Ok(0);
+        }
+        return ranks::alone(|| done(&session, args.command));
+    }
+    done(&session, args.command)
+}
+
+/// Whether ranks share the work of a command. The others are done by rank 0 alone.
+fn is_shared(command: &Command) -> bool {
+    match command {
+        Command::Train(_)
+        | Command::Sample(_)
+        | Command::LogProb(_)
+        | Command::Evaluate(_)
+        | Command::FreeEnergy(_)
+        | Command::Evidence(_) => true,
+        Command::Simulate { what } => matches!(what, SimulateCommand::Phi4(_)),
+        _ => false,
+    }
+}
+
+fn done(session: &Session, command: Command) -> Result<u8> {
+    let done = match command {
+        Command::Train(typed) => return train::run(session, typed),
+        Command::Sample(typed) => sample::run(session, typed),
+        Command::LogProb(typed) => log_prob::run(session, typed),
+        Command::Evaluate(typed) => evaluate::run(session, &typed),
+        Command::Init(typed) => init::run(session, typed),
+        Command::Plot { run, output } => plot::run(session, run, output),
+        Command::Compare { runs, output } => compare::run(session, runs, output.as_deref()),
+        Command::FreeEnergy(typed) => free_energy::run(session, typed),
+        Command::Evidence(typed) => evidence::run(session, typed),
         Command::Simulate { what } => match what {
-            SimulateCommand::Molecule(typed) => simulate_molecule::run(&session, typed),
-            SimulateCommand::Phi4(typed) => simulate_phi4::run(&session, typed),
+            SimulateCommand::Molecule(typed) => simulate_molecule::run(session, typed),
+            SimulateCommand::Phi4(typed) => simulate_phi4::run(session, typed),
         },
         Command::Devices => devices(),
-        Command::Config { what } => config::run(&session, what),
+        Command::Config { what } => config::run(session, what),
         Command::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut Args::command(), "trade", &mut text);
@@ -107,8 +132,11 @@ fn devices() -> Result<()> {
     print(&text)
 }
 
-/// Prints, and treats a closed pipe as the reader's choice.
+/// Prints on rank 0, and treats a closed pipe as the reader's choice.
 fn print(text: &str) -> Result<()> {
+    if !ranks::is_first() {
+        return Ok(());
+    }
     match std::io::stdout().lock().write_all(text.as_bytes()) {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         other => other.context("cannot write to standard output"),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Result, bail, ensure};
 use trade::{
     Samples,
-    core::{estimate::snis::Weights, random::Stream},
+    core::{estimate::snis::Weights, random::Stream, ranks},
     data::{Array, Precision, write_npy_f32, write_npy_f64, write_npz},
     states::{is_npz, parse_given},
     target::AnyTarget,
@@ -50,6 +50,9 @@ pub(super) fn run(session: &Session, typed: SampleArgs) -> Result<()> {
     );
     if broken > 0 {
         session.say(format!("{broken} of the sampled numbers are not finite"));
+    }
+    if !ranks::is_first() {
+        return Ok(());
     }
     let (n, dim) = (samples.len(), samples.dim);
     if let (Some(format), Some(molecule)) = (trajectory, molecule) {

@@ -4,7 +4,7 @@ use std::{fmt::Write, path::PathBuf, time::Instant};
 
 use anyhow::{Context, Result};
 use trade::{
-    core::estimate::Estimate,
+    core::{estimate::Estimate, ranks},
     targets::lattice::{Observables, Provenance, Resampling, SimulateConfig},
 };
 
@@ -25,6 +25,13 @@ pub(super) fn run(session: &Session, typed: Phi4Args) -> Result<()> {
         seed: session.seed(),
         chains: typed.chains,
     };
+    if !ranks::is_first() {
+        // Rank 0 looks at the file, and writes it.
+        if !ranks::first_says(false) {
+            config.run()?;
+        }
+        return Ok(());
+    }
     if session.quiet && config.may_write(&typed.output).is_err() {
         keep_aside(&typed.output)?;
     }
@@ -47,7 +54,12 @@ struct Simulated {
 
 impl Simulated {
     fn of(config: SimulateConfig, output: PathBuf) -> Result<Self> {
-        let (simulation, seconds) = if let Some(kept) = config.kept(&output) {
+        let kept = config.kept(&output);
+        if kept.is_none() {
+            config.may_write(&output)?;
+        }
+        ranks::first_says(kept.is_some());
+        let (simulation, seconds) = if let Some(kept) = kept {
             (kept, None)
         } else {
             let start = Instant::now();

@@ -1,7 +1,7 @@
 //! `trade train`.
 
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -16,7 +16,7 @@ use signal_hook::{
 use trade::{
     Budget, Draft, RunFolder, TrainOptions,
     config::RunConfig,
-    core::{self, observe::progress::Progress},
+    core::{self, observe::progress::Progress, ranks},
     recipe::{Length, Paid},
 };
 
@@ -24,6 +24,59 @@ use super::Session;
 use crate::args::TrainArgs;
 
 pub(super) fn run(session: &Session, typed: TrainArgs) -> Result<u8> {
+    match typed.seeds {
+        Some(seeds) => ensemble(session, &typed, seeds),
+        None => one(session, &typed),
+    }
+}
+
+/// The folder of the run.
+fn folder(typed: &TrainArgs) -> PathBuf {
+    let usual = || {
+        let name = typed.config.file_stem().unwrap_or_default();
+        Path::new("runs").join(name)
+    };
+    typed.out.clone().unwrap_or_else(usual)
+}
+
+/// Trains one seed after the other, each rank some of them. A seed that fails does not keep the others from
+/// being trained.
+fn ensemble(session: &Session, typed: &TrainArgs, seeds: u64) -> Result<u8> {
+    let first = match session.seed {
+        Some(seed) => seed,
+        None => Draft::read(&typed.config)?.seed,
+    };
+    let ranks = ranks::current();
+    let mut failures = Vec::new();
+    let mut code = 0;
+    for i in (ranks.rank() as u64..seeds).step_by(ranks.size()) {
+        let seed = first + i;
+        let session = Session {
+            seed: Some(seed),
+            ..*session
+        };
+        let typed = TrainArgs {
+            out: Some(folder(typed).join(format!("seed-{seed}"))),
+            ..typed.clone()
+        };
+        match ranks::alone(|| one(&session, &typed)) {
+            Ok(0) => {}
+            // It was told to stop.
+            Ok(told) => {
+                code = told;
+                break;
+            }
+            Err(error) => failures.push(format!("seed {seed}: {error:#}")),
+        }
+    }
+    // Whoever fails ends the others.
+    ranks.barrier();
+    ensure!(failures.is_empty(), "{}", failures.join("; "));
+    Ok(code)
+}
+
+/// Trains one run, on all ranks together.
+fn one(session: &Session, typed: &TrainArgs) -> Result<u8> {
     let mut draft = Draft::read(&typed.config)?;
     if let Some(seed) = session.seed {
         draft.seed = seed;
@@ -33,26 +86,25 @@ pub(super) fn run(session: &Session, typed: TrainArgs) -> Result<u8> {
         "{}: the length of training is given by `train`; leave out one of `train` and --minutes",
         typed.config.display()
     );
-    let usual = || {
-        let name = typed.config.file_stem().unwrap_or_default();
-        Path::new("runs").join(name)
-    };
-    let folder = RunFolder::new(typed.out.clone().unwrap_or_else(usual));
+    let folder = RunFolder::new(folder(typed));
     let place = folder.path().display();
-    if folder.is_trained() {
+    if ranks::first_says(folder.is_trained()) {
+        if !ranks::is_first() {
+            return Ok(0);
+        }
         ensure!(
             typed.resume,
             "{place} is already trained; choose another folder with --out"
         );
         ensure!(
-            folder.config_of(&stated(&draft, &typed))?.is_some(),
+            folder.config_of(&stated(&draft, typed))?.is_some(),
             "{place} is already trained, with another configuration; choose another folder with --out"
         );
         session.say(format!("{place} is already trained"));
         return Ok(0);
     }
-    let (config, paid) = complete(session, &draft, &folder, &typed)?;
-    let signals = Signals::watch().context("cannot watch for signals")?;
+    let (config, paid) = complete(session, &draft, &folder, typed)?;
+    let signals = Signals::watch(typed.seeds.is_none()).context("cannot watch for signals")?;
     let options = TrainOptions {
         resume: typed.resume,
         device: session.device,
@@ -85,10 +137,14 @@ fn complete(
     typed: &TrainArgs,
 ) -> Result<(RunConfig, Paid)> {
     let draft = stated(draft, typed);
-    if typed.resume
-        && folder.config().is_file()
-        && let Some(earlier) = folder.config_of(&draft)?
-    {
+    let earlier = ranks::from_first(|| {
+        if typed.resume && folder.config().is_file() {
+            folder.config_of(&draft)
+        } else {
+            Ok(None)
+        }
+    })?;
+    if let Some(earlier) = earlier {
         return Ok((earlier, Paid::default()));
     }
     let budget = typed
@@ -130,20 +186,27 @@ fn chosen(config: &RunConfig) -> String {
 }
 
 /// Requests to stop, from the terminal or from a batch system. The first one ends the training after its
-/// step; the second one ends the program at once.
+/// step. The second one from the terminal ends the program at once. Batch systems and launchers may send theirs
+/// several times, and rank by rank.
 struct Signals {
     stop: Arc<AtomicBool>,
     code: Arc<AtomicUsize>,
 }
 
 impl Signals {
-    fn watch() -> std::io::Result<Self> {
+    fn watch(is_only: bool) -> std::io::Result<Self> {
         let signals = Self {
             stop: Arc::default(),
             code: Arc::default(),
         };
-        for (signal, code) in [(SIGINT, 130), (SIGTERM, 143)] {
-            flag::register_conditional_shutdown(signal, code, signals.stop.clone())?;
+        let single = is_only && ranks::current().size() == 1;
+        let mut watched = vec![(SIGINT, 130, single), (SIGTERM, 143, single)];
+        #[cfg(unix)]
+        watched.push((signal_hook::consts::SIGUSR1, 138, false));
+        for (signal, code, ends_at_once) in watched {
+            if ends_at_once {
+                flag::register_conditional_shutdown(signal, code, signals.stop.clone())?;
+            }
             flag::register_usize(signal, signals.code.clone(), code as usize)?;
             flag::register(signal, signals.stop.clone())?;
         }

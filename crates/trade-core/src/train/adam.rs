@@ -4,7 +4,7 @@ use std::path::Path;
 
 use burn::{
     module::{AutodiffModule, ModuleMapper, ModuleVisitor, Param},
-    tensor::{Tensor, TensorData, backend::AutodiffBackend},
+    tensor::{DType, Element, Tensor, TensorData, backend::AutodiffBackend},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 use crate::{
     error::{Error, Result},
     interval::Interval,
-    parameters::{Arrays, describe},
+    parameters::{Arrays, Description, describe},
+    ranks,
     validate::{Validate, within},
 };
 
@@ -89,6 +90,62 @@ impl<B: AutodiffBackend> Gradient<B> {
         model.visit(&mut collect);
         Self {
             parts: collect.parts,
+        }
+    }
+
+    /// The sum over the [`ranks`] of the calling thread, in their order and in one call.
+    pub(super) fn summed<M: AutodiffModule<B>>(self, model: &M) -> Self {
+        let ranks = ranks::current();
+        if ranks.size() == 1 {
+            return self;
+        }
+        let parameters = describe(model);
+        if parameters.iter().any(|p| p.precision == DType::F64) {
+            self.summed_as::<f64, M>(model, &parameters, |values| ranks.sum_f64(values))
+        } else {
+            self.summed_as::<f32, M>(model, &parameters, |values| ranks.sum_f32(values))
+        }
+    }
+
+    fn summed_as<T, M>(
+        self,
+        model: &M,
+        parameters: &[Description],
+        sum: impl FnOnce(&mut [T]),
+    ) -> Self
+    where
+        T: Element + Default + From<u8> + PartialOrd,
+        M: AutodiffModule<B>,
+    {
+        let mut flat: Vec<T> = Vec::new();
+        for (parameter, part) in parameters.iter().zip(&self.parts) {
+            match part {
+                Some(part) => {
+                    let data = part.to_data().convert::<T>();
+                    match data.as_slice::<T>() {
+                        Ok(values) => flat.extend_from_slice(values),
+                        Err(_) => flat.extend(data.iter::<T>()),
+                    }
+                }
+                None => flat.resize(flat.len() + parameter.length, T::default()),
+            }
+        }
+        // Behind the numbers: on how many ranks the loss depends on each parameter.
+        let depends = self.parts.iter().map(|p| T::from(u8::from(p.is_some())));
+        flat.extend(depends);
+        sum(&mut flat);
+        let depends = flat.split_off(flat.len() - self.parts.len());
+        let mut rest = &flat[..];
+        let device = model.devices().into_iter().next().unwrap_or_default();
+        let parts = parameters.iter().zip(depends).map(|(parameter, depends)| {
+            let (own, after) = rest.split_at(parameter.length);
+            rest = after;
+            let data = TensorData::new(own.to_vec(), [own.len()]);
+            let part = || Tensor::from_data(data, (&device, parameter.precision));
+            (depends > T::default()).then(part)
+        });
+        Self {
+            parts: parts.collect(),
         }
     }
 

@@ -12,8 +12,9 @@ use serde::{Deserialize, Serialize};
 use super::{GuardState, judge::BestState};
 use crate::{
     error::{Error, Result},
-    parameters::{Arrays, read_annotated, write_annotated},
+    parameters::{Arrays, parse_annotated, write_annotated},
     random::StreamsState,
+    ranks,
 };
 
 /// The part of a checkpoint that is not arrays.
@@ -50,6 +51,9 @@ pub struct State {
     /// How often the likelihood has been evaluated, if that is counted.
     #[serde(default)]
     pub calls: Option<u64>,
+    /// The number of ranks that wrote this state.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub ranks: usize,
 }
 
 /// Weights, optimizer moments and state at one step.
@@ -67,6 +71,16 @@ pub struct Checkpoint {
     pub average: Arrays,
     /// Everything else.
     pub state: State,
+}
+
+/// Checkpoints of a single process say nothing of ranks.
+fn one() -> usize {
+    1
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // what serde asks for
+fn is_one(ranks: &usize) -> bool {
+    *ranks == 1
 }
 
 const STATE: &str = "state";
@@ -111,6 +125,25 @@ impl Checkpoint {
     /// # Errors
     /// If the file cannot be read, is cut short, or is something else.
     pub fn read(path: &Path) -> Result<Self> {
+        let bytes = fs::read(path).map_err(|error| Error::io(path, error))?;
+        Self::parse(&bytes, path)
+    }
+
+    /// Reads a checkpoint on rank 0 and gives it to all ranks.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub(super) fn read_for_all(path: &Path) -> Result<Self> {
+        let mut bytes = Vec::new();
+        ranks::from_first(|| {
+            bytes = fs::read(path).map_err(|error| Error::io(path, error))?;
+            Ok(())
+        })?;
+        Self::parse(&ranks::current().broadcast(bytes), path)
+    }
+
+    /// The checkpoint in the bytes of a file.
+    fn parse(bytes: &[u8], path: &Path) -> Result<Self> {
         let corrupt = |reason: &dyn Display| {
             Error::file(
                 path,
@@ -119,7 +152,7 @@ impl Checkpoint {
                 ),
             )
         };
-        let (arrays, text) = read_annotated(path, &corrupt)?;
+        let (arrays, text) = parse_annotated(bytes, &corrupt)?;
         let state = text.get(STATE);
         let state = state.ok_or_else(|| corrupt(&"it holds no training state"))?;
         let state = serde_json::from_str(state).map_err(|error| corrupt(&error))?;

@@ -1,10 +1,13 @@
 //! The reference simulation: hybrid Monte Carlo, tuned, checked and thinned to decorrelation.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use trade_core::estimate::Estimate;
 use trade_core::estimate::autocorrelation::Autocorrelation;
 use trade_core::random::Stream;
+use trade_core::ranks::spread;
 
 use super::bundle::{Bundle, Integrator, LANES, Lanes};
 use super::{SimulateConfig, Torus};
@@ -96,13 +99,15 @@ pub(crate) fn run(config: &SimulateConfig, torus: &Torus) -> Result<Simulation> 
     };
     let mut attempt = 0;
     let (runs, drift) = loop {
-        let runs: Vec<Run> = (0..config.chains / LANES)
-            .into_par_iter()
-            .map(|i| {
+        let measured = |bundles: Range<usize>| {
+            let one = |i| {
                 let stream = stream(1 + i as u64);
                 measure(Bundle::new(torus, couplings, NOISE, stream), plan)
-            })
-            .collect();
+            };
+            Ok::<Vec<Run>, Error>(bundles.into_par_iter().map(one).collect())
+        };
+        // Each rank runs some of the bundles, which have streams of their own.
+        let runs = spread(config.chains / LANES, measured, Run::write, Run::read)?;
         let drift = [0, 1].map(|k| drift(&runs, k));
         let largest = drift.iter().map(|d| d.abs()).fold(0.0, f64::max);
         if largest < DRIFT {
@@ -247,6 +252,55 @@ struct Run {
     halves: [Lanes; 2],
     /// Action, `|M|` and `M²` of the samples of each chain.
     series: [[Vec<f64>; LANES]; 3],
+}
+
+impl Run {
+    /// The numbers as bytes, for other ranks.
+    fn write(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for count in [self.samples.len(), self.accepted, self.series[0][0].len()] {
+            bytes.extend((count as u64).to_le_bytes());
+        }
+        let doubles = (self.halves.iter().flatten()).chain(self.series.iter().flatten().flatten());
+        bytes.extend(doubles.flat_map(|v| v.to_le_bytes()));
+        bytes.extend(self.samples.iter().flat_map(|v| v.to_le_bytes()));
+        bytes
+    }
+
+    /// The numbers that another rank [wrote](Self::write).
+    fn read(bytes: &[u8]) -> trade_core::Result<Self> {
+        let cut = || trade_core::Error::Ranks("a rank sent half a chain".into());
+        let mut rest = bytes;
+        let mut next = || {
+            let (eight, after) = rest.split_first_chunk::<8>().ok_or_else(cut)?;
+            rest = after;
+            Ok::<_, trade_core::Error>(*eight)
+        };
+        let mut count = || next().map(|eight| u64::from_le_bytes(eight) as usize);
+        let (numbers, accepted, rows) = (count()?, count()?, count()?);
+        let mut run = Self {
+            samples: Vec::with_capacity(numbers),
+            accepted,
+            halves: [[0.0; LANES]; 2],
+            series: Default::default(),
+        };
+        for half in run.halves.iter_mut().flatten() {
+            *half = f64::from_le_bytes(next()?);
+        }
+        for series in run.series.iter_mut().flatten() {
+            for _ in 0..rows {
+                series.push(f64::from_le_bytes(next()?));
+            }
+        }
+        let singles = rest.chunks_exact(4);
+        run.samples
+            .extend(singles.map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])));
+        if run.samples.len() == numbers {
+            Ok(run)
+        } else {
+            Err(cut())
+        }
+    }
 }
 
 fn measure(mut bundle: Bundle, plan: Plan) -> Run {

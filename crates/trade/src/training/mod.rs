@@ -13,6 +13,7 @@ use trade_core::{
     observe::{Observer, jsonl::JsonLines, tensorboard::TensorBoard},
     parameters::parameters,
     random::{Purpose, Streams},
+    ranks,
     train::{TrainConfig, Trainer},
 };
 use trade_flows::{Flow, FlowBackend, FlowConfig};
@@ -117,17 +118,26 @@ impl<T: AnyDevice> Training<T> {
             let count = move || target.calls().unwrap_or(0);
             trainer.counted_by(count, self.paid.calls, self.max_calls);
         }
-        let checkpoints = self.folder.as_ref().map(RunFolder::checkpoints);
         let mut _lock = None;
         if let Some(folder) = &self.folder {
-            folder.make()?;
-            _lock = Some(folder.lock()?);
-            if let Some((config, resume)) = &self.record {
-                // Another training may have begun and ended since the folder was looked at first.
-                folder.admit(config, *resume)?;
-                folder.create(config)?;
+            if ranks::is_first() {
+                folder.make()?;
+                _lock = Some(folder.lock()?);
+                if let Some((config, resume)) = &self.record {
+                    // Another training may have begun and ended since the folder was looked at first.
+                    folder.admit(config, *resume)?;
+                    folder.create(config)?;
+                }
             }
             trainer.resume(&folder.checkpoints())?;
+        }
+        // One rank writes and tells.
+        if !ranks::is_first() {
+            self.folder = None;
+            self.observers.clear();
+        }
+        let checkpoints = self.folder.as_ref().map(RunFolder::checkpoints);
+        if let Some(folder) = &self.folder {
             let step = trainer.step();
             let metrics = if step == 0 {
                 JsonLines::create(&folder.metrics(), 1)?
@@ -251,6 +261,9 @@ impl<T: AnyDevice> Training<T> {
 
 /// Trains a run as its configuration says, in its folder, and writes the trained flow there.
 ///
+/// Where the calling thread has [`ranks`](trade_core::ranks), all of them train together. Rank 0 alone needs
+/// the folder.
+///
 /// # Errors
 /// If the configuration does not fit together, naming the field; if the folder holds another run or is
 /// in use; if losses stay non-finite; if a file cannot be written; if it is asked to stop.
@@ -266,12 +279,23 @@ pub fn train(config: &RunConfig, folder: &RunFolder, options: TrainOptions) -> R
     let (problem, warnings) = problem::assemble(&config)?;
     said.extend(warnings);
     said.extend(problem::reach(&problem, &config.objectives)?);
+    if !ranks::is_first() {
+        observers.clear();
+    }
     for sentence in &said {
         for observer in &mut observers {
             observer.note(sentence)?;
         }
     }
-    folder.admit(&config, resume)?;
+    let advice = "start all of them in one folder, with files of the same paths";
+    ranks::same(
+        "the configurations",
+        advice,
+        config.to_json()?.into_bytes().into_iter(),
+    )?;
+    if ranks::is_first() {
+        folder.admit(&config, resume)?;
+    }
     Training {
         device,
         folder: Some(folder.clone()),

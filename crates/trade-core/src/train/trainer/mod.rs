@@ -24,6 +24,10 @@ use crate::{
 };
 
 /// Trains a model on a weighted sum of objectives.
+///
+/// Where the calling thread has [`ranks`](crate::ranks), all of them call the same methods. The model splits
+/// the rows of its passes over them, and the trainer adds up their gradients. Weights and all else are then
+/// equal on every rank.
 pub struct Trainer<B: AutodiffBackend, M: Trainable<B>> {
     config: TrainConfig,
     model: M,
@@ -44,6 +48,8 @@ pub struct Trainer<B: AutodiffBackend, M: Trainable<B>> {
     best: Option<Best>,
     calls: Option<Calls>,
     stop: Arc<AtomicBool>,
+    /// What is to be said when training begins.
+    said: Option<String>,
 }
 
 impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
@@ -104,6 +110,7 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
             best: None,
             calls: None,
             stop: Arc::default(),
+            said: None,
         })
     }
 
@@ -126,7 +133,7 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
     }
 
     /// Ends [`run`](Self::run) after the step during which the flag is set, with a checkpoint and
-    /// [`Error::Interrupted`].
+    /// [`Error::Interrupted`]. It is enough that the flag of one rank is set.
     pub fn stop_on(&mut self, flag: Arc<AtomicBool>) {
         self.stop = flag;
     }

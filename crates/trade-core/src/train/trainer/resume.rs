@@ -10,6 +10,7 @@ use crate::{
     objective::Trainable,
     parameters::{Arrays, parameters, with_parameters},
     random::Streams,
+    ranks,
     train::{Adam, Checkpoint, State, WeightedObjective, average::Average, judge::Best},
 };
 
@@ -51,6 +52,7 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
                 guard: self.guard.state,
                 best: self.best.as_ref().map(|best| best.found.clone()),
                 calls: self.calls(),
+                ranks: ranks::current().size(),
             },
         }
     }
@@ -134,16 +136,26 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
         }
     }
 
-    /// Goes on from the newest checkpoint in a folder, if there is one.
+    /// Goes on from the newest checkpoint in a folder, if there is one. The folder is that of rank 0; any
+    /// number of ranks may go on from what any other number wrote.
     ///
     /// # Errors
     /// As [`restore`](Self::restore), and if a file cannot be read.
     pub fn resume(&mut self, folder: &Path) -> Result<()> {
-        let Some(path) = Checkpoint::newest(folder)? else {
+        let Some(path) = ranks::from_first(|| Checkpoint::newest(folder))? else {
             return Ok(());
         };
         let start = self.checkpoint();
-        let checkpoint = Checkpoint::read(&path)?;
+        let checkpoint = Checkpoint::read_for_all(&path)?;
+        let (wrote, here) = (checkpoint.state.ranks, ranks::current().size());
+        self.said = (wrote != here).then(|| {
+            format!(
+                "the checkpoint after {} steps is of {wrote} {} and training goes on with {here}: sums are \
+                 rounded in another way from here on",
+                checkpoint.state.step,
+                if wrote == 1 { "rank" } else { "ranks" },
+            )
+        });
         self.restore_caches(&checkpoint, &path)?;
         let calls = checkpoint.state.calls;
         self.restore(checkpoint, &path)?;
@@ -156,8 +168,9 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
             .state
             .good
             .map(|step| Checkpoint::path(folder, step));
-        self.guard.good = Some(match good.filter(|path| path.is_file()) {
-            Some(path) => Checkpoint::read(&path)?,
+        let good = ranks::from_first(|| Ok(good.filter(|path| path.is_file())))?;
+        self.guard.good = Some(match good {
+            Some(path) => Checkpoint::read_for_all(&path)?,
             None => start,
         });
         Ok(())

@@ -11,6 +11,7 @@ use crate::{
     observe::{Observer, StepReport},
     parameters::parameters,
     random::Streams,
+    ranks,
     train::{
         BestState, Judgement,
         judge::{Best, JUDGED, LEAST_GAIN},
@@ -41,6 +42,8 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
             found,
             is_good,
         } = judge.judge(&averaged.valid())?;
+        let agreed = ranks::agreed(&[value, f64::from(u8::from(is_good))]);
+        let (value, is_good) = (agreed[0], agreed[1] > 0.0);
         if let Some(calls) = &mut self.calls {
             calls.judged();
         }

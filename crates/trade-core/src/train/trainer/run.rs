@@ -15,7 +15,8 @@ use crate::{
     error::{Error, Result},
     objective::Trainable,
     observe::Observer,
-    parameters::with_parameters,
+    parameters::{parameters, with_parameters},
+    ranks::{self, Traffic},
     train::{BestState, Checkpoint, calls::Calls},
 };
 
@@ -35,6 +36,11 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
     ) -> Result<()> {
         // A report gives the mean time of the steps since the one before.
         let (mut seconds, mut steps) = (0.0, 0);
+        if let Some(said) = self.said.take() {
+            (observers.iter_mut()).try_for_each(|observer| observer.note(&said))?;
+        }
+        self.check_ranks()?;
+        let began = (self.step, Instant::now(), ranks::current().traffic());
         if self.guard.good.is_none() {
             self.guard.good = Some(self.checkpoint());
         }
@@ -86,6 +92,7 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
                 }
             }
             if last || self.step.is_multiple_of(self.kept_every()) {
+                self.check_ranks()?;
                 let is_good = self.non_finite == 0 && self.guard.is_calm();
                 if is_good {
                     self.guard.state.good = Some(self.step);
@@ -98,10 +105,11 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
                     self.guard.good = Some(state);
                 }
             }
-            if !last && self.stop.load(Ordering::Relaxed) {
+            if !last && ranks::any(self.stop.load(Ordering::Relaxed)) {
                 if let Some(folder) = checkpoints {
                     self.checkpoint().write(folder)?;
                 }
+                self.tell_traffic(began, observers)?;
                 for observer in observers.iter_mut() {
                     observer.finish()?;
                 }
@@ -131,9 +139,35 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
             let note = format!("the weights after {step} steps are kept: {found}");
             (observers.iter_mut()).try_for_each(|observer| observer.note(&note))?;
         }
+        self.tell_traffic(began, observers)?;
         observers
             .iter_mut()
             .try_for_each(|observer| observer.finish())
+    }
+
+    /// Says what ranks spent on each other since training began at a step and a time.
+    fn tell_traffic(
+        &self,
+        (step, start, before): (usize, Instant, Traffic),
+        observers: &mut [Box<dyn Observer>],
+    ) -> Result<()> {
+        let ranks = ranks::current();
+        let (size, now) = (ranks.size(), ranks.traffic());
+        let steps = (self.step - step) as f64;
+        if size == 1 || steps == 0.0 {
+            return Ok(());
+        }
+        let milliseconds = 1e3 * (now.seconds - before.seconds) / steps;
+        let all = ranks::each(milliseconds);
+        let least = all.iter().copied().fold(f64::INFINITY, f64::min);
+        let most = all.iter().copied().fold(0.0, f64::max);
+        let said = format!(
+            "{size} ranks: in each step a rank sent {:.3} MB and was {least:.2} to {most:.2} ms of {:.2} ms in \
+             communication, waiting included",
+            1e-6 * (now.bytes - before.bytes) as f64 / steps,
+            1e3 * start.elapsed().as_secs_f64() / steps,
+        );
+        (observers.iter_mut()).try_for_each(|observer| observer.note(&said))
     }
 
     /// The mean wall-clock time of a step with all terms, in seconds, over the next steps; those before
@@ -149,11 +183,25 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
         }
         let start = Instant::now();
         let mut steps = 0;
-        while steps < 25 && start.elapsed().as_secs_f64() < 10.0 {
+        while steps < 25 && !ranks::any(start.elapsed().as_secs_f64() >= 10.0) {
             self.advance()?;
             steps += 1;
         }
-        Ok(start.elapsed().as_secs_f64() / f64::from(steps))
+        let seconds = ranks::agreed(&[start.elapsed().as_secs_f64()]);
+        Ok(seconds[0] / f64::from(steps))
+    }
+
+    /// Refuses ranks whose weights have gone apart.
+    fn check_ranks(&self) -> Result<()> {
+        if ranks::current().size() == 1 {
+            return Ok(());
+        }
+        let weights = parameters(&self.model);
+        let numbers = weights.values().flat_map(|(_, values)| values);
+        let what = format!("the weights after {} steps", self.step);
+        let advice =
+            "use processors and builds of one kind, or give all ranks the same `TRADE_SIMD`";
+        ranks::same(&what, advice, numbers.flat_map(|v| v.to_le_bytes()))
     }
 }
 

@@ -14,6 +14,7 @@ use crate::{
     observe::{StepReport, TermReport},
     parameters::parameters,
     random::Streams,
+    ranks,
     train::{AdaptiveConfig, Gradient},
 };
 
@@ -59,7 +60,9 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
             row.extend(squares);
         }
         let read = (!row.is_empty()).then(|| Tensor::cat(row, 0).into_data());
-        let mut read = read.iter().flat_map(|data| data.iter::<f64>());
+        let read: Vec<f64> = read.iter().flat_map(|data| data.iter::<f64>()).collect();
+        // What is decided by them must be decided alike by all ranks.
+        let mut read = ranks::agreed(&read).into_iter();
 
         let mut terms = Vec::with_capacity(evaluated.len());
         let mut loss = 0.0;
@@ -166,11 +169,15 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
                 .into_iter()
                 .map(|(weight, loss)| loss.mul_scalar(weight))
                 .reduce(|a, b| a + b);
-            return (sum.map(|sum| Gradient::of(sum, &self.model)), Vec::new());
+            let gradient = sum.map(|sum| Gradient::of(sum, &self.model).summed(&self.model));
+            return (gradient, Vec::new());
         }
         let (weights, parts): (Vec<f64>, Vec<_>) = losses
             .into_iter()
-            .map(|(weight, loss)| (weight, Gradient::of(loss, &self.model)))
+            .map(|(weight, loss)| {
+                let gradient = Gradient::of(loss, &self.model);
+                (weight, gradient.summed(&self.model))
+            })
             .unzip();
         (Gradient::combine(&weights, &parts), parts)
     }
