@@ -175,6 +175,10 @@ pub(crate) struct TrainArgs {
     /// Go on from the newest checkpoint, if there is one.
     #[arg(long)]
     pub(crate) resume: bool,
+    /// Start from the weights of this trained run, by the names and shapes of parameters, instead of
+    /// random ones; those that do not fit are named.
+    #[arg(long, value_name = "RUN")]
+    pub(crate) init_from: Option<PathBuf>,
     /// The run's folder; `runs/<name of the config>` by default.
     #[arg(long)]
     pub(crate) out: Option<PathBuf>,

@@ -77,6 +77,8 @@ fn terms() -> usize {
 /// The end of the table of the normal distribution, and its bins.
 const NORMAL_REACH: f64 = 8.0;
 const NORMAL_BINS: usize = 256;
+/// The sites of the lattice on which the network's weights are those of the polynomials.
+const SITES: f64 = 64.0;
 /// Twice the size of the first polynomial for a network that says 1.
 const SIZE: f64 = 3.0;
 /// The share of the reach that the polynomials vary over. On much more than what is visited their
@@ -148,11 +150,12 @@ impl Recipe for ZeroModePotentialConfig {
 /// under κ is
 ///
 /// ```text
-/// log p(z_0|c) = 4κ φ_0² − a φ_0² − b φ_0⁴/V + Σ_j w_j(c) f_j(|z_0|) + const
+/// log p(z_0|c) = 4κ φ_0² − a φ_0² − b φ_0⁴/V + (V/64) Σ_j w_j(c) f_j(|z_0|) + const
 /// ```
 ///
 /// with the action of a constant field as its start, and even Chebyshev polynomials `f_j` weighed by
-/// a network of the condition. How the coupling tilts it is exact for a constant field and
+/// a network of the condition. A potential is extensive: with a reach that grows like the side, weights
+/// learned on one lattice say the same of the mean field on a larger one. How the coupling tilts it is exact for a constant field and
 /// independent of what is learned. What is learned must be smooth where hardly a sample lies, with
 /// weights of moderate size: of cosines and powers together the same curve needs weights of
 /// thousands, and a local basis says nothing of the tail. The density is tabulated at fixed nodes,
@@ -193,8 +196,10 @@ impl<B: FlowBackend> ZeroModePotential<B> {
             .map(|f| row(f.clone(), &device, dtype))
             .collect();
         let functions = Tensor::cat(rows, 0);
-        let learned = weights.linear(|t| t.matmul(functions.clone()));
         let volume = (config.side * config.side) as f64;
+        let learned = weights
+            .linear(|t| t.matmul(functions.clone()))
+            .mul_scalar(volume / SITES);
         let start = self
             .squares
             .iter()
