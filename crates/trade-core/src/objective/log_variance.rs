@@ -1,7 +1,7 @@
 //! The log-variance baseline.
 
 use burn::tensor::{
-    Bool, Tensor,
+    Tensor,
     backend::{AutodiffBackend, Backend},
 };
 use schemars::JsonSchema;
@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Clip, Objective, PoolConfig, PoolStart, Problem, StepContext, Term, Trainable, TrainableTarget,
-    ValidateOver, parse,
+    ValidateOver,
+    median::medians,
+    parse,
     pool::Pool,
     trade::{Blur, SampleOrigin, draw, move_points, nearest_base},
 };
@@ -114,16 +116,6 @@ impl<T: Family> LogVariance<T> {
         }
         self
     }
-}
-
-/// The upper median of the rows of each group that are not left out, `[groups, 1]`; of a group without any
-/// such row, a number that counts for nothing.
-fn median<B: Backend>(values: Tensor<B, 2>, left_out: Tensor<B, 2, Bool>) -> Tensor<B, 2> {
-    // Finite, and behind every row that counts.
-    let sorted = values.mask_fill(left_out.clone(), 1e30).sort(1);
-    let middle = left_out.bool_not().int().sum_dim(1).div_scalar(2);
-    let last = sorted.dims()[1].cast_signed() as i64 - 1;
-    sorted.gather(1, middle.clamp_max(last))
 }
 
 /// Points and `log q` at them, one group of rows a condition.
@@ -294,12 +286,13 @@ where
             LogVarianceCentre::Median
         };
         let counted = bad.clone().bool_not().float().cast(difference.dtype());
-        let mean = difference.clone().sum_dim(1) / counted.sum_dim(1).clamp_min(1.0);
+        let mean = difference.clone().sum_dim(1) / counted.clone().sum_dim(1).clamp_min(1.0);
         let centre = match self.config.centre.unwrap_or(by_default) {
             LogVarianceCentre::Mean => mean,
             LogVarianceCentre::Median => {
-                let median = median(difference.clone().inner(), bad.clone().inner());
-                let median = Tensor::from_inner(median);
+                let rows = |of: Tensor<B, 2>| of.inner().reshape([batch]);
+                let median = medians(rows(difference.clone()), rows(counted), batch / groups);
+                let median = Tensor::from_inner(median).unsqueeze_dim::<2>(1);
                 if self.pool.is_some() {
                     // Over points that are not the flow's own, a constant centre would let skewed deviations move
                     // the density of all points alike: a flow that is too wide would become wider.
@@ -337,33 +330,5 @@ where
             pool.restore(&parse("log_variance", state)?, dim);
         }
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use burn_flex::{Flex, FlexDevice};
-
-    use super::*;
-
-    #[test]
-    fn the_median_is_that_of_the_rows_of_a_group_that_count() {
-        let of = |values: &[f32], left_out: &[bool], groups: usize| -> Vec<f32> {
-            let shape = [groups, values.len() / groups];
-            let values = Tensor::<Flex, 1>::from_floats(values, &FlexDevice).reshape(shape);
-            let left_out = Tensor::<Flex, 1, Bool>::from_data(left_out, &FlexDevice);
-            let found = median(values, left_out.reshape(shape));
-            found.into_data().to_vec().unwrap()
-        };
-        let values = [5.0, 0.0, 9.0, 0.0, 7.0];
-        // Rows that were left out were filled with 0, which pulled the median to 5.
-        let left_out = [false, true, false, true, false];
-        assert_eq!(of(&values, &left_out, 1), [7.0]);
-        assert_eq!(of(&values, &[false; 5], 1), [5.0]);
-        assert_eq!(of(&values[..4], &[false; 4], 1), [5.0]);
-        assert_eq!(of(&[-3.0], &[false], 1), [-3.0]);
-        let two = [5.0, 0.0, 9.0, 1.0, 2.0, 3.0];
-        let left_out = [false, true, false, false, false, false];
-        assert_eq!(of(&two, &left_out, 2), [9.0, 2.0]);
     }
 }

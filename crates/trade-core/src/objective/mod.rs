@@ -2,6 +2,7 @@
 
 mod element;
 mod log_variance;
+mod median;
 mod nll;
 mod pool;
 mod refined_nll;

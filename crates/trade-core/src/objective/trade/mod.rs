@@ -132,6 +132,6 @@ impl Default for TradeConfig {
 }
 
 /// A tensor's numbers on the host, in double precision.
-fn host<B: Backend>(tensor: Tensor<B, 1>) -> Vec<f64> {
+pub(super) fn host<B: Backend>(tensor: Tensor<B, 1>) -> Vec<f64> {
     tensor.into_data().iter::<f64>().collect()
 }

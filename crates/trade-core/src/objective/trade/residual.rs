@@ -5,12 +5,14 @@ use burn::tensor::{
     backend::{AutodiffBackend, Backend},
 };
 
-use super::{Centre, TradeConfig, host, proposal::move_points, score::score};
+use super::{Centre, TradeConfig, proposal::move_points, score::score};
 use crate::{
     Condition,
-    dataset::upload_as,
     error::Result,
-    objective::{Problem, Robust, StepContext, Term, Trainable, TrainableTarget, element::count},
+    objective::{
+        Problem, Robust, StepContext, Term, Trainable, TrainableTarget, element::count,
+        median::medians,
+    },
     random::Purpose,
     schedule::direction,
 };
@@ -164,23 +166,7 @@ fn centre<B: AutodiffBackend>(
             .repeat_dim(1, group)
             .reshape([n]);
     }
-    let (values, counts) = (host(rows.clone().inner()), host(counts));
-    let centres = values.chunks(group).zip(counts.chunks(group));
-    let centres = centres.flat_map(|(values, counts)| {
-        let counted = values
-            .iter()
-            .zip(counts)
-            .filter(|(v, c)| **c > 0.0 && v.is_finite());
-        let mut sorted: Vec<f64> = counted.map(|(v, _)| *v).collect();
-        sorted.sort_by(f64::total_cmp);
-        let (low, high) = (sorted.len().saturating_sub(1) / 2, sorted.len() / 2);
-        let median = match sorted.len() {
-            0 => 0.0,
-            _ => 0.5 * (sorted[low] + sorted[high]),
-        };
-        vec![median as f32; values.len()]
-    });
-    let column: Tensor<B::InnerBackend, 2> =
-        upload_as(centres.collect(), 1, &rows.device(), rows.dtype());
-    Tensor::from_inner(column.squeeze_dim::<1>(1))
+    let medians: Tensor<B::InnerBackend, 2> =
+        medians(rows.inner(), counts, group).unsqueeze_dim::<2>(1);
+    Tensor::from_inner(medians.repeat_dim(1, group).reshape([n]))
 }
