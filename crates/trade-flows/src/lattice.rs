@@ -59,7 +59,7 @@ fn checkerboard(side: usize, kernel: usize, sign_symmetric: bool) -> LayerConfig
 /// The effective potential of the magnetisation, which starts from that of a constant field at the
 /// quartic coupling `lambda`, with the mass that the fluctuations of a site add at first order,
 /// `6λ⟨φ²⟩` with `⟨φ²⟩ = ½`.
-fn potential(side: usize, lambda: f64) -> LayerConfig {
+fn potential(side: usize, lambda: f64, extensive: bool) -> LayerConfig {
     LayerConfig::ZeroModePotential(ZeroModePotentialConfig {
         side,
         hopping: 0,
@@ -70,6 +70,7 @@ fn potential(side: usize, lambda: f64) -> LayerConfig {
         reach: 0.5 / lambda.max(1e-3).sqrt() * side as f64,
         nodes: 129,
         terms: 8,
+        extensive,
         conditioner: mlp(&[32, 32]),
     })
 }
@@ -218,7 +219,7 @@ pub fn physical_lattice_flow(
         ));
     }
     if pieces.zero_mode {
-        layers.push(stage(1, vec![potential(side, lambda)]));
+        layers.push(stage(1, vec![potential(side, lambda, false)]));
     }
     config(side, controls, layers)
 }
@@ -255,7 +256,7 @@ pub fn scalable_lattice_flow(
         vec![
             LayerConfig::FourierModes(Grid::of(side)),
             LayerConfig::ModeWidths(widths),
-            potential(side, lambda),
+            potential(side, lambda, true),
         ],
     ));
     config(side, controls, layers)

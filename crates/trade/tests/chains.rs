@@ -127,7 +127,7 @@ fn hopeless_chains_are_refused() {
     let flow = identity(Base::ControlOver(1e-6));
     let mut state = ChainState::new(20, 2, 1);
     let error = state
-        .walk_on(&flow.at(&[0.5]), 50, 200)
+        .walk_on(&flow.at(&[0.5]), 200, 200)
         .unwrap_err()
         .to_string();
     assert!(error.contains("too far from the target"), "{error}");

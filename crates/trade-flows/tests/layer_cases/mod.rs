@@ -207,6 +207,7 @@ fn mode_cases() -> Vec<Case> {
             reach: 2.0 * unit,
             nodes,
             terms,
+            extensive: nodes == 7,
             conditioner: conditioner(),
         };
         push(LayerConfig::ZeroModePotential(config), &[9][..]);
