@@ -31,7 +31,7 @@ fn weights_come_with_the_permutations_they_belong_to() {
     let carry = ["train", "second.json", "--init-from", "runs/first"];
     let (trained, text) = said(folder, &carry);
     assert!(
-        trained && text.contains("of 20 parameters start from runs/first"),
+        trained && text.contains("of 22 parameters start from runs/first"),
         "{text}"
     );
     let at = ["--at", "T=0.7"];

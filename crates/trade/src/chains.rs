@@ -120,12 +120,14 @@ impl ChainState {
         self.log_weight = walk.log_weights().to_vec();
         let lost = self.log_weight.iter().filter(|w| !w.is_finite()).count();
         ensure!(
-            lost == 0,
+            lost == 0 || self.steps == 0,
             "{lost} of {chains} chains found no state that the target has density at, in {steps} steps; \
              the flow is too far from the target: train it longer"
         );
         (walked.acceptance, walked.tau) = (walk.acceptance(), walk.tau());
-        walked.pareto_k = pareto_tail(&offered)?.map(|tail| tail.k);
+        if !offered.is_empty() {
+            walked.pareto_k = pareto_tail(&offered)?.map(|tail| tail.k);
+        }
         Ok(walked)
     }
 
