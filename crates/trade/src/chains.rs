@@ -11,7 +11,7 @@ use trade_core::{
 };
 
 use crate::{
-    error::{Result, ensure},
+    error::{Result, bail, ensure},
     trained::FlowAt,
 };
 
@@ -143,19 +143,22 @@ impl ChainState {
         let Walked {
             acceptance, tau, ..
         } = walked;
-        ensure!(
-            acceptance >= LEAST_ACCEPTANCE,
-            "the chains accept {:.2} % of the flow's samples, less than 1 %: the flow is too far from the \
-             target here; train it longer, or ask for a condition where `trade evaluate` finds it fit",
-            100.0 * acceptance
-        );
+        if acceptance < LEAST_ACCEPTANCE {
+            bail!(
+                "the chains accept {:.2} % of the flow's samples, less than 1 %: the flow is too far from \
+                 the target here; train it longer, or ask for a condition where `trade evaluate` finds it fit",
+                100.0 * acceptance
+            );
+        }
         let taken = self.steps - steps;
-        ensure!(
-            taken as f64 >= BURN_IN * tau,
-            "the chains forget their start in {tau:.1} steps, and took {taken} before their states were kept; \
-             set a burn-in of at least {} steps",
-            (2.0 * BURN_IN * tau).ceil()
-        );
+        let needed = BURN_IN * tau;
+        if needed > taken as f64 {
+            bail!(
+                "the chains forget their start in {tau:.1} steps, and took {taken} before their states were \
+                 kept; set a burn-in of at least {} steps",
+                (2.0 * needed).ceil()
+            );
+        }
         Ok(walked)
     }
 }

@@ -57,6 +57,9 @@ pub struct Training<T> {
     max_calls: Option<u64>,
 }
 
+/// A trainer before its first step, and a sentence about the weights it starts from.
+type Begun<B> = (Trainer<B, Flow<B>>, Option<String>);
+
 /// How [`train`] goes about its work; by default it starts anew on the first device that was compiled
 /// in, and nobody watches.
 #[derive(Default)]
@@ -243,11 +246,7 @@ impl<T: AnyDevice> Training<T> {
     }
 
     /// The trainer before its first step, and a sentence about the weights it starts from.
-    fn begun<B>(
-        &self,
-        device: B::Device,
-        start: Option<&Start>,
-    ) -> Result<(Trainer<B, Flow<B>>, Option<String>)>
+    fn begun<B>(&self, device: B::Device, start: Option<&Start>) -> Result<Begun<B>>
     where
         B: FlowBackend + AutodiffBackend<InnerBackend: FlowBackend>,
         T: TrainableTarget<B>,
