@@ -24,10 +24,10 @@ enum Chore {
     /// Rerun an experiment of the paper; `cargo xtask reproduce --help` lists its options.
     #[command(disable_help_flag = true)]
     Reproduce {
-        /// Choose the kernels of a GPU by their shapes, not by trials: for drivers in software, where
-        /// every trial is compiled on the CPU. Goes before the other options.
+        /// Choose the kernels of a GPU by trials, each of which is compiled first, not by their shapes: for
+        /// trainings of hours. Goes before the other options.
         #[arg(long)]
-        no_autotune: bool,
+        autotune: bool,
         /// What `trade-bench reproduce` takes; with `--device` the backend's feature is built in.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         options: Vec<String>,
@@ -89,15 +89,15 @@ fn main() -> ExitCode {
 fn run(chore: Chore) -> Result<()> {
     match chore {
         Chore::Reproduce {
-            no_autotune,
+            autotune,
             options,
         } => {
-            build(device(&options), !no_autotune)?;
+            build(device(&options), autotune)?;
             let program = target_folder()?.join("release").join("trade-bench");
             call(Command::new(program).arg("reproduce").args(options))
         }
         Chore::Battery { options } => {
-            build(device(&options), true)?;
+            build(device(&options), false)?;
             let program = target_folder()?.join("release").join("trade-bench");
             call(Command::new(program).arg("battery").args(options))
         }
@@ -153,8 +153,8 @@ fn build(device: Option<&str>, autotune: bool) -> Result<()> {
     if let Some(backend @ ("ndarray" | "wgpu" | "cuda")) = backend {
         build.args(["--features", backend]);
     }
-    if !autotune {
-        build.args(["--no-default-features", "--features", "flex"]);
+    if autotune {
+        build.args(["--features", "autotune"]);
     }
     call(&mut build)
 }

@@ -1,6 +1,9 @@
 //! The NVIDIA cards that CUDA finds.
 
+use std::sync::Arc;
+
 use crate::error::{Error, Result, bail};
+use cubecl::config::{CubeClRuntimeConfig, RuntimeConfig, cache::CacheConfig};
 use cudarc::{
     driver::{
         result::{device, init},
@@ -52,4 +55,15 @@ pub(super) fn numbered(number: usize) -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// Keeps compiled kernels on disk for later processes, unless a `cubecl.toml` names another place: compiling
+/// those of one training step takes minutes.
+pub(super) fn keep_kernels() {
+    let mut config = CubeClRuntimeConfig::storage().lock();
+    if config.is_none() {
+        let mut found = CubeClRuntimeConfig::from_current_dir().override_from_env();
+        (found.compilation.cache).get_or_insert(CacheConfig::Target);
+        *config = Some(Arc::new(found));
+    }
 }

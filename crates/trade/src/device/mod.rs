@@ -155,6 +155,7 @@ pub(crate) fn wgpu_device(number: usize) -> Result<burn_wgpu::WgpuDevice> {
 #[cfg(feature = "cuda")]
 pub(crate) fn cuda_device(number: usize) -> Result<burn_cuda::CudaDevice> {
     cards::numbered(number)?;
+    cards::keep_kernels();
     let device = burn_cuda::CudaDevice::new(number);
     probe::<burn_cuda::Cuda>(&device)
         .with_context(|| format!("the card cuda:{number} does not compute"))?;

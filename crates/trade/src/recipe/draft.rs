@@ -52,8 +52,10 @@ pub struct Draft {
     /// last weights are kept.
     #[serde(default)]
     pub selection: Option<SelectionConfig>,
-    /// How often the training may evaluate the likelihood of a target that counts it; without a bound by
-    /// default.
+    /// How often the training may evaluate the likelihood of a target that counts it. By default a posterior
+    /// whose range starts at the prior is evaluated 130 000 times, or four times as often as the particles that
+    /// start its training, and others without a bound. Raise it where the lowest ESS stays too low however long
+    /// the training.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_calls: Option<u64>,
     /// What `trade evaluate` measures.
@@ -130,7 +132,7 @@ impl Draft {
         };
         let flow = self.flow.clone().unwrap_or_else(chosen);
         let chosen = || match &start {
-            Some(start) => start.objectives(&problem),
+            Some(start) => start.objectives(),
             None => super::objectives(&problem),
         };
         let objectives = self.objectives.clone().unwrap_or_else(chosen);
@@ -145,8 +147,8 @@ impl Draft {
             objectives,
             train: self.train.clone().unwrap_or_else(|| {
                 let mut train = super::train(dim);
-                if let Some(start) = &start {
-                    start.slow_down(&mut train);
+                if start.is_some() {
+                    FromPrior::slow_down(&mut train);
                 }
                 train
             }),
@@ -157,7 +159,7 @@ impl Draft {
         };
         if self.train.is_none() {
             config.selection.get_or_insert_with(|| match &start {
-                Some(start) => start.selection(),
+                Some(_) => FromPrior::selection(),
                 None => SelectionConfig::default(),
             });
             problem::fits(&problem, &config.flow, &config.objectives)?;

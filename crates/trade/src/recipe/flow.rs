@@ -4,8 +4,8 @@ use trade_core::{Family, PowerFamily, Support, objective::Problem, random::Strea
 use trade_flows::{
     Base, ConditionerConfig, FlowConfig, LastLayer, PreprocessConfig, Stage,
     layer::{
-        AffineCouplingConfig, CircularShiftConfig, ConditionalAffineConfig, GroupCouplingConfig,
-        GroupMap, LayerConfig, Mixing, PermutationKind, RqsCouplingConfig, SoftClamp, WhitenConfig,
+        AffineCouplingConfig, CircularShiftConfig, ConditionalAffineConfig,
+        ConditionalLinearConfig, GroupCouplingConfig, GroupMap, LayerConfig, Mixing, PermutationKind, RqsCouplingConfig, SoftClamp, WhitenConfig,
     },
 };
 
@@ -16,6 +16,11 @@ use super::logarithmic;
 const AFFINE_BLOCKS: usize = 3;
 /// The bound of their log scales, a factor of `e^12` each.
 const LOG_SCALE: f64 = 12.0;
+
+/// The most entries of a state whose correlations follow the condition.
+pub(super) const MOST_ENTRIES: usize = 64;
+/// The bound on how much narrower or wider than the data a state may be elsewhere, as a logarithm.
+const MOST_NARROWER: f64 = 8.0;
 
 /// Width of the networks, blocks and bins.
 struct Size {
@@ -83,6 +88,16 @@ pub(super) fn choose<T: Family>(problem: &Problem<T>, seed: u64) -> FlowConfig {
     if angles < dim {
         first.push(LayerConfig::Whiten(WhitenConfig {
             except_last: angles,
+        }));
+    }
+    if angles == 0 && dim <= MOST_ENTRIES && target.contexts() == 0 {
+        // Locations and widths may change by orders of magnitude over the range: couplings see neither.
+        first.push(LayerConfig::ConditionalLinear(ConditionalLinearConfig {
+            clamp: SoftClamp::Atan(MOST_NARROWER),
+            conditioner: ConditionerConfig {
+                hidden: vec![64; 2],
+                ..ConditionerConfig::default()
+            },
         }));
     }
     let conditioner = ConditionerConfig {

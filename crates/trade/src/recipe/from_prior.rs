@@ -6,8 +6,8 @@
 //! from the prior to the highest power, see [`population`]. The powers it stops at are even in `s`, and a
 //! logarithm of `β + shift` is fitted to them, which the flow and its losses use for a scale.
 //!
-//! Where evaluations of the likelihood are bounded, the loss is the log variance over a pool of points, each of
-//! which is evaluated once. The states on the way are its first points.
+//! The loss is the log variance over a pool of points, each of which is evaluated once. The states on the way are
+//! its first points.
 
 use std::sync::Arc;
 
@@ -20,8 +20,8 @@ use trade_core::{
     train::TrainConfig,
 };
 use trade_flows::{
-    ConditionerConfig, FlowConfig, LastLayer, PreprocessConfig,
-    layer::{ConditionalLinearConfig, LayerConfig, RelativeConfig, SoftClamp},
+    FlowConfig, LastLayer, PreprocessConfig,
+    layer::{LayerConfig, RelativeConfig},
 };
 #[cfg(doc)]
 use trade_targets::expression::Posterior;
@@ -43,14 +43,14 @@ const LEAST_POINTS: u64 = 1000;
 const JUDGED: usize = 256;
 /// The weight of the likelihood at the boundary in the end, where the log variance does better.
 const BOUNDARY: f64 = 0.05;
-/// The largest learning rate, and that on a pool of points.
-const MOST_RATE: [f64; 2] = [2e-3, 1e-3];
-/// The most rounds of training on a pool, for each is judged at the cost of evaluations.
+/// The largest learning rate.
+const MOST_RATE: f64 = 1e-3;
+/// How often the likelihood may be evaluated, unless a draft says so itself.
+const MOST_CALLS: u64 = 130_000;
+/// By default the likelihood may be evaluated so many times as often as the particles did, if that is more.
+const PARTICLES_SHARE: u64 = 4;
+/// The most rounds of training, for each is judged at the cost of evaluations.
 const MOST_ROUNDS: usize = 2;
-/// The most entries of a state whose correlations follow the power.
-const MOST_ENTRIES: usize = 64;
-/// The bound on how much narrower than the prior a posterior may be, as a logarithm.
-const MOST_NARROWER: f64 = 8.0;
 
 /// A posterior whose range starts at the prior.
 pub(super) struct FromPrior {
@@ -65,8 +65,8 @@ pub(super) struct FromPrior {
     shift: f64,
     /// What was paid for that.
     paid: Paid,
-    /// How often the likelihood may be evaluated, if that is bounded.
-    most: Option<u64>,
+    /// How often the likelihood may be evaluated.
+    most: u64,
 }
 
 impl FromPrior {
@@ -85,6 +85,8 @@ impl FromPrior {
         }
         let before = target.calls().unwrap_or(0);
         let found = population(target, target.dim(), range.1, draft.seed).context("`target`")?;
+        let calls = target.calls().unwrap_or(0) - before;
+        let by_default = MOST_CALLS.max(PARTICLES_SHARE * calls);
         Ok(Some(Self {
             control: target.controls()[0].clone(),
             range,
@@ -93,10 +95,10 @@ impl FromPrior {
             others: target.has_other_relations(),
             shift: fitted_shift(&found.powers),
             paid: Paid {
-                calls: target.calls().unwrap_or(0) - before,
+                calls,
                 start: Some(Arc::new(found.points)),
             },
-            most: draft.max_calls,
+            most: draft.max_calls.unwrap_or(by_default),
         }))
     }
 
@@ -114,13 +116,11 @@ impl FromPrior {
     }
 
     /// A training loop with a learning rate that a target that narrows fast can bear.
-    pub(super) fn slow_down(&self, train: &mut TrainConfig) {
+    pub(super) fn slow_down(train: &mut TrainConfig) {
         if let LearningRate::OneCycle(cycle) = &mut train.learning_rate {
-            cycle.max_lr = MOST_RATE[usize::from(self.most.is_some())];
+            cycle.max_lr = MOST_RATE;
         }
-        if self.most.is_some() {
-            train.rounds = train.rounds.min(MOST_ROUNDS);
-        }
+        train.rounds = train.rounds.min(MOST_ROUNDS);
     }
 
     /// Lets the networks of a flow see `log(β + shift)`, from −1 to 1 over the range.
@@ -132,7 +132,7 @@ impl FromPrior {
             logarithmic: vec![true],
             shift: vec![self.shift],
         };
-        if !self.others && self.dim <= MOST_ENTRIES {
+        if !self.others && self.dim <= super::flow::MOST_ENTRIES {
             // The layers below know the scales that affine couplings would have to find.
             let affine = |layer: &LayerConfig| matches!(layer, LayerConfig::AffineCoupling(_));
             flow.layers.retain(|stage| !stage.of.iter().any(affine));
@@ -158,17 +158,6 @@ impl FromPrior {
             return;
         };
         self.relate(&mut first.of);
-        if self.dim <= MOST_ENTRIES {
-            // Posteriors narrow by orders of magnitude: couplings see them at unit scale.
-            let linear = ConditionalLinearConfig {
-                clamp: SoftClamp::Atan(MOST_NARROWER),
-                conditioner: ConditionerConfig {
-                    hidden: vec![64; 2],
-                    ..ConditionerConfig::default()
-                },
-            };
-            first.of.push(LayerConfig::ConditionalLinear(linear));
-        }
     }
 
     /// Lets entries that the prior measures from and in units of others be so for the flow, too.
@@ -179,34 +168,8 @@ impl FromPrior {
         }
     }
 
-    /// The terms of the loss: those of any problem, at conditions that are even in `log(β + shift)` and with fresh
-    /// draws of the prior at the boundary; or those of a pool of points, where evaluations are bounded.
-    pub(super) fn objectives(&self, problem: &Problem<AnyTarget>) -> Vec<ObjectiveConfig> {
-        if self.most.is_some() {
-            return self.on_a_pool();
-        }
-        let even = Spacing::LogFrom(self.shift);
-        let spaced = |schedule: &mut Schedule| match schedule {
-            Schedule::GrowingInterval { spacing, .. } | Schedule::Uniform { spacing } => {
-                *spacing = even;
-            }
-            Schedule::SkewedLogUniform { .. } | Schedule::Bases => {}
-        };
-        let mut objectives = super::objectives(problem);
-        for objective in &mut objectives {
-            match &mut objective.loss {
-                LossConfig::Nll(config) => config.fresh = true,
-                LossConfig::TradeGrid(config) => config.spacing = even,
-                LossConfig::TradeContinuous(config) => spaced(&mut config.schedule),
-                LossConfig::LogVariance(config) => spaced(&mut config.conditions),
-                _ => {}
-            }
-        }
-        objectives
-    }
-
-    /// The log variance over a pool of points, and the likelihood at the boundary.
-    fn on_a_pool(&self) -> Vec<ObjectiveConfig> {
+    /// The terms of the loss: the log variance over a pool of points, and the likelihood at the boundary.
+    pub(super) fn objectives(&self) -> Vec<ObjectiveConfig> {
         let boundary = NllConfig {
             batch: 256,
             fresh: true,
@@ -238,11 +201,8 @@ impl FromPrior {
         ]
     }
 
-    /// How the best weights are chosen: by few samples where evaluations are bounded.
-    pub(super) fn selection(&self) -> SelectionConfig {
-        if self.most.is_none() {
-            return SelectionConfig::default();
-        }
+    /// How the best weights are chosen: by few samples, for each is evaluated.
+    pub(super) fn selection() -> SelectionConfig {
         SelectionConfig {
             // The boundary is exact, and held-out draws would be evaluated, too.
             held_out: 0.0,
@@ -256,9 +216,8 @@ impl FromPrior {
     /// # Errors
     /// If that leaves too few points.
     pub(super) fn plan(&self, config: &mut RunConfig, measured: u64, judged: u64) -> Result<()> {
-        let Some(most) = self.most else {
-            return Ok(());
-        };
+        let most = self.most;
+        config.max_calls = Some(most);
         let steps = config.train.steps;
         let pools = config.objectives.iter_mut();
         let mut pools: Vec<&mut PoolConfig> = pools
