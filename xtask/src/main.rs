@@ -88,10 +88,7 @@ fn main() -> ExitCode {
 
 fn run(chore: Chore) -> Result<()> {
     match chore {
-        Chore::Reproduce {
-            autotune,
-            options,
-        } => {
+        Chore::Reproduce { autotune, options } => {
             build(device(&options), autotune)?;
             let program = target_folder()?.join("release").join("trade-bench");
             call(Command::new(program).arg("reproduce").args(options))

@@ -146,7 +146,8 @@ pub(crate) struct MoleculeArgs {
 pub(crate) enum ConfigCommand {
     /// The JSON Schema, for editors.
     Schema,
-    /// An example to start from: multi-well, double-well, gaussian-mixture, tilted-wells, phi4.
+    /// An example to start from: multi-well, double-well, gaussian-mixture, tilted-wells, phi4,
+    /// phi4-any-side.
     Example {
         /// Its name.
         name: String,
@@ -175,6 +176,10 @@ pub(crate) struct TrainArgs {
     /// Go on from the newest checkpoint, if there is one.
     #[arg(long)]
     pub(crate) resume: bool,
+    /// Start from the weights of this trained run, by the names and shapes of parameters, instead of
+    /// random ones; those that do not fit are named.
+    #[arg(long, value_name = "RUN")]
+    pub(crate) init_from: Option<PathBuf>,
     /// The run's folder; `runs/<name of the config>` by default.
     #[arg(long)]
     pub(crate) out: Option<PathBuf>,
@@ -228,8 +233,25 @@ pub(crate) struct SampleArgs {
     #[arg(long)]
     pub(crate) log_prob: Option<PathBuf>,
     /// Resample with importance weights, which makes the samples exact up to their ESS.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "metropolis")]
     pub(crate) reweight: bool,
+    /// Let Markov chains accept or reject the flow's samples, which makes them samples of the target.
+    #[arg(long)]
+    pub(crate) metropolis: bool,
+    /// How many chains go side by side.
+    #[arg(long, value_name = "N", default_value_t = 64, requires = "metropolis")]
+    pub(crate) chains: usize,
+    /// Steps that each chain takes before its states are kept.
+    #[arg(
+        long,
+        value_name = "STEPS",
+        default_value_t = 100,
+        requires = "metropolis"
+    )]
+    pub(crate) burn_in: usize,
+    /// Where the chains stand at the end, npz; if it exists, they go on from there, without burn-in.
+    #[arg(long, value_name = "FILE", requires = "metropolis")]
+    pub(crate) chain_state: Option<PathBuf>,
 }
 
 #[derive(clap::Args)]
@@ -313,6 +335,10 @@ pub(crate) struct FreeEnergyArgs {
     /// Flow samples per condition.
     #[arg(long, default_value_t = 10_000)]
     pub(crate) samples: usize,
+    /// Also pool the samples at this many conditions of the path, evenly spaced, to serve all; each of
+    /// them is evaluated at each of these conditions.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) pool: usize,
     /// Print JSON instead of a table.
     #[arg(long)]
     pub(crate) json: bool,

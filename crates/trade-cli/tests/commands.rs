@@ -121,6 +121,10 @@ fn from_a_config_to_samples_densities_and_free_energies() {
             "T=1",
             "--to",
             "T=0.5",
+            "--points",
+            "9",
+            "--pool",
+            "3",
             "--json",
         ],
     );
@@ -141,6 +145,93 @@ fn from_a_config_to_samples_densities_and_free_energies() {
         "{last}"
     );
     assert_eq!(last["fit"], true, "{last}");
+    // The pool has errors that the truth keeps to, smaller than those of two independent ends.
+    for (i, point) in path.as_array().expect("points").iter().enumerate().skip(1) {
+        let number = |name: &str| point[name].as_f64().expect("a number");
+        let off = number("pooled") - number("exact");
+        assert!(off.abs() < 4.5 * number("pooled_error"), "{point}");
+        assert!(
+            number("pooled_error") < number("weights_error"),
+            "{i} {point}"
+        );
+    }
+    let table = ok(
+        folder,
+        &[
+            "free-energy",
+            run_folder,
+            "--from",
+            "T=1",
+            "--to",
+            "T=0.8",
+            "--points",
+            "3",
+            "--pool",
+            "2",
+            "--samples",
+            "500",
+        ],
+    );
+    assert!(table.contains("log Z/Z₀ (pool)"), "{table}");
+}
+
+#[test]
+fn chains_correct_samples_and_go_on() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    write(folder, "small.json", &small_config(100));
+    ok(folder, &["train", "small.json", "--out", "run", "--quiet"]);
+    let sample = |more: &[&str]| {
+        let arguments = [
+            &["sample", "run", "--at", "T=0.7", "--metropolis"][..],
+            more,
+        ]
+        .concat();
+        let output = run(folder, &arguments);
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stderr).expect("text")
+    };
+    let read = |name: &str| {
+        trade::data::read_npy(folder.join(name))
+            .expect(name)
+            .data()
+            .to_vec()
+    };
+    let said = sample(&["--chains", "20", "-n", "4000", "-o", "all.npy"]);
+    assert!(said.contains("20 chains of 200 steps accepted"), "{said}");
+    let state = ["--chains", "20", "-n", "2000", "--chain-state", "state.npz"];
+    for name in ["first.npy", "rest.npy"] {
+        sample(&[&state[..], &["-o", name]].concat());
+    }
+    assert_eq!(
+        [read("first.npy"), read("rest.npy")].concat(),
+        read("all.npy")
+    );
+    let wrong = [
+        "sample",
+        "run",
+        "--at",
+        "T=0.8",
+        "--metropolis",
+        "-o",
+        "x.npy",
+    ];
+    let said = refused(folder, &[&wrong[..], &state].concat());
+    assert!(said.contains("another condition"), "{said}");
+    let wrong = [
+        "sample",
+        "run",
+        "--at",
+        "T=0.7",
+        "--metropolis",
+        "-o",
+        "x.npy",
+    ];
+    let fewer = ["--chains", "10", "--chain-state", "state.npz"];
+    let said = refused(folder, &[&wrong[..], &fewer].concat());
+    assert!(said.contains("not of 10 chains"), "{said}");
+    let said = refused(folder, &[&wrong[..], &["--reweight"]].concat());
+    assert!(said.contains("--reweight"), "{said}");
 }
 
 #[test]

@@ -107,10 +107,74 @@ pub fn with_parameters<B: Backend, M: Module<B>>(
     arrays: Arrays,
     path: &Path,
 ) -> Result<M> {
+    let (module, carried) = carry(module, arrays);
+    if let Some(Misfit { name, here, there }) = carried.misfits.first() {
+        let found = there
+            .as_ref()
+            .map_or("nothing".into(), |shape| format!("shape {shape:?}"));
+        let problem = format!("parameter `{name}`: expected shape {here:?}, found {found}");
+        return Err(Error::file(path, problem));
+    }
+    match carried.unused.first() {
+        Some(extra) => {
+            let problem = format!("parameter `{extra}` is not part of the model");
+            Err(Error::file(path, problem))
+        }
+        None => Ok(module),
+    }
+}
+
+/// A parameter that keeps its own values because the arrays have none of its name and shape.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Misfit {
+    /// The path of the field that holds it.
+    pub name: String,
+    /// Its shape.
+    pub here: Vec<usize>,
+    /// The shape of the array of this name, if there is one.
+    pub there: Option<Vec<usize>>,
+}
+
+/// What [`carry`] did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Carried {
+    /// The number of parameters that were set.
+    pub taken: usize,
+    /// The parameters that were not.
+    pub misfits: Vec<Misfit>,
+    /// The names of arrays that belong to no parameter.
+    pub unused: Vec<String>,
+}
+
+impl Carried {
+    /// What was carried, and each parameter that was not, in a sentence; `source` names where the
+    /// arrays come from.
+    pub fn sentence(&self, source: &str) -> String {
+        let all = self.taken + self.misfits.len();
+        let mut parts = vec![format!(
+            "{} of {all} parameters start from {source}",
+            self.taken
+        )];
+        parts.extend(self.misfits.iter().map(|misfit| {
+            let Misfit { name, here, there } = misfit;
+            match there {
+                Some(there) => format!("`{name}` has the shape {there:?} there and {here:?} here"),
+                None => format!("`{name}` does not exist there"),
+            }
+        }));
+        let unused = self.unused.iter();
+        parts.extend(unused.map(|name| format!("`{name}` of it has no place here")));
+        parts.join("; ")
+    }
+}
+
+/// A module with those of its parameters set that arrays have under the same name and in the same
+/// shape; the others keep their values.
+pub fn carry<B: Backend, M: Module<B>>(module: M, arrays: Arrays) -> (M, Carried) {
     struct Replace {
         path: Vec<String>,
         arrays: Arrays,
-        problem: Option<String>,
+        carried: Carried,
     }
     impl<B: Backend> ModuleMapper<B> for Replace {
         fn enter_module(&mut self, name: &str, _: &str) {
@@ -121,19 +185,19 @@ pub fn with_parameters<B: Backend, M: Module<B>>(
         }
         fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
             let name = self.path.join(".");
-            let expected = param.lazy_shape().to_vec();
+            let here = param.lazy_shape().to_vec();
             match self.arrays.remove(&name) {
-                Some((shape, values)) if shape == expected => param.map(|tensor| {
-                    let device = tensor.device();
-                    let data = TensorData::new(values, shape);
-                    Tensor::from_data(data, (&device, tensor.dtype())).require_grad()
-                }),
+                Some((shape, values)) if shape == here => {
+                    self.carried.taken += 1;
+                    param.map(|tensor| {
+                        let device = tensor.device();
+                        let data = TensorData::new(values, shape);
+                        Tensor::from_data(data, (&device, tensor.dtype())).require_grad()
+                    })
+                }
                 found => {
-                    let found =
-                        found.map_or("nothing".into(), |(shape, _)| format!("shape {shape:?}"));
-                    self.problem.get_or_insert(format!(
-                        "parameter `{name}`: expected shape {expected:?}, found {found}"
-                    ));
+                    let there = found.map(|(shape, _)| shape);
+                    self.carried.misfits.push(Misfit { name, here, there });
                     param
                 }
             }
@@ -142,19 +206,16 @@ pub fn with_parameters<B: Backend, M: Module<B>>(
     let mut replace = Replace {
         path: Vec::new(),
         arrays,
-        problem: None,
+        carried: Carried::default(),
     };
     let module = module.map(&mut replace);
-    if let Some(problem) = replace.problem {
-        return Err(Error::file(path, problem));
-    }
-    match replace.arrays.keys().next() {
-        Some(extra) => Err(Error::file(
-            path,
-            format!("parameter `{extra}` is not part of the model"),
-        )),
-        None => Ok(module),
-    }
+    let Replace {
+        arrays,
+        mut carried,
+        ..
+    } = replace;
+    carried.unused = arrays.into_keys().collect();
+    (module, carried)
 }
 
 /// Writes arrays as safetensors.

@@ -186,22 +186,38 @@ impl FlowConfig {
     #[must_use]
     pub fn fixed<B: Backend>(&self, flow: &Flow<B>) -> Self {
         let mut layers = flow.layers.iter();
-        let mut stages = Vec::new();
-        for stage in &self.layers {
-            for _ in 0..stage.repeat {
-                let of = stage
-                    .of
-                    .iter()
-                    .map(|config| match layers.next() {
-                        Some(layer) => config.fixed(layer),
-                        None => config.clone(),
-                    })
-                    .collect();
-                stages.push(Stage { repeat: 1, of });
-            }
-        }
+        self.expanded(|config| match layers.next() {
+            Some(layer) => config.fixed(layer),
+            None => config.clone(),
+        })
+    }
+
+    /// The same configuration with the permutations that a trained flow drew, as its saved
+    /// configuration `trained` has them, wherever both draw one of the same entries. Its weights mean
+    /// nothing without them.
+    #[must_use]
+    pub fn with_permutations_of(&self, trained: &Self) -> Self {
+        let mut theirs = trained
+            .layers
+            .iter()
+            .flat_map(|stage| (0..stage.repeat).flat_map(|_| &stage.of));
+        let widths = self.widths();
+        self.expanded(|config| match theirs.next() {
+            Some(theirs) => config.mixing_as(theirs, widths),
+            None => config.clone(),
+        })
+    }
+
+    /// The same configuration with every repetition written out, and each layer as `change` gives it.
+    fn expanded(&self, mut change: impl FnMut(&LayerConfig) -> LayerConfig) -> Self {
+        let stages = self.layers.iter();
+        let stages = stages.flat_map(|stage| (0..stage.repeat).map(|_| &stage.of));
+        let layers = stages.map(|of| Stage {
+            repeat: 1,
+            of: of.iter().map(&mut change).collect(),
+        });
         Self {
-            layers: stages,
+            layers: layers.collect(),
             ..self.clone()
         }
     }

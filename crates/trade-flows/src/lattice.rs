@@ -8,7 +8,7 @@ use crate::{
     Tails,
     layer::{
         ConditionalAffineConfig, ConvCouplingConfig, GivenZeroModeConfig, Grid, LayerConfig, Mask,
-        PermutationKind, RqsCouplingConfig, SoftClamp, ZeroModePotentialConfig,
+        ModeWidthsConfig, PermutationKind, RqsCouplingConfig, SoftClamp, ZeroModePotentialConfig,
     },
 };
 
@@ -33,6 +33,46 @@ fn config(side: usize, controls: usize, layers: Vec<Stage>) -> FlowConfig {
         layers,
         base: Base::One,
     }
+}
+
+/// Splines that are the identity outside of their knots.
+const IDENTITY: Tails = Tails::Identity { bound: 5.0 };
+
+/// A coupling between the colours of a checkerboard, whose networks see `kernel × kernel` sites.
+fn checkerboard(side: usize, kernel: usize, sign_symmetric: bool) -> LayerConfig {
+    LayerConfig::ConvCoupling(ConvCouplingConfig {
+        mask: Mask::Checkerboard,
+        bins: 8,
+        tails: IDENTITY,
+        affine: Some(SoftClamp::default()),
+        sign_symmetric,
+        conditioner: ConvConditionerConfig {
+            kernel,
+            convolutions: vec![64],
+            pointwise: vec![64],
+            ..ConvConditionerConfig::default()
+        },
+        ..ConvCouplingConfig::new(Grid::of(side))
+    })
+}
+
+/// The effective potential of the magnetisation, which starts from that of a constant field at the
+/// quartic coupling `lambda`, with the mass that the fluctuations of a site add at first order,
+/// `6λ⟨φ²⟩` with `⟨φ²⟩ = ½`.
+fn potential(side: usize, lambda: f64, extensive: bool) -> LayerConfig {
+    LayerConfig::ZeroModePotential(ZeroModePotentialConfig {
+        side,
+        hopping: 0,
+        unit: 1.0,
+        quadratic: 1.0 - 2.0 * lambda + 3.0 * lambda,
+        quartic: lambda,
+        // Where the potential of a constant field has its minimum at κ = 0.365.
+        reach: 0.5 / lambda.max(1e-3).sqrt() * side as f64,
+        nodes: 129,
+        terms: 8,
+        extensive,
+        conditioner: mlp(&[32, 32]),
+    })
 }
 
 /// The flow of the paper's lattice with `controls` control parameters: a scale and
@@ -144,28 +184,11 @@ pub fn physical_lattice_flow(
     pieces: LatticePieces,
 ) -> FlowConfig {
     let grid = Grid::of(side);
-    let identity = Tails::Identity { bound: 5.0 };
     let mut layers = Vec::new();
     if pieces.checkerboards > 0 {
-        let coupling = ConvCouplingConfig {
-            mask: Mask::Checkerboard,
-            bins: 8,
-            tails: identity,
-            affine: Some(SoftClamp::default()),
-            sign_symmetric: pieces.sign_symmetric,
-            conditioner: ConvConditionerConfig {
-                // The whole torus.
-                kernel: side + 1,
-                convolutions: vec![64],
-                pointwise: vec![64],
-                ..ConvConditionerConfig::default()
-            },
-            ..ConvCouplingConfig::new(grid)
-        };
-        layers.push(stage(
-            pieces.checkerboards,
-            vec![LayerConfig::ConvCoupling(coupling)],
-        ));
+        // The whole torus.
+        let coupling = checkerboard(side, side + 1, pieces.sign_symmetric);
+        layers.push(stage(pieces.checkerboards, vec![coupling]));
     }
     if pieces.mode_couplings > 0 || pieces.zero_mode {
         layers.push(stage(1, vec![LayerConfig::FourierModes(grid)]));
@@ -173,7 +196,7 @@ pub fn physical_lattice_flow(
     if pieces.mode_couplings > 0 {
         let coupling = RqsCouplingConfig {
             bins: 8,
-            tails: identity,
+            tails: IDENTITY,
             conditioner: mlp(&[128, 128]),
             ..RqsCouplingConfig::default()
         };
@@ -196,20 +219,45 @@ pub fn physical_lattice_flow(
         ));
     }
     if pieces.zero_mode {
-        // Where the potential of a constant field has its minimum at κ = 0.365.
-        let reach = 0.5 / lambda.max(1e-3).sqrt() * side as f64;
-        let potential = ZeroModePotentialConfig {
-            side,
-            hopping: 0,
-            unit: 1.0,
-            quadratic: 1.0 - 2.0 * lambda + 3.0 * lambda,
-            quartic: lambda,
-            reach,
-            nodes: 129,
-            terms: 8,
-            conditioner: mlp(&[32, 32]),
-        };
-        layers.push(stage(1, vec![LayerConfig::ZeroModePotential(potential)]));
+        layers.push(stage(1, vec![potential(side, lambda, false)]));
     }
+    config(side, controls, layers)
+}
+
+/// A flow whose parameters do not know the size of the lattice: trained on one, they are a start
+/// for any other whose side is at least `kernel`.
+///
+/// From the field to the latent space: checkerboard couplings as in [`physical_lattice_flow`], but
+/// whose networks see `kernel × kernel` sites about their own; the widths of the Fourier modes by
+/// their momentum ([`ModeWidths`](crate::layer::ModeWidths)); the effective potential of the
+/// magnetisation, whose learned part is extensive. The density has the exact sign and translations
+/// by an even number of sites as symmetries.
+///
+/// `side` must be even.
+pub fn scalable_lattice_flow(
+    side: usize,
+    controls: usize,
+    lambda: f64,
+    checkerboards: usize,
+    kernel: usize,
+) -> FlowConfig {
+    let mut layers = Vec::new();
+    if checkerboards > 0 {
+        let coupling = checkerboard(side, kernel, true);
+        layers.push(stage(checkerboards, vec![coupling]));
+    }
+    let widths = ModeWidthsConfig {
+        side,
+        clamp: SoftClamp::default(),
+        conditioner: mlp(&[32, 32]),
+    };
+    layers.push(stage(
+        1,
+        vec![
+            LayerConfig::FourierModes(Grid::of(side)),
+            LayerConfig::ModeWidths(widths),
+            potential(side, lambda, true),
+        ],
+    ));
     config(side, controls, layers)
 }

@@ -179,6 +179,7 @@ impl NativeRun {
             points,
             samples,
             seed,
+            ..PathConfig::default()
         };
         self.compute(py, move |run| {
             let path = free_energy(run, &from, &to, config)?;

@@ -107,6 +107,7 @@ impl Request {
                 observers.push(Box::new(watch));
             }
             let options = TrainOptions {
+                init_from: None,
                 resume: self.resume,
                 device: self.device,
                 observers,

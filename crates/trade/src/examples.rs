@@ -3,12 +3,13 @@
 use crate::config::RunConfig;
 
 /// The names of the examples.
-pub const NAMES: [&str; 5] = [
+pub const NAMES: [&str; 6] = [
     "multi-well",
     "double-well",
     "gaussian-mixture",
     "tilted-wells",
     "phi4",
+    "phi4-any-side",
 ];
 
 /// An example as it is written, without what has a default.
@@ -19,6 +20,7 @@ pub fn text(name: &str) -> Option<&'static str> {
         "gaussian-mixture" => include_str!("examples/gaussian-mixture.json"),
         "tilted-wells" => include_str!("examples/tilted-wells.json"),
         "phi4" => include_str!("examples/phi4.json"),
+        "phi4-any-side" => include_str!("examples/phi4-any-side.json"),
         _ => return None,
     })
 }

@@ -1,18 +1,20 @@
-//! `log Z(c)` along a path of conditions, by two routes.
+//! `log Z(c)` along a path of conditions, by three routes.
 
 use serde::Serialize;
 use trade_core::{
     Family,
     estimate::{
         Estimate, free_energy::log_z_difference, integral::log_z_along, log_z::log_z,
-        pareto::pareto_tail, snis::Weights,
+        mixture::Mixture, pareto::pareto_tail, snis::Weights,
     },
     random::Stream,
 };
 
 use crate::{
-    error::{Result, ensure},
+    error::{Context, Result, ensure},
+    pooled::log_probs,
     run::Run,
+    trained::log_weights,
     verdict::{self, Judged},
 };
 
@@ -23,6 +25,9 @@ pub struct PathConfig {
     pub points: usize,
     /// Flow samples per condition.
     pub samples: usize,
+    /// How many conditions of the path, evenly spaced, pool their samples, which then serve all
+    /// conditions: none, or at least 2. Each of these samples is evaluated at each of these conditions.
+    pub pool: usize,
     /// The seed of the samples.
     pub seed: u64,
 }
@@ -32,6 +37,7 @@ impl Default for PathConfig {
         Self {
             points: 21,
             samples: 10_000,
+            pool: 0,
             seed: 0,
         }
     }
@@ -50,6 +56,16 @@ pub struct PathPoint {
     pub integral: f64,
     /// Its error: the noise of the means and the error of the quadrature.
     pub integral_error: f64,
+    /// By the pool: all its samples together, weighted as samples of their mixture, see [`Mixture`].
+    pub pooled: Option<f64>,
+    /// Its error, of the difference: both ends share the samples.
+    pub pooled_error: Option<f64>,
+    /// The Pareto shape k̂ of the pool's weights, where it is determined and finite.
+    pub pooled_k: Option<f64>,
+    /// `log Z(c)` itself, by the pool where there is one and by the weights otherwise.
+    pub log_z: f64,
+    /// Its error.
+    pub log_z_error: f64,
     /// The exact difference, where it is known.
     pub exact: Option<f64>,
     /// The relative effective sample size of the weights at this condition.
@@ -98,8 +114,10 @@ pub fn free_energy(
             from.iter().zip(to).map(|(a, b)| a + t * (b - a)).collect()
         })
         .collect();
+    let pooling = pooling(config)?;
     let (mut by_weights, mut means, mut variances) = (Vec::new(), Vec::new(), Vec::new());
     let mut marks = Vec::new();
+    let (mut x, mut log_prob) = (Vec::new(), Vec::new());
     for (i, c) in path.iter().enumerate() {
         let at = run.at(c);
         let samples = at.sample_with(config.samples, &mut Stream::new(config.seed, i as u64))?;
@@ -113,33 +131,127 @@ pub fn free_energy(
         let mean = weights.mean_with_variance(&score, from.len())?;
         means.push(mean.mean);
         variances.push(mean.variance);
+        if pooling.contains(&i) {
+            x.extend(samples.x);
+            log_prob.extend(samples.log_prob);
+        }
     }
+    let pooled = pooled(run, &path, &pooling, config.samples, &x, &log_prob)?;
     let integral: Vec<Estimate> = log_z_along(&path, &means, &variances)?;
     let exact = |c: &[f64]| target.exact()?.log_z(c).ok();
     let start = exact(from);
-    let points = path.into_iter().zip(by_weights.iter().zip(integral));
-    let points = points.zip(marks).enumerate();
-    let points = points.map(|(i, ((condition, (w, integral)), (ess, pareto_k, fit)))| {
+    let points = path.into_iter().enumerate().map(|(i, condition)| {
         // The first point is its own reference.
-        let weights = if i == 0 {
-            Estimate {
-                value: 0.0,
-                error: 0.0,
-            }
-        } else {
-            log_z_difference(by_weights[0], *w)
+        let nothing = Estimate {
+            value: 0.0,
+            error: 0.0,
         };
+        let weights = if i == 0 {
+            nothing
+        } else {
+            log_z_difference(by_weights[0], by_weights[i])
+        };
+        let pooled = pooled.get(i);
+        let log_z = pooled.map_or(by_weights[i], |pooled| pooled.log_z);
+        let (ess, pareto_k, fit) = marks[i];
         PathPoint {
             exact: exact(&condition).zip(start).map(|(z, z0)| z - z0),
             condition,
             weights: weights.value,
             weights_error: weights.error,
-            integral: integral.value,
-            integral_error: integral.error,
+            integral: integral[i].value,
+            integral_error: integral[i].error,
+            pooled: pooled.map(|pooled| pooled.difference.value),
+            pooled_error: pooled.map(|pooled| pooled.difference.error),
+            pooled_k: pooled.and_then(|pooled| pooled.k),
+            log_z: log_z.value,
+            log_z_error: log_z.error,
             ess,
             pareto_k,
             fit,
         }
     });
     Ok(points.collect())
+}
+
+/// The points of the path whose samples are pooled.
+fn pooling(config: PathConfig) -> Result<Vec<usize>> {
+    let PathConfig { points, pool, .. } = config;
+    if pool == 0 {
+        return Ok(Vec::new());
+    }
+    ensure!(
+        (2..=points).contains(&pool),
+        "a pool is of at least 2 and at most all {points} conditions of the path, not of {pool}; set it \
+         to 0 for none"
+    );
+    let last = points - 1;
+    Ok((0..pool)
+        .map(|i| (i * last + (pool - 1) / 2) / (pool - 1))
+        .collect())
+}
+
+/// What the pool says at one condition.
+struct Pooled {
+    log_z: Estimate,
+    difference: Estimate,
+    k: Option<f64>,
+}
+
+/// What the pool says at each condition of the path; nothing where nothing is pooled.
+fn pooled(
+    run: &Run,
+    path: &[Vec<f64>],
+    pooling: &[usize],
+    samples: usize,
+    x: &[f32],
+    log_prob: &[f64],
+) -> Result<Vec<Pooled>> {
+    if pooling.is_empty() {
+        return Ok(Vec::new());
+    }
+    let conditions: Vec<Vec<f64>> = pooling.iter().map(|i| path[*i].clone()).collect();
+    let densities = log_probs(run, &conditions, x, log_prob, 0, samples)?;
+    let counts = vec![samples; pooling.len()];
+    let mixture = Mixture::new(&densities, &counts).context("the pool of samples")?;
+    let log_density = |c: &Vec<f64>| -> Result<Vec<f64>> {
+        let mut found = run.at(c).log_density(x)?;
+        let broken = found.iter_mut().filter(|density| !density.is_finite());
+        broken.for_each(|density| *density = f64::NEG_INFINITY);
+        Ok(found)
+    };
+    let start = log_density(&path[0])?;
+    path.iter()
+        .map(|c| {
+            let density = log_density(c)?;
+            let weights = log_weights(&density, mixture.log_density());
+            Ok(Pooled {
+                log_z: mixture.log_z(&density)?,
+                difference: mixture.log_z_difference(&start, &density)?,
+                k: pareto_tail(&weights)?.map(|tail| tail.k),
+            })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pool_is_spread_over_the_whole_path() {
+        let of = |points, pool| {
+            pooling(PathConfig {
+                points,
+                pool,
+                ..PathConfig::default()
+            })
+        };
+        assert_eq!(of(21, 5).unwrap(), [0, 5, 10, 15, 20]);
+        assert_eq!(of(4, 4).unwrap(), [0, 1, 2, 3]);
+        assert_eq!(of(6, 3).unwrap(), [0, 3, 5]);
+        assert_eq!(of(2, 2).unwrap(), [0, 1]);
+        assert!(of(5, 0).unwrap().is_empty());
+        assert!(of(5, 1).is_err() && of(5, 6).is_err());
+    }
 }

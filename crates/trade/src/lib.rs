@@ -8,6 +8,7 @@
 )))]
 compile_error!("trade needs a backend: enable the feature flex, ndarray, wgpu or cuda");
 
+pub mod chains;
 pub mod compare;
 pub mod condition;
 pub mod config;
@@ -28,6 +29,7 @@ pub mod molecule;
 pub mod mpi;
 mod plausible;
 pub mod plot;
+mod pooled;
 pub mod prelude;
 pub mod problem;
 pub mod recipe;

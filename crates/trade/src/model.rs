@@ -1,6 +1,6 @@
 //! A trained flow, read from its run and used in batches.
 
-use std::fs;
+use std::{fs, path::Path};
 
 use crate::error::{Context, Result, bail};
 use burn::tensor::Tensor;
@@ -27,9 +27,28 @@ const DRAWS: usize = 16;
 /// # Errors
 /// If a file cannot be written.
 pub fn write(config: &FlowConfig, weights: &Arrays, folder: &RunFolder) -> Result<()> {
+    write_to(config, weights, &folder.flow(), &folder.weights())
+}
+
+/// Writes a flow's configuration and then its weights to two files.
+pub(crate) fn write_to(
+    config: &FlowConfig,
+    weights: &Arrays,
+    flow: &Path,
+    to: &Path,
+) -> Result<()> {
     let json = serde_json::to_string(config)? + "\n";
-    write_file(&folder.flow(), &json)?;
-    Ok(write_arrays(weights, &folder.weights())?)
+    write_file(flow, &json)?;
+    Ok(write_arrays(weights, to)?)
+}
+
+/// Reads a flow's configuration and its weights from two files.
+pub(crate) fn parts(flow: &Path, weights: &Path) -> Result<(FlowConfig, Arrays)> {
+    let text =
+        fs::read_to_string(flow).with_context(|| format!("cannot read {}", flow.display()))?;
+    let config =
+        serde_json::from_str(&text).with_context(|| format!("{} is damaged", flow.display()))?;
+    Ok((config, read_arrays(weights)?))
 }
 
 /// Reads the trained flow of a run.
@@ -48,14 +67,9 @@ pub fn read<B: FlowBackend>(
             folder.path().display()
         );
     }
-    let path = folder.flow();
-    let text =
-        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    let config: FlowConfig =
-        serde_json::from_str(&text).with_context(|| format!("{} is damaged", path.display()))?;
+    let (config, weights) = parts(&folder.flow(), &folder.weights())?;
     // Every weight is replaced and every permutation is written out: any stream will do.
     let flow = config.init::<B>(device, &mut Stream::new(0, 0))?;
-    let weights = read_arrays(&folder.weights())?;
     let flow = with_parameters(flow, weights, &folder.weights())?;
     Ok((config, flow))
 }

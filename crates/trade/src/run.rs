@@ -67,6 +67,16 @@ impl RunFolder {
         self.path.join("model.json")
     }
 
+    /// The weights that the training started from, where it did not start from random ones.
+    pub fn initial_weights(&self) -> PathBuf {
+        self.path.join("initial.safetensors")
+    }
+
+    /// The configuration of the flow that had them.
+    pub fn initial_flow(&self) -> PathBuf {
+        self.path.join("initial.json")
+    }
+
     /// What `trade evaluate` found.
     pub fn evaluation(&self) -> PathBuf {
         self.path.join("report").join("evaluation.json")

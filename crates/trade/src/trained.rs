@@ -194,6 +194,11 @@ impl FlowAt<'_> {
         self
     }
 
+    /// The dimension of a state.
+    pub fn dim(&self) -> usize {
+        self.flow.config.dim
+    }
+
     /// A sentence if the condition lies outside of the trained range, where the flow extrapolates.
     pub fn warning(&self) -> Option<String> {
         let names = self.flow.family.controls();

@@ -18,6 +18,7 @@ pub(super) fn run(session: &Session, typed: FreeEnergyArgs) -> Result<()> {
     let config = PathConfig {
         points: typed.points,
         samples: typed.samples,
+        pool: typed.pool,
         seed: session.seed(),
     };
     let points = free_energy(&run, &from, &to, config)?;
@@ -33,11 +34,20 @@ pub(super) fn run(session: &Session, typed: FreeEnergyArgs) -> Result<()> {
 }
 
 fn table(controls: &[String], points: &[PathPoint]) -> String {
+    let pooled = points.iter().any(|p| p.pooled.is_some());
+    let pool = |text: String| {
+        if pooled {
+            format!("  {text:>20}")
+        } else {
+            String::new()
+        }
+    };
     let mut text = format!(
-        "{:>24}  {:>20}  {:>20}  {:>10}  {:>12}  {:>8}  {:>10}\n",
+        "{:>24}  {:>20}  {:>20}{}  {:>10}  {:>12}  {:>8}  {:>10}\n",
         controls.join(", "),
         "log Z/Z₀ (weights)",
         "log Z/Z₀ (integral)",
+        pool("log Z/Z₀ (pool)".into()),
         "exact",
         "relative ESS",
         "Pareto k",
@@ -51,12 +61,15 @@ fn table(controls: &[String], points: &[PathPoint]) -> String {
             .collect();
         let exact = p.exact.map_or("–".to_string(), |e| format!("{e:.4}"));
         let shape = p.pareto_k.map_or("–".to_string(), |k| format!("{k:.2}"));
+        let joint = p.pooled.zip(p.pooled_error);
+        let joint = joint.map_or(String::new(), |(z, error)| format!("{z:.5} ± {error:.5}"));
         let _ = writeln!(
             text,
-            "{:>24}  {:>20}  {:>20}  {exact:>10}  {:>12.4}  {shape:>8}  {:>10}",
+            "{:>24}  {:>20}  {:>20}{}  {exact:>10}  {:>12.4}  {shape:>8}  {:>10}",
             condition.join(", "),
             format!("{:.4} ± {:.4}", p.weights, p.weights_error),
             format!("{:.4} ± {:.4}", p.integral, p.integral_error),
+            pool(joint),
             p.ess,
             verdict::word(Some(p.fit)),
         );

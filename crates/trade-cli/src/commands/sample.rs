@@ -1,12 +1,13 @@
 //! `trade sample`.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Path};
 
 use anyhow::{Result, bail, ensure};
 use trade::{
-    Samples,
+    FlowAt, Samples,
+    chains::{ChainState, Walked},
     core::{estimate::snis::Weights, random::Stream, ranks},
-    data::{Array, Precision, write_npy_f32, write_npy_f64, write_npz},
+    data::{Array, Precision, read_npz, write_npy_f32, write_npy_f64, write_npz},
     states::{is_npz, parse_given},
     target::AnyTarget,
 };
@@ -38,10 +39,16 @@ pub(super) fn run(session: &Session, typed: SampleArgs) -> Result<()> {
     let given = parse_given(typed.given.as_deref(), run.config.flow.context)?;
     let mut stream = Stream::new(session.seed(), 0);
     let at = run.at(&c).given_each(given);
-    let mut samples = at.sample_with(typed.count, &mut stream)?;
-    if typed.reweight {
-        samples = resampled(session, samples, &mut stream)?;
-    }
+    let samples = if typed.metropolis {
+        walked(session, &at, &c, &typed)?
+    } else {
+        let samples = at.sample_with(typed.count, &mut stream)?;
+        if typed.reweight {
+            resampled(session, samples, &mut stream)?
+        } else {
+            samples
+        }
+    };
     let broken = samples.x.iter().filter(|x| !x.is_finite()).count();
     ensure!(
         broken < samples.x.len(),
@@ -93,5 +100,118 @@ fn resampled(session: &Session, samples: Samples, stream: &mut Stream) -> Result
         x: kept.iter().flat_map(row).copied().collect(),
         log_prob: kept.iter().map(|&i| samples.log_prob[i]).collect(),
         log_weight: None,
+    })
+}
+
+/// States of Markov chains whose proposals are samples of the flow.
+fn walked(session: &Session, at: &FlowAt<'_>, c: &[f64], typed: &SampleArgs) -> Result<Samples> {
+    ensure!(typed.chains > 0, "--chains: at least one chain is needed");
+    let dim = at.dim();
+    let file = typed.chain_state.as_deref();
+    if let Some(path) = file {
+        output::expect(path, "--chain-state", &["npz"])?;
+        output::expect_folder(path, "--chain-state")?;
+        ensure!(
+            !output::same_file(path, &typed.output),
+            "--chain-state: {} is the same file as -o; choose another name",
+            path.display()
+        );
+    }
+    let going_on = file.filter(|path| path.is_file());
+    let (mut state, burn_in) = match going_on {
+        Some(path) => (read_state(path, c, dim, typed.chains)?, 0),
+        None => (
+            ChainState::new(typed.chains, dim, session.seed()),
+            typed.burn_in,
+        ),
+    };
+    let steps = typed.count.div_ceil(typed.chains);
+    let Walked {
+        mut x,
+        mut log_prob,
+        acceptance,
+        tau,
+        pareto_k,
+        ..
+    } = state.walk_on(at, burn_in, steps)?;
+    x.truncate(typed.count * dim);
+    log_prob.truncate(typed.count);
+    let independent = typed.count as f64 / (2.0 * tau);
+    session.say(format!(
+        "{} chains of {steps} steps accepted {:.1} % of the flow's samples; autocorrelation time {tau:.2}, \
+         {independent:.0} independent samples",
+        typed.chains,
+        100.0 * acceptance,
+    ));
+    if let Some(k) = pareto_k.filter(|k| *k > 0.7) {
+        session.say(format!(
+            "the weights of the flow's samples have the Pareto shape {k:.2}, above 0.7: the chains may have \
+             missed a part of the target"
+        ));
+    }
+    if let Some(path) = file.filter(|_| ranks::is_first()) {
+        write_state(path, &state, c)?;
+    }
+    Ok(Samples {
+        dim,
+        x,
+        log_prob,
+        log_weight: None,
+    })
+}
+
+/// Where chains stand, with the condition they are at. Seed and steps are kept in halves that double
+/// precision holds.
+fn write_state(path: &Path, state: &ChainState, c: &[f64]) -> Result<()> {
+    let chains = state.chains();
+    let x: Vec<f64> = state.x.iter().map(|&x| f64::from(x)).collect();
+    let halves = |n: u64| [(n >> 32) as f64, (n & 0xffff_ffff) as f64];
+    let counts = [halves(state.seed), halves(state.steps as u64)].concat();
+    let arrays = BTreeMap::from([
+        ("x".into(), Array::new([chains, x.len() / chains], x)?),
+        (
+            "log_prob".into(),
+            Array::new([chains], state.log_prob.clone())?,
+        ),
+        (
+            "log_weight".into(),
+            Array::new([chains], state.log_weight.clone())?,
+        ),
+        ("seed_and_steps".into(), Array::new([4], counts)?),
+        ("condition".into(), Array::new([c.len()], c.to_vec())?),
+    ]);
+    Ok(write_npz(path, &arrays, Precision::F64)?)
+}
+
+/// Reads what [`write_state`] wrote, for the same condition and number of chains.
+fn read_state(path: &Path, c: &[f64], dim: usize, chains: usize) -> Result<ChainState> {
+    let arrays = read_npz(path)?;
+    let array = |name: &str, shape: &[usize]| {
+        let found = arrays.get(name).filter(|array| array.shape() == shape);
+        let found = found.map(|array| array.data().to_vec());
+        found.ok_or_else(|| {
+            anyhow::anyhow!(
+                "--chain-state: {} has no array `{name}` of the shape {shape:?}, so it is not of {chains} \
+                 chains of this run; choose another file, or the number of chains it was written with",
+                path.display()
+            )
+        })
+    };
+    ensure!(
+        array("condition", &[c.len()])? == c,
+        "--chain-state: the chains in {} are at another condition than --at; choose another file",
+        path.display()
+    );
+    let counts = array("seed_and_steps", &[4])?;
+    let whole = |halves: &[f64]| ((halves[0] as u64) << 32) | halves[1] as u64;
+    Ok(ChainState {
+        seed: whole(&counts[..2]),
+        steps: usize::try_from(whole(&counts[2..]))?,
+        x: array("x", &[chains, dim])?
+            .iter()
+            .map(|&x| x as f32)
+            .collect(),
+        log_prob: array("log_prob", &[chains])?,
+        log_weight: array("log_weight", &[chains])?,
     })
 }

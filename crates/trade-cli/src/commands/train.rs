@@ -107,6 +107,7 @@ fn one(session: &Session, typed: &TrainArgs) -> Result<u8> {
     let signals = Signals::watch(typed.seeds.is_none()).context("cannot watch for signals")?;
     let options = TrainOptions {
         resume: typed.resume,
+        init_from: typed.init_from.clone().map(RunFolder::new),
         device: session.device,
         observers: vec![Box::new(Progress::new(session.quiet))],
         stop: signals.stop.clone(),

@@ -79,6 +79,26 @@ impl Mixture {
     /// # Errors
     /// If the length differs, if a number is NaN or +∞, or if all are −∞.
     pub fn log_z(&self, log_q: &[f64]) -> Result<Estimate> {
+        let (value, shares) = self.shares(log_q)?;
+        let error = self.error(&shares);
+        Ok(Estimate { value, error })
+    }
+
+    /// `log Z_to − log Z_from`. Both come from the same samples, so that much of their errors cancels.
+    ///
+    /// # Errors
+    /// As [`log_z`](Self::log_z).
+    pub fn log_z_difference(&self, from: &[f64], to: &[f64]) -> Result<Estimate> {
+        let ((from, less), (to, shares)) = (self.shares(from)?, self.shares(to)?);
+        let shares: Vec<f64> = shares.iter().zip(less).map(|(a, b)| a - b).collect();
+        Ok(Estimate {
+            value: to - from,
+            error: self.error(&shares),
+        })
+    }
+
+    /// `log Z`, and what each sample adds to it, relative to `Z/n` and but for what is known.
+    fn shares(&self, log_q: &[f64]) -> Result<(f64, Vec<f64>)> {
         let (n, k) = (self.log_density.len(), self.counts.len());
         same_length("log q of the pool", n, log_q.len())?;
         let bad = log_q.iter().find(|q| q.is_nan() || **q == f64::INFINITY);
@@ -115,15 +135,18 @@ impl Mixture {
         } else {
             (weights, 1.0)
         };
+        let shares = rest.into_iter().map(|rest| rest / value).collect();
+        Ok((mean + value.ln(), shares))
+    }
+
+    /// The error of the mean of numbers of the samples, component by component.
+    fn error(&self, values: &[f64]) -> f64 {
         let (mut start, mut variance) = (0, 0.0);
         for &count in &self.counts {
-            variance += count as f64 * mean_and_variance(&rest[start..start + count]).1;
+            variance += count as f64 * mean_and_variance(&values[start..start + count]).1;
             start += count;
         }
-        Ok(Estimate {
-            value: mean + value.ln(),
-            error: variance.sqrt() / (n as f64 * value),
-        })
+        variance.sqrt() / values.len() as f64
     }
 
     /// The coefficients of the least squares of weights by the ratios; zeros where they have none.
@@ -201,6 +224,29 @@ mod tests {
         let (mean, variance) = mean_and_variance(&pulls);
         // The mean of 400 pulls is known to 0.05, their deviation to 3.5 %; four sigma.
         assert!(mean.abs() < 0.2, "{mean}");
+        assert!((0.86..1.14).contains(&variance.sqrt()), "{variance}");
+    }
+
+    #[test]
+    fn a_difference_knows_that_its_ends_share_samples() {
+        // Two densities that are nearly the same: their errors cancel but for a few per cent.
+        let exact = (1.75_f64 / 1.7).ln();
+        let mut shared = 0.0;
+        let pulls: Vec<f64> = (0..400)
+            .map(|seed| {
+                let (x, mixture) = pool(seed, [300, 500]);
+                let log_q = |deviation: f64| -> Vec<f64> {
+                    x.iter().map(|x| -0.5 * (x / deviation).powi(2)).collect()
+                };
+                let (from, to) = (log_q(1.7), log_q(1.75));
+                let found = mixture.log_z_difference(&from, &to).unwrap();
+                shared += found.error / mixture.log_z(&to).unwrap().error / 400.0;
+                (found.value - exact) / found.error
+            })
+            .collect();
+        assert!(shared < 0.2, "{shared}");
+        let (mean, variance) = mean_and_variance(&pulls);
+        assert!(mean.abs() < 0.25, "{mean}");
         assert!((0.86..1.14).contains(&variance.sqrt()), "{variance}");
     }
 

@@ -27,7 +27,7 @@ pub use coupling::{
 };
 pub use lattice::{
     ConvCoupling, ConvCouplingConfig, GivenZeroMode, GivenZeroModeConfig, Grid, Mask, ModeLayer,
-    ZeroModePotential, ZeroModePotentialConfig,
+    ModeWidths, ModeWidthsConfig, ZeroModePotential, ZeroModePotentialConfig,
 };
 pub use permutation::{Mixing, Permutation, PermutationKind};
 pub use relative::{Relative, RelativeConfig};
@@ -236,6 +236,10 @@ layers! {
         /// See [`GivenZeroMode`].
         GivenZeroMode(GivenZeroModeConfig),
     }
+    ModeWidths<B> {
+        /// See [`ModeWidths`].
+        ModeWidths(ModeWidthsConfig),
+    }
     ConvCoupling<B> {
         /// See [`ConvCoupling`].
         ConvCoupling(ConvCouplingConfig),
@@ -267,6 +271,24 @@ layers! {
     Supports {
         /// See [`Supports`]: one [`Support`] for each entry of the state, as the first layer.
         Support(Vec<Support>),
+    }
+}
+
+impl LayerConfig {
+    /// The same configuration with the mixing that a trained layer drew, where this one would draw
+    /// another of as many entries.
+    pub(crate) fn mixing_as(&self, trained: &Self, widths: Widths) -> Self {
+        match (self, trained) {
+            (Self::Permutation(_) | Self::ChannelPermutation(_), Self::FixedPermutation(drawn))
+                if drawn.len() == widths.dim =>
+            {
+                trained.clone()
+            }
+            (Self::GivenZeroMode(own), Self::GivenZeroMode(theirs)) => {
+                Self::GivenZeroMode(own.mixing_as(theirs, widths))
+            }
+            _ => self.clone(),
+        }
     }
 }
 

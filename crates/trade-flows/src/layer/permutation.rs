@@ -107,6 +107,14 @@ impl Mixing {
         }
     }
 
+    /// The number of entries.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Order(order) => order.len(),
+            Self::Matrix(rows) => rows.len(),
+        }
+    }
+
     /// Whether the rows are orthonormal, to the precision that a file with rounded numbers has.
     pub(crate) fn is_orthogonal(&self) -> bool {
         let Self::Matrix(rows) = self else {

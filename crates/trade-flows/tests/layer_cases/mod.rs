@@ -11,8 +11,8 @@ use trade_flows::{
     layer::{
         AffineCouplingConfig, AffineKind, CircularShiftConfig, ConditionalAffineConfig,
         ConditionalLinearConfig, ConvCouplingConfig, GivenZeroModeConfig, Grid,
-        GroupCouplingConfig, GroupMap, Layer, LayerConfig, Mask, PermutationKind, RelativeConfig,
-        RqsCouplingConfig, SoftClamp, Widths, ZeroModePotentialConfig,
+        GroupCouplingConfig, GroupMap, Layer, LayerConfig, Mask, ModeWidthsConfig, PermutationKind,
+        RelativeConfig, RqsCouplingConfig, SoftClamp, Widths, ZeroModePotentialConfig,
     },
 };
 
@@ -207,9 +207,21 @@ fn mode_cases() -> Vec<Case> {
             reach: 2.0 * unit,
             nodes,
             terms,
+            extensive: nodes == 7,
             conditioner: conditioner(),
         };
         push(LayerConfig::ZeroModePotential(config), &[9][..]);
+    }
+    for side in [2, 3] {
+        let config = ModeWidthsConfig {
+            side,
+            clamp: SoftClamp::default(),
+            conditioner: conditioner(),
+        };
+        push(
+            LayerConfig::ModeWidths(config),
+            if side == 2 { &[4] } else { &[9] },
+        );
     }
     for sign_symmetric in [true, false] {
         let affine = ConditionalAffineConfig {

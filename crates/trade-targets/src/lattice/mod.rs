@@ -33,6 +33,8 @@ pub use symmetry::Symmetry;
 pub use torus::Torus;
 
 #[cfg(test)]
+mod pool_tests;
+#[cfg(test)]
 mod pulls;
 #[cfg(test)]
 mod tests;

@@ -12,6 +12,7 @@ use trade_core::{
 use crate::{
     error::{Context, Result},
     host_posterior::HostPosterior,
+    pooled::log_probs,
     run::Run,
     trained::log_weights,
 };
@@ -51,16 +52,15 @@ impl Pool {
         let log_prior = target.log_priors(&theta);
         let log_likelihood = target.log_likelihoods(&theta);
         let mut densities = vec![log_prior.clone()];
-        for (i, &beta) in powers.iter().enumerate().skip(1) {
-            let mut density = run.at(&[beta]).log_prob(&x)?;
-            // A flow's density is known best where the flow drew the point itself.
-            density[i * samples..][..samples].copy_from_slice(&log_prob[i * samples..][..samples]);
-            density
-                .iter_mut()
-                .filter(|d| d.is_nan())
-                .for_each(|d| *d = f64::NEG_INFINITY);
-            densities.push(density);
-        }
+        let conditions: Vec<Vec<f64>> = powers[1..].iter().map(|beta| vec![*beta]).collect();
+        densities.extend(log_probs(
+            run,
+            &conditions,
+            &x,
+            &log_prob,
+            samples,
+            samples,
+        )?);
         let counts = vec![samples; powers.len()];
         let mixture = Mixture::new(&densities, &counts).context("the pool of samples")?;
         Ok(Self {

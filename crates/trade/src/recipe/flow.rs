@@ -5,7 +5,8 @@ use trade_flows::{
     Base, ConditionerConfig, FlowConfig, LastLayer, PreprocessConfig, Stage,
     layer::{
         AffineCouplingConfig, CircularShiftConfig, ConditionalAffineConfig,
-        ConditionalLinearConfig, GroupCouplingConfig, GroupMap, LayerConfig, Mixing, PermutationKind, RqsCouplingConfig, SoftClamp, WhitenConfig,
+        ConditionalLinearConfig, GroupCouplingConfig, GroupMap, LayerConfig, Mixing,
+        PermutationKind, RqsCouplingConfig, SoftClamp, WhitenConfig,
     },
 };
 

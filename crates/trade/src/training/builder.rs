@@ -39,6 +39,7 @@ impl<T: AnyDevice> Training<T> {
             seed: 0,
             device: DeviceName::default(),
             folder: None,
+            init_from: None,
             record: None,
             observers: Vec::new(),
             stop: Arc::default(),
@@ -194,6 +195,14 @@ impl<T: AnyDevice> Training<T> {
     #[must_use]
     pub fn folder(mut self, folder: impl Into<PathBuf>) -> Self {
         self.folder = Some(RunFolder::new(folder));
+        self
+    }
+
+    /// Starts from the weights of a trained run instead of random ones: those whose parameter has the
+    /// same path and shape here. A note of the training names the others.
+    #[must_use]
+    pub fn init_from(mut self, run: impl Into<PathBuf>) -> Self {
+        self.init_from = Some(RunFolder::new(run));
         self
     }
 

@@ -1,6 +1,7 @@
 //! Training a flow: a builder for programs, and `train` for configurations.
 
 mod builder;
+mod start;
 mod terms;
 
 use std::sync::{Arc, atomic::AtomicBool};
@@ -29,6 +30,7 @@ use crate::{
     trained::{On, TrainedFlow},
 };
 
+use start::Start;
 pub use terms::objectives;
 
 /// Trains a flow on a problem.
@@ -46,6 +48,8 @@ pub struct Training<T> {
     seed: u64,
     device: DeviceName,
     folder: Option<RunFolder>,
+    /// The run whose weights are the start.
+    init_from: Option<RunFolder>,
     /// The configuration to keep in the folder, and whether a run there may be resumed.
     record: Option<(RunConfig, bool)>,
     observers: Vec<Box<dyn Observer>>,
@@ -54,12 +58,17 @@ pub struct Training<T> {
     max_calls: Option<u64>,
 }
 
+/// A trainer before its first step, and a sentence about the weights it starts from.
+type Begun<B> = (Trainer<B, Flow<B>>, Option<String>);
+
 /// How [`train`] goes about its work; by default it starts anew on the first device that was compiled
 /// in, and nobody watches.
 #[derive(Default)]
 pub struct TrainOptions {
     /// Continue from the newest checkpoint in the folder, if there is one.
     pub resume: bool,
+    /// The trained run whose weights are the start, wherever they fit; random ones by default.
+    pub init_from: Option<RunFolder>,
     /// Where to compute.
     pub device: DeviceName,
     /// What watches beside the folder's own metrics; warnings about the data come as notes.
@@ -106,13 +115,17 @@ impl<T: AnyDevice> Training<T> {
             said.iter()
                 .try_for_each(|sentence| observer.note(sentence))?;
         }
+        let resume = self.record.as_ref().is_none_or(|(_, resume)| *resume);
+        let start = Start::of(self.init_from.as_ref(), self.folder.as_ref(), resume)?;
         if let Some(budget) = self.budget {
-            let seconds = self
-                .trainer::<Autodiff<B>>(device.clone())?
-                .seconds_a_step()?;
-            self.train = budget.fit(self.train, seconds)?;
+            let (mut trainer, _) = self.begun::<Autodiff<B>>(device.clone(), start.as_ref())?;
+            self.train = budget.fit(self.train, trainer.seconds_a_step()?)?;
         }
-        let mut trainer = self.trainer::<Autodiff<B>>(device.clone())?;
+        let (mut trainer, said) = self.begun::<Autodiff<B>>(device.clone(), start.as_ref())?;
+        for observer in &mut self.observers {
+            said.iter()
+                .try_for_each(|sentence| observer.note(sentence))?;
+        }
         if self.problem.target.calls().is_some() {
             let target = self.problem.target.clone();
             let count = move || target.calls().unwrap_or(0);
@@ -126,6 +139,10 @@ impl<T: AnyDevice> Training<T> {
                 if let Some((config, resume)) = &self.record {
                     // Another training may have begun and ended since the folder was looked at first.
                     folder.admit(config, *resume)?;
+                }
+                // Before the configuration, which says that there is something to go on with.
+                Start::keep(start.as_ref(), folder)?;
+                if let Some((config, _)) = &self.record {
                     folder.create(config)?;
                 }
             }
@@ -234,11 +251,26 @@ impl<T: AnyDevice> Training<T> {
         B: FlowBackend + AutodiffBackend<InnerBackend: FlowBackend>,
         T: TrainableTarget<B>,
     {
-        let (problem, _) = self.piloted::<B::InnerBackend>(&device)?;
+        let start = Start::of(self.init_from.as_ref(), None, false)?;
+        Ok(self.begun::<B>(device, start.as_ref())?.0)
+    }
+
+    /// The trainer before its first step, and a sentence about the weights it starts from.
+    fn begun<B>(&self, device: B::Device, start: Option<&Start>) -> Result<Begun<B>>
+    where
+        B: FlowBackend + AutodiffBackend<InnerBackend: FlowBackend>,
+        T: TrainableTarget<B>,
+    {
+        let (mut problem, _) = self.piloted::<B::InnerBackend>(&device)?;
         let mut streams = Streams::new(self.seed);
-        let flow = self.flow.init::<B>(&device, streams.get(Purpose::Init))?;
-        let flow = initialise(flow, &problem, &device, &mut streams);
-        let mut problem = problem;
+        let config = start.map_or_else(|| self.flow.clone(), |start| start.mixing(&self.flow));
+        let flow = config.init::<B>(&device, streams.get(Purpose::Init))?;
+        let mut flow = initialise(flow, &problem, &device, &mut streams);
+        let mut said = None;
+        if let Some(start) = start {
+            let (started, sentence) = start.apply(flow)?;
+            (flow, said) = (started, Some(sentence));
+        }
         let mut judge = None;
         if let Some(selection) = self.selection {
             selection.validate("selection")?;
@@ -255,7 +287,7 @@ impl<T: AnyDevice> Training<T> {
         if let Some(judge) = judge {
             trainer.judged_by(judge);
         }
-        Ok(trainer)
+        Ok((trainer, said))
     }
 }
 
@@ -270,6 +302,7 @@ impl<T: AnyDevice> Training<T> {
 pub fn train(config: &RunConfig, folder: &RunFolder, options: TrainOptions) -> Result<TrainedFlow> {
     let TrainOptions {
         resume,
+        init_from,
         device,
         mut observers,
         stop,
@@ -299,6 +332,7 @@ pub fn train(config: &RunConfig, folder: &RunFolder, options: TrainOptions) -> R
     Training {
         device,
         folder: Some(folder.clone()),
+        init_from,
         record: Some((config.clone(), resume)),
         observers,
         stop,

@@ -12,30 +12,41 @@ pub(super) fn fourier_columns(side: usize) -> Vec<Vec<f64>> {
         .collect()
 }
 
+/// The momentum `(n_0, n_1)` of each mode, `k_i = 2π n_i/side`, in the order of [`fourier_columns`]:
+/// a cosine and its sine have the same.
+pub(super) fn momenta(side: usize) -> Vec<(usize, usize)> {
+    let cosine = |n: usize| (TAU * n as f64 / side as f64).cos();
+    let opposite = |k: usize| (side - k / side) % side * side + (side - k % side) % side;
+    // One of each pair of opposite momenta. The sort is stable, and rounding is kept out of it.
+    let mut momenta: Vec<usize> = (0..side * side).filter(|&k| k <= opposite(k)).collect();
+    momenta.sort_by_key(|&k| -((cosine(k / side) + cosine(k % side)) * 1e9).round() as i64);
+    momenta
+        .into_iter()
+        .flat_map(|k| {
+            let times = if k == opposite(k) { 1 } else { 2 };
+            std::iter::repeat_n((k / side, k % side), times)
+        })
+        .collect()
+}
+
 /// One mode a row.
 fn modes(side: usize) -> Vec<Vec<f64>> {
     let sites = side * side;
-    let angle = |k: usize| TAU * k as f64 / side as f64;
-    let cosine = |k: usize| angle(k / side).cos() + angle(k % side).cos();
-    let opposite = |k: usize| (side - k / side) % side * side + (side - k % side) % side;
-    // One of each pair of opposite momenta. The sort is stable, and rounding is kept out of it.
-    let mut momenta: Vec<usize> = (0..sites).filter(|&k| k <= opposite(k)).collect();
-    momenta.sort_by_key(|&k| -(cosine(k) * 1e9).round() as i64);
-    let mut modes = Vec::new();
-    for k in momenta {
-        let own = k == opposite(k);
+    let momenta = momenta(side);
+    let mode = |i: usize| -> Vec<f64> {
+        let n = momenta[i];
+        let sine = i > 0 && momenta[i - 1] == n;
+        let own = !sine && momenta.get(i + 1) != Some(&n);
         let norm = (if own { 1.0 } else { 2.0 } / sites as f64).sqrt();
-        let phase = |x: usize| {
+        let value = |x: usize| {
             // Reduced before the division, so that equal phases are equal numbers.
-            let turns = (k / side) * (x / side) + (k % side) * (x % side);
-            angle(turns % side)
+            let turns = (n.0 * (x / side) + n.1 * (x % side)) % side;
+            let phase = TAU * turns as f64 / side as f64;
+            norm * if sine { phase.sin() } else { phase.cos() }
         };
-        modes.push((0..sites).map(|x| norm * phase(x).cos()).collect());
-        if !own {
-            modes.push((0..sites).map(|x| norm * phase(x).sin()).collect());
-        }
-    }
-    modes
+        (0..sites).map(value).collect()
+    };
+    (0..sites).map(mode).collect()
 }
 
 #[cfg(test)]

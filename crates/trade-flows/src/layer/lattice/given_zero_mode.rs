@@ -39,6 +39,19 @@ impl GivenZeroModeConfig {
             context: widths.context,
         }
     }
+
+    /// See [`LayerConfig::mixing_as`].
+    pub(crate) fn mixing_as(&self, trained: &Self, widths: Widths) -> Self {
+        let mut theirs = trained.of.iter();
+        let layer = |own: &LayerConfig| match theirs.next() {
+            Some(theirs) => own.mixing_as(theirs, Self::inner(widths)),
+            None => own.clone(),
+        };
+        Self {
+            of: self.of.iter().map(layer).collect(),
+            ..self.clone()
+        }
+    }
 }
 
 impl Recipe for GivenZeroModeConfig {

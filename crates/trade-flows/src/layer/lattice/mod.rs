@@ -6,6 +6,7 @@ mod given_zero_mode;
 mod grid;
 mod log_linear;
 mod mode_layer;
+mod mode_widths;
 mod reorder;
 mod zero_mode_potential;
 
@@ -13,5 +14,6 @@ pub use conv_coupling::{ConvCoupling, ConvCouplingConfig, Mask};
 pub use given_zero_mode::{GivenZeroMode, GivenZeroModeConfig};
 pub use grid::Grid;
 pub use mode_layer::ModeLayer;
+pub use mode_widths::{ModeWidths, ModeWidthsConfig};
 pub(super) use reorder::{Blocks, Channels, Modes};
 pub use zero_mode_potential::{ZeroModePotential, ZeroModePotentialConfig};

@@ -45,6 +45,10 @@ pub struct ZeroModePotentialConfig {
     /// The number of polynomials in the learned part, of degree 2, 4 and so on.
     #[serde(default = "terms")]
     pub terms: usize,
+    /// Whether the learned part grows with the number of sites, relative to 64. With a reach that grows
+    /// like the side, weights learned on one lattice then say the same of the mean field on another.
+    #[serde(default)]
+    pub extensive: bool,
     /// The network.
     #[serde(default = "small")]
     pub conditioner: ConditionerConfig,
@@ -77,6 +81,8 @@ fn terms() -> usize {
 /// The end of the table of the normal distribution, and its bins.
 const NORMAL_REACH: f64 = 8.0;
 const NORMAL_BINS: usize = 256;
+/// The sites of the lattice on which an extensive potential has the network's weights as they are.
+const SITES: f64 = 64.0;
 /// Twice the size of the first polynomial for a network that says 1.
 const SIZE: f64 = 3.0;
 /// The share of the reach that the polynomials vary over. On much more than what is visited their
@@ -152,7 +158,7 @@ impl Recipe for ZeroModePotentialConfig {
 /// ```
 ///
 /// with the action of a constant field as its start, and even Chebyshev polynomials `f_j` weighed by
-/// a network of the condition. How the coupling tilts it is exact for a constant field and
+/// a network of the condition, times `V/64` if it is `extensive`. How the coupling tilts it is exact for a constant field and
 /// independent of what is learned. What is learned must be smooth where hardly a sample lies, with
 /// weights of moderate size: of cosines and powers together the same curve needs weights of
 /// thousands, and a local basis says nothing of the tail. The density is tabulated at fixed nodes,
@@ -193,8 +199,15 @@ impl<B: FlowBackend> ZeroModePotential<B> {
             .map(|f| row(f.clone(), &device, dtype))
             .collect();
         let functions = Tensor::cat(rows, 0);
-        let learned = weights.linear(|t| t.matmul(functions.clone()));
         let volume = (config.side * config.side) as f64;
+        let scale = if config.extensive {
+            volume / SITES
+        } else {
+            1.0
+        };
+        let learned = weights
+            .linear(|t| t.matmul(functions.clone()))
+            .mul_scalar(scale);
         let start = self
             .squares
             .iter()
@@ -286,6 +299,7 @@ mod tests {
             reach: 8.0,
             nodes: 9,
             terms: 2,
+            extensive: false,
             conditioner: small(),
         };
         let functions = config.functions();
