@@ -17,7 +17,6 @@ use trade::{
         observe::{Observer, StepReport, progress::Progress},
     },
     device::DeviceName,
-    problem,
     recipe::{Length, Paid},
     target::TargetConfig,
 };
@@ -96,13 +95,10 @@ impl Request {
     fn run(self) -> trade::Result<NativeRun> {
         let (config, paid) = self.config()?;
         if !self.folder.is_trained() {
-            if self.quiet {
-                // What a bar would say of the data.
-                let (problem, mut doubts) = problem::assemble(&config)?;
-                doubts.extend(problem::reach(&problem, &config.objectives)?);
-                called(move |py, _| doubts.into_iter().try_for_each(|doubt| warn(py, doubt)));
-            }
             let mut observers: Vec<Box<dyn Observer>> = vec![Box::new(Progress::new(self.quiet))];
+            if self.quiet {
+                observers.push(Box::new(Beginning { over: false }));
+            }
             if let Some(watch) = self.watch {
                 observers.push(Box::new(watch));
             }
@@ -164,6 +160,26 @@ impl Request {
         old.take_function(new);
         if old.source != begun {
             return self.folder.create(earlier);
+        }
+        Ok(())
+    }
+}
+
+/// Warns of what a bar would say before the first step: of the data, the pilot run and the like.
+struct Beginning {
+    over: bool,
+}
+
+impl Observer for Beginning {
+    fn step(&mut self, _: &StepReport) -> core::Result<()> {
+        self.over = true;
+        Ok(())
+    }
+
+    fn note(&mut self, message: &str) -> core::Result<()> {
+        if !self.over {
+            let message = message.to_string();
+            called(move |py, _| warn(py, message));
         }
         Ok(())
     }

@@ -183,6 +183,12 @@ def test_odd_data_are_said(target):
         tf.Problem(target, {"T": (0.5, 2.0)}, data=({"T": 1.0}, x, x))
 
 
+def test_a_training_without_data_says_what_it_cannot_know(target):
+    problem = tf.Problem(target, {"T": (0.5, 2.0)}, pilot={"at": [2.0], "samples": 200, "burn_in": 20})
+    with pytest.warns(RuntimeWarning, match="there are no data: 200 samples"):
+        tf.train(problem, steps=2, progress=False)
+
+
 def test_a_configuration_that_does_not_fit_names_its_field():
     with pytest.raises(tf.TradeError, match="bins"):
         tf.train(wells(train={"bins": 3}), progress=False)

@@ -24,7 +24,7 @@ class Problem:
     are dicts and samples are anything that NumPy takes, of shape ``[n, dim]``. Entries of a configuration,
     ``{"at": …, "from": …}``, are taken too. ``bases`` are conditions without data. All other parts of a
     configuration may be given by name: ``flow``, ``objectives``, ``train``, ``pilot``, ``selection``,
-    ``evaluate``. What is left out is chosen.
+    ``max_calls``, ``evaluate``. What is left out is chosen.
 
     >>> problem = Problem({"double_well": {}}, {"temperature": (0.5, 1.1)},
     ...                   data=({"temperature": 1.0}, [[0.1, 0.2], [0.3, 0.1]]))
@@ -40,7 +40,7 @@ class Problem:
         bases: Sequence[Mapping[str, float]] | Mapping[str, float] | None = None,
         **parts: Any,
     ) -> None:
-        known = {"flow", "objectives", "train", "pilot", "selection", "evaluate"}
+        known = {"flow", "objectives", "train", "pilot", "selection", "max_calls", "evaluate"}
         for name in parts:
             if name not in known:
                 raise TypeError(f"`{name}` is no part of a problem; the parts are {', '.join(sorted(known))}")
