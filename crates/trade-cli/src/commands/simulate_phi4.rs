@@ -25,6 +25,7 @@ pub(super) fn run(session: &Session, typed: Phi4Args) -> Result<()> {
         seed: session.seed(),
         chains: typed.chains,
     };
+    config.check()?;
     if !ranks::is_first() {
         // Rank 0 looks at the file, and writes it.
         if !ranks::first_says(false) {

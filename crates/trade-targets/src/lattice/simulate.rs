@@ -74,7 +74,10 @@ impl SimulateConfig {
     }
 
     /// The lattice, if the settings make sense.
-    fn check(&self) -> Result<Torus> {
+    ///
+    /// # Errors
+    /// [`Error::Setting`] and [`Error::Condition`] if they make none.
+    pub fn check(&self) -> Result<Torus> {
         let torus = self.torus()?;
         self.couplings().check()?;
         if self.samples == 0 {
