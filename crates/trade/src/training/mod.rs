@@ -293,7 +293,7 @@ impl<T: AnyDevice> Training<T> {
 
 /// Trains a run as its configuration says, in its folder, and writes the trained flow there.
 ///
-/// Where the calling thread has [`ranks`](trade_core::ranks), all of them train together. Rank 0 alone needs
+/// Where the calling thread has [`ranks`], all of them train together. Rank 0 alone needs
 /// the folder.
 ///
 /// # Errors
