@@ -97,7 +97,8 @@ impl Request {
         if !self.folder.is_trained() {
             let mut observers: Vec<Box<dyn Observer>> = vec![Box::new(Progress::new(self.quiet))];
             if self.quiet {
-                observers.push(Box::new(Beginning { over: false }));
+                let metrics = self.folder.metrics();
+                observers.push(Box::new(Beginning { metrics }));
             }
             if let Some(watch) = self.watch {
                 observers.push(Box::new(watch));
@@ -167,17 +168,17 @@ impl Request {
 
 /// Warns of what a bar would say before the first step: of the data, the pilot run and the like.
 struct Beginning {
-    over: bool,
+    /// The file of metrics, which is made when the steps begin.
+    metrics: PathBuf,
 }
 
 impl Observer for Beginning {
     fn step(&mut self, _: &StepReport) -> core::Result<()> {
-        self.over = true;
         Ok(())
     }
 
     fn note(&mut self, message: &str) -> core::Result<()> {
-        if !self.over {
+        if !self.metrics.exists() {
             let message = message.to_string();
             called(move |py, _| warn(py, message));
         }

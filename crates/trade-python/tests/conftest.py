@@ -1,5 +1,10 @@
+import signal
+
 import pytest
 import tradeflow as tf
+
+# A shell that starts the tests in the background has them ignore Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @tf.energy(dim=1)
