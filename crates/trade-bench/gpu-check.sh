@@ -39,7 +39,8 @@ failed=0
 
 # part <name> <seconds> <command…>: runs a part for at most so long, and no longer than is left.
 part() {
-    local name=$1 limit=$2 start=$SECONDS state
+    # The limits are those of ten minutes in all.
+    local name=$1 limit=$(($2 * ${MINUTES:-10} / 10)) start=$SECONDS state
     shift 2
     local left=$((deadline - SECONDS))
     ((left < limit)) && limit=$left

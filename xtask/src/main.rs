@@ -109,7 +109,7 @@ fn run(chore: Chore) -> Result<()> {
             threads,
         } => {
             ensure!(rounds > 0, "--rounds: at least one is needed");
-            build(None, true)?;
+            build(None, false)?;
             let setting = bench::Setting {
                 threads: &threads,
                 simd: simd.as_deref(),

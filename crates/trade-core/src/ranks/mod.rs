@@ -11,7 +11,7 @@
 //! use std::sync::Arc;
 //! use trade_core::ranks::{self, Collective, Threads};
 //!
-//! // Two threads in the place of two processes.
+//! // Here two threads take the part of two processes.
 //! let sums: Vec<f64> = Threads::run(2, || {
 //!     let ranks = ranks::current();
 //!     let mut sum = [ranks.rank() as f64 + 1.0];
