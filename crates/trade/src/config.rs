@@ -168,11 +168,16 @@ impl LossConfig {
         }
     }
 
+    /// Whether the term is the likelihood of walkers.
+    pub(crate) fn has_walkers(&self) -> bool {
+        matches!(self, Self::Nll(config) if config.walkers.is_some())
+    }
+
     /// Whether the term evaluates the target's `log q`.
     pub fn needs_density(&self) -> bool {
         let from_target = |trade: &TradeConfig| trade.energy == EnergyOrigin::GroundTruth;
         match self {
-            Self::Nll(config) => config.walkers.is_some(),
+            Self::Nll(_) => self.has_walkers(),
             Self::ReweightedNll(_) => false,
             Self::ReverseKl(_) | Self::RefinedNll(_) | Self::LogVariance(_) => true,
             Self::TradeGrid(config) => from_target(&config.trade),
@@ -186,7 +191,7 @@ impl LossConfig {
 #[serde(deny_unknown_fields, default)]
 pub struct EvaluateConfig {
     /// The conditions, each a list in the order of the target's control parameters; if empty, ten
-    /// over the range of a single parameter, or the base conditions if there are several parameters
+    /// over the range of a single parameter, evenly by their logarithms if it spans a decade, or the base conditions if there are several parameters
     /// or no known density.
     pub conditions: Vec<Vec<f64>>,
     /// Flow samples per condition, for ESS and `log Z`.

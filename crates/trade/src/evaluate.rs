@@ -15,6 +15,8 @@ use trade_core::{
 };
 use trade_targets::Drawn;
 
+pub(crate) use length::spacing;
+
 use crate::{
     condition,
     config::RunConfig,
@@ -258,9 +260,12 @@ fn conditions(config: &RunConfig, target: &AnyTarget, names: &[String]) -> Resul
     let ranges = config.ranges(names)?;
     // Without a density nothing can be measured where there are no data.
     if let ([(low, high)], true) = (&ranges[..], target.is_known()) {
-        return Ok((0..10)
-            .map(|i| vec![low + (high - low) * f64::from(i) / 9.0])
-            .collect());
+        let spacing = spacing(*low, *high);
+        let at = |i: u32| match i {
+            9 => vec![*high],
+            i => vec![spacing.at(f64::from(i) / 9.0, *low, *high)],
+        };
+        return Ok((0..10).map(at).collect());
     }
     config.bases(names)
 }

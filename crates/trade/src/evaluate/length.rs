@@ -1,13 +1,14 @@
 //! The length of a range, in units of the distribution's own change.
 
-use trade_core::estimate::snis::Weights;
+use trade_core::{estimate::snis::Weights, grid::Spacing};
 
 use super::Evaluation;
 use crate::error::Result;
 
 impl Evaluation {
     /// The length `S = ∫ √Var_c[g] dc` of the range of one control parameter, the integral of the Fisher
-    /// information's root, by the trapezoidal rule over the measured conditions. It has no unit: where importance
+    /// information's root, by the trapezoidal rule over the measured conditions, or over their logarithms if they
+    /// span a decade. It has no unit: where importance
     /// weights carry from one condition to the next, their relative ESS is about `e^{−ds²}`. A few is
     /// easy, tens are hard. None where a condition could not be measured.
     pub fn path_length(&self) -> Option<f64> {
@@ -17,10 +18,25 @@ impl Evaluation {
         });
         let mut at: Vec<(f64, f64)> = at.collect::<Option<_>>()?;
         at.sort_by(|a, b| a.0.total_cmp(&b.0));
+        if let (Some(&(low, _)), Some(&(high, _))) = (at.first(), at.last())
+            && spacing(low, high) == Spacing::Log
+        {
+            // dc = c d log c.
+            at = at.into_iter().map(|(c, g)| (c.ln(), c * g)).collect();
+        }
         let steps = at
             .windows(2)
             .map(|w| 0.5 * (w[1].0 - w[0].0) * (w[0].1 + w[1].1));
         (at.len() > 1).then(|| steps.sum())
+    }
+}
+
+/// How conditions of a range are spaced: by their ratio where it spans a decade.
+pub(crate) fn spacing(low: f64, high: f64) -> Spacing {
+    if low > 0.0 && high >= 10.0 * low {
+        Spacing::Log
+    } else {
+        Spacing::Linear
     }
 }
 
@@ -69,6 +85,15 @@ mod tests {
         let exact = 1.5_f64.sqrt() * 4.0_f64.ln();
         let length = evaluation.path_length().unwrap();
         assert!((length / exact - 1.0).abs() < 0.01, "{length} {exact}");
+        // Over six decades the same, at ten conditions.
+        for (i, at) in evaluation.at.iter_mut().enumerate() {
+            let t = 10.0_f64.powf(0.3 * i as f64 - 3.0);
+            at.condition = vec![t];
+            at.score_deviation = Some(1.5_f64.sqrt() / t);
+        }
+        let length = evaluation.path_length().unwrap();
+        let exact = 1.5_f64.sqrt() * 1e6_f64.ln();
+        assert!((length / exact - 1.0).abs() < 1e-9, "{length} {exact}");
         evaluation.at[0].score_deviation = None;
         assert_eq!(evaluation.path_length(), None);
     }

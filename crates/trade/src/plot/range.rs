@@ -1,10 +1,11 @@
 //! The measures of an evaluation over the range of a single control parameter.
 
+use trade_core::grid::Spacing;
 use trade_plot::{Axis, Colour, Figure, Panel, Series};
 
 use super::Plots;
 use crate::{
-    evaluate::{AtCondition, Evaluation},
+    evaluate::{AtCondition, Evaluation, spacing},
     run::Run,
 };
 
@@ -25,9 +26,14 @@ pub(super) fn draw(run: &Run, evaluation: &Evaluation, plots: &mut Plots) {
     }
     let bases = run.config.bases(&evaluation.controls).unwrap_or_default();
     let bases: Vec<f64> = bases.iter().map(|base| base[0]).collect();
+    let (low, high) = (at[0].condition[0], at[at.len() - 1].condition[0]);
     let panel = |y: Axis, read: &Reading| {
         let rules = Series::rules(bases.clone()).labelled("base condition");
-        points(Panel::new(Axis::new(control), y).with(rules), &at, read)
+        let x = match spacing(low, high) {
+            Spacing::Log => Axis::log(control),
+            _ => Axis::new(control),
+        };
+        points(Panel::new(x, y).with(rules), &at, read)
     };
     let ess = Axis::new("relative ESS").from_to(0.0, 1.03);
     let ess = panel(ess, &|a| Some((a.ess?, a.ess_error?)));

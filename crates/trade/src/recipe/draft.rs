@@ -133,7 +133,10 @@ impl Draft {
         let flow = self.flow.clone().unwrap_or_else(chosen);
         let chosen = || match &start {
             Some(start) => start.objectives(),
-            None => super::objectives(&problem),
+            // Walkers evaluate the density much before the first step.
+            None => (super::objectives(&problem).into_iter())
+                .filter(|term| self.max_calls.is_none() || !term.loss.has_walkers())
+                .collect(),
         };
         let objectives = self.objectives.clone().unwrap_or_else(chosen);
         let mut paid = start.as_ref().map(FromPrior::paid).unwrap_or_default();

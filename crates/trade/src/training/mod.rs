@@ -310,10 +310,7 @@ impl<T: AnyDevice> Training<T> {
         let known = Known {
             pool: self.paid.start.clone(),
             walkers: (walks.into_iter())
-                // Walkers that came nowhere are the data.
-                .filter_map(|(i, walk)| {
-                    Some((i, walk.states.map(Arc::new).or(problem.data.clone())?))
-                })
+                .filter_map(|(i, walk)| Some((i, Arc::new(walk.states?))))
                 .collect(),
         };
         let terms = objectives(&self.objectives, &problem, &known)?;

@@ -16,7 +16,7 @@ use trade_flows::{Flow, FlowBackend};
 
 use crate::{
     config::{LossConfig, ObjectiveConfig},
-    error::{Context, Result, bail, ensure},
+    error::{Context, Result, ensure},
     recipe,
 };
 
@@ -65,10 +65,10 @@ where
                         "{}: {missing}",
                         place()
                     );
-                    let data = match (&c.walkers, known.walkers.get(&i)) {
-                        (None, _) => data()?,
-                        (Some(_), Some(walkers)) => walkers.clone(),
-                        (Some(_), None) => bail!("{}: `walkers` were not carried before", place()),
+                    // Walkers that came nowhere are the data.
+                    let data = match known.walkers.get(&i) {
+                        Some(walkers) => walkers.clone(),
+                        None => data()?,
                     };
                     let nll = Nll::new(c, data).with_context(place)?;
                     let nll = nll.drawn_by(Arc::new(move |n, stream| match target.prior() {
