@@ -185,7 +185,7 @@ fn carry<F: FnMut(&[f32]) -> Vec<f64>>(
             let kept = weights.as_ref().map_or(0.0, Weights::relative_ess);
             if let Some(weights) = weights
                 && kept >= LEAST
-                && (kept <= MOST || next >= 1.0 || next - t >= 1.0 - t)
+                && (kept <= MOST || next >= 1.0)
             {
                 break (Some(there), Some(weights));
             }
@@ -193,8 +193,9 @@ fn carry<F: FnMut(&[f32]) -> Vec<f64>>(
                 break (None, None);
             }
             // The effective sample size falls as e^{−(a dt)²}.
-            let factor = (AIM.ln() / kept.max(1e-12).min(1.0 - 1e-6).ln()).sqrt();
-            next = f64::min(t + (next - t) * factor.clamp(0.1, 4.0), 1.0).max(t + 0.5 * SHORTEST);
+            let factor = (AIM.ln() / kept.clamp(1e-12, 1.0 - 1e-6).ln()).sqrt();
+            let far = t + (next - t) * factor.clamp(0.1, 4.0);
+            next = far.max(t + 0.5 * SHORTEST).min(1.0);
         };
         let (Some(there), Some(weights)) = (there, weights) else {
             *at.borrow_mut() = path.point(base, end, t);
