@@ -9,7 +9,7 @@ use std::sync::{Arc, atomic::AtomicBool};
 use burn::{module::AutodiffModule, tensor::backend::AutodiffBackend};
 use burn_autodiff::Autodiff;
 use trade_core::{
-    Condition, Target, Validate,
+    Condition, Family, Target, Validate,
     objective::{Problem, TrainableTarget},
     observe::{Observer, jsonl::JsonLines, tensorboard::TensorBoard},
     parameters::parameters,
@@ -24,7 +24,7 @@ use crate::{
     config::{ObjectiveConfig, RunConfig},
     device::{AnyDevice, DeviceName, on_device},
     error::Result,
-    model, problem,
+    evaluate, model, problem,
     recipe::{self, Budget, FlowJudge, Paid, PilotConfig, SelectionConfig},
     run::{RunFolder, TrainingCalls, write_file},
     trained::{On, TrainedFlow},
@@ -312,6 +312,7 @@ pub fn train(config: &RunConfig, folder: &RunFolder, options: TrainOptions) -> R
     let (problem, warnings) = problem::assemble(&config)?;
     said.extend(warnings);
     said.extend(problem::reach(&problem, &config.objectives)?);
+    evaluate::conditions(&config, &problem.target, &problem.target.controls())?;
     if !ranks::is_first() {
         observers.clear();
     }
