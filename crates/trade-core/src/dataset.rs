@@ -142,6 +142,14 @@ impl Dataset {
         sets.flat_map(|(start, s)| start..s.end).collect()
     }
 
+    /// The states with these numbers, row-major.
+    pub fn states_of(&self, rows: &[usize]) -> Vec<f32> {
+        let states = rows
+            .iter()
+            .flat_map(|&i| &self.x[i * self.dim..][..self.dim]);
+        states.copied().collect()
+    }
+
     /// The number of samples.
     pub fn len(&self) -> usize {
         self.x.len() / self.dim

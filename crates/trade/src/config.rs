@@ -172,7 +172,8 @@ impl LossConfig {
     pub fn needs_density(&self) -> bool {
         let from_target = |trade: &TradeConfig| trade.energy == EnergyOrigin::GroundTruth;
         match self {
-            Self::Nll(_) | Self::ReweightedNll(_) => false,
+            Self::Nll(config) => config.walkers.is_some(),
+            Self::ReweightedNll(_) => false,
             Self::ReverseKl(_) | Self::RefinedNll(_) | Self::LogVariance(_) => true,
             Self::TradeGrid(config) => from_target(&config.trade),
             Self::TradeContinuous(config) => from_target(&config.trade),

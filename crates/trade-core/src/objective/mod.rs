@@ -24,7 +24,7 @@ use burn::{
 use element::Clipped;
 pub use element::{Clip, Robust};
 pub use log_variance::{LogVariance, LogVarianceCentre, LogVarianceConfig};
-pub use nll::{Draws, Nll, NllConfig};
+pub use nll::{Draws, Nll, NllConfig, WalkersConfig};
 pub use pool::{PoolConfig, PoolPoints, PoolStart};
 pub use refined_nll::{RefinedNll, RefinedNllConfig};
 pub use reverse_kl::{ReverseKl, ReverseKlConfig};

@@ -13,6 +13,7 @@ use crate::{
     error::Result,
     random::{Purpose, Stream},
     target::Perturbation,
+    validate::{Validate, counted},
 };
 
 /// The configuration of [`Nll`].
@@ -27,8 +28,39 @@ pub struct NllConfig {
     /// Whether each batch is drawn anew from the prior of the target, at the power 0, instead of from the
     /// data; for a target whose prior is known, such as `posterior`.
     pub fresh: bool,
+    /// Takes each batch from walkers that are carried from the data to the ends of the range before the
+    /// training, instead of the data; for a target whose density is known. Walkers say at once where the
+    /// density goes, but follow it roughly only: let the weight of this term fall to a few per cent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub walkers: Option<WalkersConfig>,
     /// Limits on the loss of one sample.
     pub clip: Clip,
+}
+
+/// Walkers that are carried along the range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct WalkersConfig {
+    /// How many there are.
+    pub number: usize,
+    /// The moves of each that are accepted at a condition, on average; fewer if ten times as many were tried.
+    pub moves: usize,
+}
+
+impl Default for WalkersConfig {
+    fn default() -> Self {
+        Self {
+            number: 4000,
+            moves: 4,
+        }
+    }
+}
+
+impl Validate for WalkersConfig {
+    fn validate(&self, field: &str) -> Result<()> {
+        counted(field, "number", self.number, 100, 1 << 20)?;
+        counted(field, "moves", self.moves, 1, 10_000)
+    }
 }
 
 impl Default for NllConfig {
@@ -37,12 +69,13 @@ impl Default for NllConfig {
             batch: 512,
             noise: 0.0,
             fresh: false,
+            walkers: None,
             clip: Clip::default(),
         }
     }
 }
 
-/// `L_nll = −mean log p_θ(x_i|c_b)` over data at the base conditions.
+/// `L_nll = −mean log p_θ(x_i|c_i)` over data at the base conditions, or over walkers at conditions of the range.
 pub struct Nll {
     config: NllConfig,
     data: Arc<Dataset>,

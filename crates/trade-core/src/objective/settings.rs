@@ -106,7 +106,18 @@ pub trait ValidateOver {
 impl ValidateOver for NllConfig {
     fn validate_over(&self, _: &[(f64, f64)], field: &str) -> Result<()> {
         rows(self.batch, 1, self.clip, field)?;
-        within(field, "noise", self.noise, Interval::at_least(0.0))
+        within(field, "noise", self.noise, Interval::at_least(0.0))?;
+        let Some(walkers) = &self.walkers else {
+            return Ok(());
+        };
+        walkers.validate(&below(field, "walkers"))?;
+        check(
+            field,
+            "walkers",
+            !self.fresh,
+            "be absent with `fresh`",
+            "both",
+        )
     }
 }
 

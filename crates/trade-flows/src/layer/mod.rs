@@ -4,6 +4,7 @@
 //! [`Transform`], and one entry in the list of [`LayerConfig`] below.
 
 mod act_norm;
+mod common_scale;
 mod conditional_affine;
 mod conditional_linear;
 mod coupling;
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use trade_core::{Dual, Result, random::Stream};
 
 pub use act_norm::ActNorm;
+pub use common_scale::{CommonScale, CommonScaleConfig};
 pub use conditional_affine::{ConditionalAffine, ConditionalAffineConfig};
 pub use conditional_linear::{ConditionalLinear, ConditionalLinearConfig};
 pub use coupling::{
@@ -213,6 +215,10 @@ layers! {
     Whiten<B> {
         /// See [`Whiten`].
         Whiten(WhitenConfig),
+    }
+    CommonScale<B> {
+        /// See [`CommonScale`].
+        CommonScale(CommonScaleConfig),
     }
     Permutation<B> {
         /// A [`Permutation`] drawn from the run's seed.

@@ -9,10 +9,11 @@ use trade_flows::{
     ConditionerConfig, ConvConditionerConfig, Direction, Features, FlowBackend, Padding, Tails,
     Transform,
     layer::{
-        AffineCouplingConfig, AffineKind, CircularShiftConfig, ConditionalAffineConfig,
-        ConditionalLinearConfig, ConvCouplingConfig, GivenZeroModeConfig, Grid,
-        GroupCouplingConfig, GroupMap, Layer, LayerConfig, Mask, ModeWidthsConfig, PermutationKind,
-        RelativeConfig, RqsCouplingConfig, SoftClamp, Widths, ZeroModePotentialConfig,
+        AffineCouplingConfig, AffineKind, CircularShiftConfig, CommonScaleConfig,
+        ConditionalAffineConfig, ConditionalLinearConfig, ConvCouplingConfig, GivenZeroModeConfig,
+        Grid, GroupCouplingConfig, GroupMap, Layer, LayerConfig, Mask, ModeWidthsConfig,
+        PermutationKind, RelativeConfig, RqsCouplingConfig, SoftClamp, Widths,
+        ZeroModePotentialConfig,
     },
 };
 
@@ -107,10 +108,16 @@ pub(crate) fn cases() -> Vec<Case> {
         };
         cases.push((LayerConfig::ConditionalLinear(config), false));
     }
+    for clamp in [SoftClamp::Wide(3.0), SoftClamp::Atan(2.0)] {
+        let config = CommonScaleConfig { clamp };
+        cases.push((LayerConfig::CommonScale(config), false));
+    }
     let case = |(config, volume_preserving)| Case {
         // A rotation of one entry is none, and has no parameters to try.
         dims: match config {
             LayerConfig::Permutation(_) => &[2, 3, 5],
+            // Random numbers say which entries are scaled by which, among enough of both kinds.
+            LayerConfig::CommonScale(_) => &[5],
             _ => &[1, 2, 3, 5],
         },
         config,

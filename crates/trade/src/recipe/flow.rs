@@ -4,7 +4,7 @@ use trade_core::{Family, PowerFamily, Support, objective::Problem, random::Strea
 use trade_flows::{
     Base, ConditionerConfig, FlowConfig, LastLayer, PreprocessConfig, Stage,
     layer::{
-        AffineCouplingConfig, CircularShiftConfig, ConditionalAffineConfig,
+        AffineCouplingConfig, CircularShiftConfig, CommonScaleConfig, ConditionalAffineConfig,
         ConditionalLinearConfig, GroupCouplingConfig, GroupMap, LayerConfig, Mixing,
         PermutationKind, RqsCouplingConfig, SoftClamp, WhitenConfig,
     },
@@ -92,6 +92,7 @@ pub(super) fn choose<T: Family>(problem: &Problem<T>, seed: u64) -> FlowConfig {
         }));
     }
     if angles == 0 && dim <= MOST_ENTRIES && target.contexts() == 0 {
+        first.push(LayerConfig::CommonScale(CommonScaleConfig::default()));
         // Locations and widths may change by orders of magnitude over the range: couplings see neither.
         first.push(LayerConfig::ConditionalLinear(ConditionalLinearConfig {
             clamp: SoftClamp::Atan(MOST_NARROWER),

@@ -4,22 +4,27 @@ use trade_core::{
     Family,
     grid::Spacing,
     objective::{
-        Clip, LogVarianceConfig, NllConfig, Problem, Robust,
+        Clip, LogVarianceConfig, NllConfig, Problem, Robust, WalkersConfig,
         trade::{EnergyOrigin, TradeConfig, TradeContinuousConfig, TradeGridConfig},
     },
     ramp::Ramp,
     schedule::Schedule,
 };
 
-use super::logarithmic;
+use super::{logarithmic, pilot::least_samples};
 use crate::config::{LossConfig, ObjectiveConfig};
 
+/// The most entries of a state that walkers are asked about; more, and they hardly move.
+const MOST_ENTRIES: usize = 64;
 /// Rows a step.
 const BATCH: usize = 256;
 
 pub(super) fn choose<T: Family>(problem: &Problem<T>) -> Vec<ObjectiveConfig> {
     let known = problem.target.is_known();
     let mut terms = vec![boundary(problem)];
+    if walkers_help(problem) {
+        terms.push(walkers());
+    }
     let log = logarithmic(problem).iter().all(|log| *log);
     terms.push(ObjectiveConfig::new(trade(problem, log), after(0.1, 1.0)));
     if known {
@@ -56,6 +61,40 @@ fn boundary<T: Family>(problem: &Problem<T>) -> ObjectiveConfig {
         ..Ramp::default()
     };
     ObjectiveConfig::new(LossConfig::Nll(nll), weight)
+}
+
+/// Whether walkers can say where the density goes.
+fn walkers_help<T: Family>(problem: &Problem<T>) -> bool {
+    let target = &*problem.target;
+    let dim = target.dim();
+    // A pilot run takes the place of data that are not there.
+    let enough = problem.data.as_ref().is_none_or(|data| {
+        let rows = |base: &Vec<f64>| data.rows_of(base).len();
+        problem
+            .bases
+            .iter()
+            .all(|base| rows(base) >= least_samples(dim))
+    });
+    target.is_known() && target.contexts() == 0 && dim <= MOST_ENTRIES && enough
+}
+
+/// The likelihood of walkers on their way to the ends of the range, until the energy knows better.
+fn walkers() -> ObjectiveConfig {
+    let nll = NllConfig {
+        batch: BATCH,
+        walkers: Some(WalkersConfig::default()),
+        ..NllConfig::default()
+    };
+    let weight = Ramp {
+        start: 1.0,
+        end: 0.05,
+        pct_start: 0.3,
+        ..Ramp::default()
+    };
+    ObjectiveConfig {
+        name: Some("walkers".into()),
+        ..ObjectiveConfig::new(LossConfig::Nll(nll), weight)
+    }
 }
 
 /// A weight that is zero for a part of training, and grows from there.

@@ -29,7 +29,7 @@ pub use draft::Draft;
 pub(crate) use judge::FlowJudge;
 pub use judge::SelectionConfig;
 pub use pilot::PilotConfig;
-pub(crate) use pilot::run as run_pilot;
+pub(crate) use pilot::{Walk, run as run_pilot, walk};
 pub(crate) use population::population;
 pub use time::{Budget, Length};
 

@@ -4,13 +4,16 @@ mod builder;
 mod start;
 mod terms;
 
-use std::sync::{Arc, atomic::AtomicBool};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, atomic::AtomicBool},
+};
 
 use burn::{module::AutodiffModule, tensor::backend::AutodiffBackend};
 use burn_autodiff::Autodiff;
 use trade_core::{
     Condition, Family, Target, Validate,
-    objective::{Problem, TrainableTarget},
+    objective::{NllConfig, Problem, TrainableTarget},
     observe::{Observer, jsonl::JsonLines, tensorboard::TensorBoard},
     parameters::parameters,
     random::{Purpose, Streams},
@@ -21,17 +24,17 @@ use trade_flows::{Flow, FlowBackend, FlowConfig};
 
 use crate::{
     condition,
-    config::{ObjectiveConfig, RunConfig},
+    config::{LossConfig, ObjectiveConfig, RunConfig},
     device::{AnyDevice, DeviceName, on_device},
-    error::Result,
+    error::{Context, Result},
     evaluate, model, problem,
-    recipe::{self, Budget, FlowJudge, Paid, PilotConfig, SelectionConfig},
+    recipe::{self, Budget, FlowJudge, Paid, PilotConfig, SelectionConfig, Walk},
     run::{RunFolder, TrainingCalls, write_file},
     trained::{On, TrainedFlow},
 };
 
 use start::Start;
-pub use terms::objectives;
+pub use terms::{Known, objectives};
 
 /// Trains a flow on a problem.
 ///
@@ -58,8 +61,8 @@ pub struct Training<T> {
     max_calls: Option<u64>,
 }
 
-/// A trainer before its first step, and a sentence about the weights it starts from.
-type Begun<B> = (Trainer<B, Flow<B>>, Option<String>);
+/// A trainer before its first step, and sentences about what it starts from.
+type Begun<B> = (Trainer<B, Flow<B>>, Vec<String>);
 
 /// How [`train`] goes about its work; by default it starts anew on the first device that was compiled
 /// in, and nobody watches.
@@ -215,13 +218,7 @@ impl<T: AnyDevice> Training<T> {
         };
         pilot.validate("pilot")?;
         let target = problem.target.clone();
-        let dim = target.dim();
-        let evaluate = |x: &[f32]| -> Vec<f64> {
-            let x = trade_core::upload::<B>(x.to_vec(), dim, device);
-            let condition = Condition::uniform(&pilot.at, x.dims()[0], &x);
-            let density = target.log_density(x, &condition);
-            density.into_data().iter::<f64>().collect()
-        };
+        let evaluate = |x: &[f32]| log_density::<B, T>(&target, x, &pilot.at, device);
         let support = target.support();
         let found = recipe::run_pilot(pilot, &support, evaluate, self.seed)?;
         let at = condition::describe(&pilot.at, &target.controls());
@@ -242,6 +239,32 @@ impl<T: AnyDevice> Training<T> {
         Ok((problem.with_data(&pilot.at, &found.x)?, Some(said)))
     }
 
+    /// The walkers of the terms that ask for them, by the number of the term.
+    fn walks<B: FlowBackend>(
+        &self,
+        problem: &Problem<T>,
+        device: &B::Device,
+    ) -> Result<BTreeMap<usize, Walk>>
+    where
+        T: Target<B>,
+    {
+        let mut walks = BTreeMap::new();
+        for (i, objective) in self.objectives.iter().enumerate() {
+            let LossConfig::Nll(NllConfig {
+                walkers: Some(walkers),
+                ..
+            }) = &objective.loss
+            else {
+                continue;
+            };
+            let evaluate =
+                |x: &[f32], c: &[f64]| log_density::<B, T>(&problem.target, x, c, device);
+            let walk = recipe::walk(walkers, problem, evaluate, self.seed);
+            walks.insert(i, walk.with_context(|| format!("`objectives[{i}]`"))?);
+        }
+        Ok(walks)
+    }
+
     /// The trainer before its first step, for a caller that takes the steps itself.
     ///
     /// # Errors
@@ -255,7 +278,7 @@ impl<T: AnyDevice> Training<T> {
         Ok(self.begun::<B>(device, start.as_ref())?.0)
     }
 
-    /// The trainer before its first step, and a sentence about the weights it starts from.
+    /// The trainer before its first step, and sentences about what it starts from.
     fn begun<B>(&self, device: B::Device, start: Option<&Start>) -> Result<Begun<B>>
     where
         B: FlowBackend + AutodiffBackend<InnerBackend: FlowBackend>,
@@ -266,10 +289,11 @@ impl<T: AnyDevice> Training<T> {
         let config = start.map_or_else(|| self.flow.clone(), |start| start.mixing(&self.flow));
         let flow = config.init::<B>(&device, streams.get(Purpose::Init))?;
         let mut flow = initialise(flow, &problem, &device, &mut streams);
-        let mut said = None;
+        let mut said = Vec::new();
         if let Some(start) = start {
             let (started, sentence) = start.apply(flow)?;
-            (flow, said) = (started, Some(sentence));
+            flow = started;
+            said.push(sentence);
         }
         let mut judge = None;
         if let Some(selection) = self.selection {
@@ -281,7 +305,18 @@ impl<T: AnyDevice> Training<T> {
             }
             judge = Some(FlowJudge::new(selection, &problem, held_out));
         }
-        let terms = objectives(&self.objectives, &problem, self.paid.start.as_ref())?;
+        let walks = self.walks::<B::InnerBackend>(&problem, &device)?;
+        said.extend(walks.values().map(|walk| walk.said.clone()));
+        let known = Known {
+            pool: self.paid.start.clone(),
+            walkers: (walks.into_iter())
+                // Walkers that came nowhere are the data.
+                .filter_map(|(i, walk)| {
+                    Some((i, walk.states.map(Arc::new).or(problem.data.clone())?))
+                })
+                .collect(),
+        };
+        let terms = objectives(&self.objectives, &problem, &known)?;
         let train = self.train.clone();
         let mut trainer = Trainer::new(train, flow, terms, streams, device)?;
         if let Some(judge) = judge {
@@ -352,6 +387,19 @@ pub fn train_unsaved(config: &RunConfig, device: DeviceName) -> Result<TrainedFl
     let (problem, _) = problem::assemble(&config)?;
     problem::reach(&problem, &config.objectives)?;
     Training::configured(&config, problem).device(device).run()
+}
+
+/// `log q` of rows of states at a condition.
+fn log_density<B: FlowBackend, T: Target<B>>(
+    target: &T,
+    x: &[f32],
+    at: &[f64],
+    device: &B::Device,
+) -> Vec<f64> {
+    let x = trade_core::upload::<B>(x.to_vec(), target.dim(), device);
+    let condition = Condition::uniform(at, x.dims()[0], &x);
+    let density = target.log_density(x, &condition);
+    density.into_data().iter::<f64>().collect()
 }
 
 /// Data-dependent initialisation from a first batch of the data.

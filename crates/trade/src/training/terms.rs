@@ -1,10 +1,10 @@
 //! The terms of a loss, as a configuration states them.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use burn::tensor::backend::AutodiffBackend;
 use trade_core::{
-    Family, Validate,
+    Dataset, Family, Validate,
     objective::{
         LogVariance, Nll, PoolPoints, PoolStart, Problem, RefinedNll, ReverseKl, ReweightedNll,
         TrainableTarget,
@@ -16,19 +16,28 @@ use trade_flows::{Flow, FlowBackend};
 
 use crate::{
     config::{LossConfig, ObjectiveConfig},
-    error::{Context, Result, ensure},
+    error::{Context, Result, bail, ensure},
     recipe,
 };
 
-/// The terms of a loss. Pools of points begin with `start`; where there is none, they begin with the same
-/// points at the cost of making them.
+/// What was computed for the terms of a loss before.
+#[derive(Default)]
+pub struct Known {
+    /// What pools of points begin with; where there is nothing, they begin with the same points at the cost of
+    /// making them.
+    pub pool: Option<Arc<PoolPoints>>,
+    /// The walkers of a term, by its number.
+    pub walkers: BTreeMap<usize, Arc<Dataset>>,
+}
+
+/// The terms of a loss.
 ///
 /// # Errors
 /// If one does not fit the problem, naming the field.
 pub fn objectives<B, T>(
     entries: &[ObjectiveConfig],
     problem: &Problem<T>,
-    start: Option<&Arc<PoolPoints>>,
+    known: &Known,
 ) -> Result<Vec<WeightedObjective<B, Flow<B>>>>
 where
     B: FlowBackend + AutodiffBackend<InnerBackend: FlowBackend>,
@@ -56,7 +65,12 @@ where
                         "{}: {missing}",
                         place()
                     );
-                    let nll = Nll::new(c, data()?).with_context(place)?;
+                    let data = match (&c.walkers, known.walkers.get(&i)) {
+                        (None, _) => data()?,
+                        (Some(_), Some(walkers)) => walkers.clone(),
+                        (Some(_), None) => bail!("{}: `walkers` were not carried before", place()),
+                    };
+                    let nll = Nll::new(c, data).with_context(place)?;
                     let nll = nll.drawn_by(Arc::new(move |n, stream| match target.prior() {
                         Some(prior) => prior.draw(n, stream),
                         None => Ok(Vec::new()),
@@ -84,7 +98,7 @@ where
                     WeightedObjective::new(term, weight, adaptive)
                 }
                 LossConfig::LogVariance(c) => {
-                    let begin = pool_start(&problem, start.cloned());
+                    let begin = pool_start(&problem, known.pool.clone());
                     let term = LogVariance::new(c, problem).with_context(place)?;
                     let term = term.starting_with(begin);
                     WeightedObjective::new(term, weight, adaptive)

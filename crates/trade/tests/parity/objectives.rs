@@ -2,7 +2,11 @@
 
 use burn::{backend::Autodiff, tensor::DType};
 use serde_json::{Value, json};
-use trade::{config::RunConfig, problem::assemble, training::objectives};
+use trade::{
+    config::RunConfig,
+    problem::assemble,
+    training::{Known, objectives},
+};
 use trade_core::{
     random::{Purpose, Streams},
     train::Trainer,
@@ -148,6 +152,7 @@ pub(crate) fn trainer<B: FlowBackend>(
         .flow
         .init::<Autodiff<B>>(&device, streams.get(Purpose::Init));
     let flow = Noise::moderate(dtype).apply(flow.expect("a flow"));
-    let objectives = objectives(&config.objectives, &problem, None).expect("objectives");
+    let objectives =
+        objectives(&config.objectives, &problem, &Known::default()).expect("objectives");
     Trainer::new(config.train, flow, objectives, streams, device).expect("a trainer")
 }

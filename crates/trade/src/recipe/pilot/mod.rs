@@ -3,6 +3,7 @@
 mod ensemble;
 #[cfg(test)]
 mod tests;
+mod walk;
 
 use std::f64::consts::{FRAC_1_SQRT_2, TAU};
 
@@ -17,6 +18,7 @@ use trade_core::{
 };
 
 use ensemble::{Ensemble, bounded};
+pub(crate) use walk::{Walk, least_samples, walk};
 
 /// A pilot run: samples of the target at one condition, drawn by an ensemble of walkers, that take the
 /// place of data. Where the target has several modes, those that no walker found are missing from them.

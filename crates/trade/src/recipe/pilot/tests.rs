@@ -1,6 +1,7 @@
 //! The walkers against densities whose moments are known.
 
 use super::*;
+use trade_core::objective::WalkersConfig;
 
 fn config(at: Vec<f64>) -> PilotConfig {
     PilotConfig {
@@ -138,4 +139,94 @@ fn two_modes_far_apart_are_both_found() {
     let found = run(&config(vec![1.0]), &[Support::Real], evaluate, 5).unwrap();
     let share = found.x.iter().filter(|x| **x > 0.0).count() as f64 / found.x.len() as f64;
     assert!((share - 0.7).abs() < 0.1, "{share}");
+}
+
+/// A normal density of unit scale in `d` entries to the power `c`, moved by `shift · ln c` along the first.
+#[derive(Debug)]
+struct Moving {
+    dim: usize,
+    shift: f64,
+}
+
+impl Family for Moving {
+    fn dim(&self) -> usize {
+        self.dim
+    }
+    fn controls(&self) -> Vec<String> {
+        vec!["c".into()]
+    }
+    fn power_family(&self) -> Option<PowerFamily> {
+        None
+    }
+}
+
+impl Moving {
+    fn log_density(&self, x: &[f32], c: f64) -> Vec<f64> {
+        let log = |row: &[f32]| {
+            let squares = row.iter().enumerate().map(|(i, &x)| {
+                let centre = if i == 0 { self.shift * c.ln() } else { 0.0 };
+                (f64::from(x) - centre).powi(2)
+            });
+            -0.5 * c * squares.sum::<f64>()
+        };
+        x.chunks(self.dim).map(log).collect()
+    }
+
+    fn problem(self, samples: usize) -> Problem<Self> {
+        let x = Stream::new(4, 0).normal64(samples * self.dim);
+        let problem = Problem::new(self, [("c", [0.25, 4.0])]).unwrap();
+        problem.with_data(&[1.0], &x).unwrap()
+    }
+}
+
+#[test]
+fn walkers_are_where_the_density_goes() {
+    let problem = Moving { dim: 4, shift: 3.0 }.problem(6000);
+    let evaluate = |x: &[f32], c: &[f64]| problem.target.log_density(x, c[0]);
+    let found = walk(&WalkersConfig::default(), &problem, evaluate, 1).unwrap();
+    assert!(
+        found.said.contains("to c = 0.2500 in") && found.said.contains("to c = 4.0000 in"),
+        "{}",
+        found.said
+    );
+    for c in [0.25, 4.0] {
+        let walked = found.states.as_ref().unwrap();
+        let rows = walked.rows_of(&[c]);
+        assert_eq!(rows.len(), 4000);
+        let states = walked.states_of(&rows);
+        let states: Vec<f64> = states.iter().map(|&x| f64::from(x)).collect();
+        for j in 0..4 {
+            let (mean, deviation) = mean_and_deviation(&column(&states, 4, j));
+            let centre = if j == 0 { 3.0 * c.ln() } else { 0.0 };
+            // Some hundred independent walkers: 5 % of a deviation, with four sigma.
+            assert!((mean - centre).abs() * c.sqrt() < 0.2, "{c} {j} {mean}");
+            assert!(
+                (deviation * c.sqrt() - 1.0).abs() < 0.15,
+                "{c} {j} {deviation}"
+            );
+        }
+    }
+}
+
+#[test]
+fn walkers_that_cannot_go_say_so() {
+    let problem = Moving { dim: 4, shift: 3.0 }.problem(60);
+    let evaluate = |x: &[f32], c: &[f64]| problem.target.log_density(x, c[0]);
+    let error = walk(&WalkersConfig::default(), &problem, evaluate, 1)
+        .err()
+        .unwrap();
+    assert!(
+        error.to_string().contains("at least 100 samples"),
+        "{error}"
+    );
+    // A density that is nothing but noise cannot be followed.
+    let problem = Moving { dim: 2, shift: 0.0 }.problem(1000);
+    let noise = |x: &[f32], c: &[f64]| -> Vec<f64> {
+        let one = |row: &[f32]| 1e6 * (f64::from(row[0]) * 1e4 * c[0]).sin();
+        x.chunks(2).map(one).collect()
+    };
+    let said = walk(&WalkersConfig::default(), &problem, noise, 1)
+        .unwrap()
+        .said;
+    assert!(said.contains("only as far as"), "{said}");
 }
