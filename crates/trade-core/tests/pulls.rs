@@ -252,8 +252,7 @@ fn check_uneven(seeds: u64) {
                     _ => (0.3, 0.8),
                 };
                 let slack = if seeds < 1000 { 0.1 } else { 0.0 };
-                let calibrated =
-                    mean.abs() <= most && (least..=1.2 + slack).contains(&deviation);
+                let calibrated = mean.abs() <= most && (least..=1.2 + slack).contains(&deviation);
                 if !calibrated && marked < 0.5 {
                     wrong.push(line);
                 }
