@@ -1,8 +1,14 @@
 //! Checks of output files before work begins.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result, ensure};
+
+/// A file behind more links than this cannot be found.
+const MOST_LINKS: usize = 40;
 
 /// Refuses a path that is a folder, or whose ending is not among those an option takes. A pipe or a
 /// device needs no ending.
@@ -44,14 +50,43 @@ pub(crate) fn expect_folder(path: &Path, option: &str) -> Result<()> {
 
 /// Whether two paths lead to one file, be it there already or not.
 pub(crate) fn same_file(a: &Path, b: &Path) -> bool {
-    let place = |path: &Path| {
-        fs::canonicalize(path).ok().or_else(|| {
-            let folder = path.parent().filter(|f| !f.as_os_str().is_empty());
-            let folder = fs::canonicalize(folder.unwrap_or(Path::new("."))).ok()?;
-            Some(folder.join(path.file_name()?))
-        })
-    };
     a == b || place(a).is_some_and(|place_a| place(b) == Some(place_a))
+}
+
+/// Where a path leads: through all links, also where the file at their end is not there yet.
+fn place(path: &Path) -> Option<PathBuf> {
+    let mut path = path.to_owned();
+    for _ in 0..MOST_LINKS {
+        if let Ok(found) = fs::canonicalize(&path) {
+            return Some(found);
+        }
+        let folder = path.parent().filter(|f| !f.as_os_str().is_empty());
+        let folder = fs::canonicalize(folder.unwrap_or(Path::new("."))).ok()?;
+        let here = folder.join(path.file_name()?);
+        match fs::read_link(&here) {
+            Ok(end) => path = folder.join(end),
+            Err(_) => return Some(here),
+        }
+    }
+    None
+}
+
+/// Refuses to overwrite the data of a simulation, whose record beside them would then be of other data.
+pub(crate) fn keep_simulation(path: &Path, option: &str) -> Result<()> {
+    let record = path.with_extension("json");
+    if path.extension().is_none_or(|ending| ending == "json") || !path.is_file() {
+        return Ok(());
+    }
+    let text = fs::read(&record).unwrap_or_default();
+    let found: serde_json::Value = serde_json::from_slice(&text).unwrap_or_default();
+    let recorded = found["config"].is_object() && found["version"].is_u64();
+    ensure!(
+        !recorded,
+        "{option}: {} holds a simulation, which {} records; choose another name",
+        path.display(),
+        record.display()
+    );
+    Ok(())
 }
 
 /// Renames a file and the record beside it to the first free `NAME.1.npy`, `NAME.2.npy`, …, so that a

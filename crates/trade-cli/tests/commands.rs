@@ -288,6 +288,12 @@ fn mistakes_end_in_one_sentence() {
     let mut range = small_config(10);
     range["ranges"] = json!({ "T": [0.5, 1.0] });
     write(folder, "range.json", &range);
+    let mut steep = small_config(10);
+    steep["ranges"] = json!({ "temperature": [1e-300, 1.1] });
+    write(folder, "steep.json", &steep);
+    let mut measured = small_config(10);
+    measured["evaluate"]["conditions"] = json!([[0.0]]);
+    write(folder, "measured.json", &measured);
     let mut missing = small_config(10);
     missing["data"][0]["from"] = json!({ "file": "nowhere.npy" });
     write(folder, "missing.json", &missing);
@@ -313,6 +319,14 @@ fn mistakes_end_in_one_sentence() {
             &["ranges.T", "temperature"],
         ),
         (&["train", "missing.json", "--out", "r5"], &["nowhere.npy"]),
+        (
+            &["train", "steep.json", "--out", "r6"],
+            &["ranges.temperature", "1e-300", "too small"],
+        ),
+        (
+            &["train", "measured.json", "--out", "r7"],
+            &["`evaluate`", "temperature = 0"],
+        ),
         (&["train", "small.json", "--out", "run"], &["already"]),
         (
             &["sample", "run", "--at", "kappa=1", "-o", "x.npy"],
@@ -356,6 +370,18 @@ fn mistakes_end_in_one_sentence() {
             assert!(said.contains(part), "{arguments:?} said: {said}");
         }
     }
+    // Two names that lead to one file which is not there yet, and the data of a simulation.
+    std::os::unix::fs::symlink("s.npy", folder.join("alias.npy")).expect("a link");
+    let sample = ["sample", "run", "--at", "T=1", "-n", "10"];
+    let said = refused(
+        folder,
+        &[&sample[..], &["-o", "s.npy", "--log-prob", "alias.npy"]].concat(),
+    );
+    assert!(said.contains("same file"), "{said}");
+    let fields = ["simulate", "phi4", "--L", "4", "--kappa", "0.2", "-n", "64"];
+    ok(folder, &[&fields[..], &["-o", "f.npy", "--quiet"]].concat());
+    let said = refused(folder, &[&sample[..], &["-o", "f.npy"]].concat());
+    assert!(said.contains("holds a simulation"), "{said}");
     let output = run(
         folder,
         &["sample", "run", "--at", "T=3", "-n", "10", "-o", "x.npy"],

@@ -10,6 +10,36 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 
+/// The first bytes of a file that gzip has compressed.
+pub const GZIP: &[u8] = b"\x1f\x8b";
+
+/// The text of a file: UTF-8 with or without a byte order mark, or UTF-16 with one, as `PowerShell` writes
+/// it.
+///
+/// # Errors
+/// What the file is instead, with the next step, to be put after the file's name.
+pub fn text(bytes: Vec<u8>) -> std::result::Result<String, &'static str> {
+    if bytes.starts_with(GZIP) {
+        return Err("is compressed by gzip; unpack it first");
+    }
+    let wide = |order: fn([u8; 2]) -> u16| {
+        let (units, rest) = bytes[2..].as_chunks::<2>();
+        let units: Vec<u16> = units.iter().map(|unit| order(*unit)).collect();
+        String::from_utf16(&units).ok().filter(|_| rest.is_empty())
+    };
+    let text = match bytes[..] {
+        // UTF-32 begins like UTF-16, with a zero after the mark.
+        [0xFF, 0xFE, 0, 0, ..] => None,
+        [0xFF, 0xFE, ..] => wide(u16::from_le_bytes),
+        [0xFE, 0xFF, ..] => wide(u16::from_be_bytes),
+        [0xEF, 0xBB, 0xBF, ref rest @ ..] => String::from_utf8(rest.to_vec()).ok(),
+        // Text has no zero bytes, unless it is UTF-16.
+        _ if bytes.contains(&0) => None,
+        _ => String::from_utf8(bytes).ok(),
+    };
+    text.ok_or("is neither UTF-8 nor UTF-16 with a byte order mark; save it as UTF-8")
+}
+
 /// Writes bytes to a file; see [`write_atomically`].
 ///
 /// # Errors
@@ -194,6 +224,28 @@ mod tests {
         let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
         names.sort();
         names
+    }
+
+    #[test]
+    fn text_is_read_as_editors_and_shells_write_it() {
+        let wide = |order: fn(u16) -> [u8; 2], mark: u16| {
+            let units = std::iter::once(mark).chain("π{}".encode_utf16());
+            units.flat_map(order).collect::<Vec<u8>>()
+        };
+        for bytes in [
+            "π{}".as_bytes().to_vec(),
+            "\u{feff}π{}".as_bytes().to_vec(),
+            wide(u16::to_le_bytes, 0xFEFF),
+            wide(u16::to_be_bytes, 0xFEFF),
+        ] {
+            assert_eq!(text(bytes).unwrap(), "π{}");
+        }
+        let utf32 = b"\xff\xfe\0\0{\0\0\0".to_vec();
+        let odd = b"\xff\xfe{\0}".to_vec();
+        for bytes in [utf32, odd, b"{\0}\0".to_vec(), b"\xe9".to_vec()] {
+            assert!(text(bytes).unwrap_err().contains("UTF-8"));
+        }
+        assert!(text(b"\x1f\x8b\x08".to_vec()).unwrap_err().contains("gzip"));
     }
 
     #[test]

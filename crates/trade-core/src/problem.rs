@@ -136,6 +136,17 @@ fn ordered_ranges<'a>(
             );
             return Err(Error::setting(field, reason));
         }
+        // The same holds next to a 0 at which there is no density.
+        if let Some(end) = [low, high]
+            .into_iter()
+            .find(|end| *end != 0.0 && end.abs() < 1e-15 && !domain.contains(0.0))
+        {
+            let reason = format!(
+                "{end:e} is too small for single precision, and the target has no density at 0; start the range \
+                 farther from it"
+            );
+            return Err(Error::setting(field, reason));
+        }
         ordered[place] = Some((low, high));
     }
     let named = controls.iter().zip(ordered);

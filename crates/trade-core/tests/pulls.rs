@@ -11,6 +11,7 @@ use trade_core::{
         integral::log_z_along,
         log_z::{log_z, log_z_bootstrap},
         metropolis::independence_metropolis,
+        pareto::{mean_is_harmless, pareto_tail},
         snis::Weights,
     },
     random::Stream,
@@ -152,13 +153,8 @@ fn check(seeds: u64) {
     let all: Vec<Vec<Case>> = (0..seeds).map(cases).collect();
     let mut wrong = Vec::new();
     for i in 0..all[0].len() {
-        let pulls: Vec<f64> = all
-            .iter()
-            .map(|cases| (cases[i].1.value - cases[i].2) / cases[i].1.error)
-            .collect();
-        let mean = pulls.iter().sum::<f64>() / seeds as f64;
-        let squares: f64 = pulls.iter().map(|p| (p - mean).powi(2)).sum();
-        let deviation = (squares / (seeds - 1) as f64).sqrt();
+        let cases: Vec<&Case> = all.iter().map(|cases| &cases[i]).collect();
+        let (mean, deviation) = pulls(&cases);
         let line = format!("{:30} {mean:+.2} {deviation:.2}", all[0][i].0);
         println!("{line}");
         if mean.abs() > 0.3 || !(0.8..=1.2).contains(&deviation) {
@@ -166,6 +162,132 @@ fn check(seeds: u64) {
         }
     }
     assert!(wrong.is_empty(), "mean and deviation of pulls: {wrong:#?}");
+}
+
+/// Weights that are far from even, with their relative effective sample size: from proposals `N(0, s²)`
+/// that are too broad for `N(0, 1)` in four dimensions, where `1/ESS = (s²/√(2s² − 1))⁴` and weights are
+/// bounded, and from `N(0, 1)` for `N(δ, 1)`, where weights are lognormal and `ESS = e^{−δ²}`. The cases
+/// come with whether the tool marks them as unreliable.
+fn uneven(seed: u64, ess: f64, broad: bool) -> Vec<(Case, bool)> {
+    let mut stream = Stream::new(seed, 6);
+    let (x, log_weights, exact): (Vec<f64>, Vec<f64>, [f64; 3]) = if broad {
+        let a = ess.powf(-0.5);
+        let square = a * (1.0 + (1.0 - 1.0 / a).sqrt());
+        let rows = stream.normal64(4 * SAMPLES);
+        let weight = |row: &[f64]| {
+            let sum: f64 = row.iter().map(|z| z * z).sum();
+            0.5 * (1.0 - square) * sum
+        };
+        let weights = rows.chunks(4).map(weight).collect();
+        let x = rows.iter().step_by(4).map(|z| square.sqrt() * z).collect();
+        (x, weights, [-2.0 * square.ln(), 0.0, 1.0])
+    } else {
+        let delta = (-ess.ln()).sqrt();
+        let x = stream.normal64(SAMPLES);
+        let weights = x.iter().map(|x| delta * x).collect();
+        (
+            x,
+            weights,
+            [0.5 * delta * delta, delta, 1.0 + delta * delta],
+        )
+    };
+    let weights = Weights::from_log(&log_weights).unwrap();
+    // The tool asks for 100 effective samples.
+    let found = weights.relative_ess();
+    let tail = pareto_tail(&log_weights).unwrap().unwrap();
+    let few = tail.cautious(found) * (SAMPLES as f64) < 100.0;
+    let unfit = few || !tail.is_harmless(found, SAMPLES);
+    let squares: Vec<f64> = x.iter().map(|x| x * x).collect();
+    let mean = |name, values: &[f64], exact| {
+        let mean = weights.mean_with_variance(values, 1).unwrap();
+        let found = Estimate {
+            value: mean.mean[0],
+            error: mean.variance[0].sqrt(),
+        };
+        let harmless = mean_is_harmless(&log_weights, values, found.value).unwrap();
+        ((name, found, exact), unfit || !harmless)
+    };
+    vec![
+        (("log Z", log_z(&log_weights).unwrap(), exact[0]), unfit),
+        (
+            (
+                "log Z by bootstrap",
+                log_z_bootstrap(&log_weights, 200, seed).unwrap(),
+                exact[0],
+            ),
+            unfit,
+        ),
+        (
+            (
+                "relative ESS",
+                relative_ess_with_error(&log_weights, 200, seed).unwrap(),
+                ess,
+            ),
+            unfit,
+        ),
+        mean("weighted mean", &x, exact[1]),
+        mean("weighted mean square", &squares, exact[2]),
+    ]
+}
+
+/// Every estimate from uneven weights is calibrated, that of the effective sample size roughly, or the tool marks it for half of the seeds or more.
+fn check_uneven(seeds: u64) {
+    let mut wrong = Vec::new();
+    for broad in [true, false] {
+        for ess in [0.3, 0.1, 0.03] {
+            let all: Vec<_> = (0..seeds).map(|seed| uneven(seed, ess, broad)).collect();
+            for i in 0..all[0].len() {
+                let cases: Vec<&Case> = all.iter().map(|cases| &cases[i].0).collect();
+                let (mean, deviation) = pulls(&cases);
+                let marked = all.iter().filter(|cases| cases[i].1).count() as f64 / seeds as f64;
+                let family = if broad { "broad" } else { "shifted" };
+                let line = format!(
+                    "{family:8} {ess:5} {:25} {mean:+.2} {deviation:.2} {marked:.2}",
+                    cases[0].0
+                );
+                println!("{line}");
+                // The error of an effective sample size is rough where the squares have no variance.
+                let (most, least) = match cases[0].0 {
+                    "relative ESS" => (0.7, 0.55),
+                    _ => (0.3, 0.8),
+                };
+                // What 100 seeds do not know.
+                let slack = if seeds < 1000 { 0.1 } else { 0.0 };
+                let calibrated =
+                    mean.abs() <= most + slack && (least..=1.2 + slack).contains(&deviation);
+                if !calibrated && marked < 0.5 {
+                    wrong.push(line);
+                }
+            }
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "mean and deviation of pulls, and the share marked: {wrong:#?}"
+    );
+}
+
+#[test]
+fn errors_of_uneven_weights_are_the_scatter_or_marked_over_100_seeds() {
+    check_uneven(100);
+}
+
+#[test]
+#[ignore = "takes two minutes"]
+fn errors_of_uneven_weights_are_the_scatter_or_marked_over_2000_seeds() {
+    check_uneven(2000);
+}
+
+/// Mean and deviation of the pulls of one estimate over seeds.
+fn pulls(cases: &[&Case]) -> (f64, f64) {
+    let seeds = cases.len() as f64;
+    let pulls: Vec<f64> = cases
+        .iter()
+        .map(|(_, found, exact)| (found.value - exact) / found.error)
+        .collect();
+    let mean = pulls.iter().sum::<f64>() / seeds;
+    let squares: f64 = pulls.iter().map(|p| (p - mean).powi(2)).sum();
+    (mean, (squares / (seeds - 1.0)).sqrt())
 }
 
 /// The mean of 100 pulls is known to 0.1, their deviation to 7 %.

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    io::{Read, Seek},
+    io::{Read, Seek, SeekFrom},
     path::Path,
 };
 
@@ -33,6 +33,19 @@ pub fn read_npz_named(path: impl AsRef<Path>, names: &[&str]) -> Result<BTreeMap
     read(path.as_ref(), Some(names))
 }
 
+/// How many files the directory at the end of a zip archive lists; `None` where it does not say.
+fn listed(reader: &mut (impl Read + Seek)) -> std::io::Result<Option<usize>> {
+    // 22 bytes, and a comment of up to 65535.
+    let end = reader.seek(SeekFrom::End(0))?;
+    reader.seek(SeekFrom::Start(end.saturating_sub(65_557)))?;
+    let mut tail = Vec::new();
+    reader.read_to_end(&mut tail)?;
+    let at = tail.windows(4).rposition(|bytes| bytes == b"PK\x05\x06");
+    let count = at.and_then(|at| tail.get(at + 10..at + 12));
+    let count = count.map(|bytes| usize::from(u16::from_le_bytes([bytes[0], bytes[1]])));
+    Ok(count.filter(|count| *count < usize::from(u16::MAX)))
+}
+
 fn read(path: &Path, names: Option<&[&str]>) -> Result<BTreeMap<String, Array>> {
     let failed = |reason: String| Error::file(path, reason);
     let (mut reader, _) = open(path)?;
@@ -45,12 +58,18 @@ fn read(path: &Path, names: Option<&[&str]>) -> Result<BTreeMap<String, Array>> 
     if !start.starts_with(b"PK") {
         return Err(failed(format!("not an npz file: {}", kind_of(&start))));
     }
+    let listed = listed(&mut reader).map_err(|e| Error::io(path, e))?;
     reader.rewind().map_err(|e| Error::io(path, e))?;
     let mut archive = ZipArchive::new(reader).map_err(|e| {
         failed(format!(
             "the npz archive is damaged ({e}); copy or write the file again"
         ))
     })?;
+    if listed.is_some_and(|listed| listed != archive.len()) {
+        return Err(failed(
+            "two arrays in the archive have the same name; give each its own".into(),
+        ));
+    }
     let entries: Vec<(usize, String)> = archive
         .file_names()
         .enumerate()

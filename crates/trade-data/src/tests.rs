@@ -124,6 +124,24 @@ fn named_arrays_come_back_as_written() {
 }
 
 #[test]
+fn two_arrays_of_one_name_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.npz");
+    let array = |value| Array::new([1], vec![value]).unwrap();
+    let arrays = BTreeMap::from([("x".to_string(), array(1.0)), ("z".to_string(), array(2.0))]);
+    write_npz(&path, &arrays, Precision::F64).unwrap();
+    let mut bytes = fs::read(&path).unwrap();
+    for at in 0..bytes.len() - 5 {
+        if &bytes[at..at + 5] == b"z.npy" {
+            bytes[at] = b'x';
+        }
+    }
+    fs::write(&path, bytes).unwrap();
+    let message = reason(read_npz_named(&path, &["x"]));
+    assert!(message.contains("same name"), "{message}");
+}
+
+#[test]
 fn broken_files_are_named_with_what_is_wrong() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x.npy");

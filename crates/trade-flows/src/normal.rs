@@ -132,35 +132,38 @@ pub(crate) fn log_normal<B: Backend>(z: Dual<B, 2>) -> Dual<B, 2> {
     z.square().add_scalar(TAU.ln()).mul_scalar(-0.5)
 }
 
-/// `Φ(z)` of the standard normal distribution.
-pub(crate) fn normal_share<B: Backend>(z: Dual<B, 2>) -> Dual<B, 2> {
-    let density = log_normal(Dual::constant(z.value.clone())).value.exp();
-    Dual {
-        value: z
-            .value
-            .mul_scalar(FRAC_1_SQRT_2)
-            .erf()
-            .add_scalar(1.0)
-            .mul_scalar(0.5),
-        tangent: z.tangent.map(|t| t * density),
-    }
+/// The shares `Φ(z) − ½` above the median, and the smaller one of `Φ(z)` and `1 − Φ(z)`, of the standard
+/// normal distribution. The first keeps its digits about the median, the second far out.
+pub(crate) fn normal_shares<B: Backend>(z: Dual<B, 2>) -> [Dual<B, 2>; 2] {
+    let constant = z.value.clone().detach();
+    let density = log_normal(Dual::constant(constant.clone())).value.exp();
+    let middle = constant
+        .clone()
+        .mul_scalar(FRAC_1_SQRT_2)
+        .erf()
+        .mul_scalar(0.5);
+    let smaller = upper_tail(&constant.clone().abs());
+    let sign = constant.clone().sign().neg();
+    // Derivatives are those of the distribution and not of the approximations.
+    let moved = z.value - constant;
+    [(middle, density.clone()), (smaller, density * sign)].map(|(value, slope)| Dual {
+        value: value + moved.clone() * slope.clone(),
+        tangent: z.tangent.clone().map(|t| t * slope),
+    })
 }
 
-/// The inverse of [`normal_share`], for shares in `(0, 1)`: the rational approximations of Wichura
-/// (algorithm AS 241, `PPND16`), which hold to double precision. Derivatives are `1/φ(z)` and not
-/// those of the approximation.
-pub(crate) fn normal_quantile<B: Backend>(share: Dual<B, 2>) -> Dual<B, 2> {
-    let constant = share.value.clone().detach();
-    let smaller = constant
-        .clone()
-        .min_pair(constant.clone().neg().add_scalar(1.0));
-    let z = quantile(constant.sub_scalar(0.5), smaller);
+/// `Φ⁻¹(½ + middle)`: the rational approximations of Wichura (algorithm AS 241, `PPND16`), which hold to
+/// double precision. `smaller` is the smaller one of the two shares below and above, which the tails
+/// take their precision from. Derivatives are `1/φ(z)` and not those of the approximation.
+pub(crate) fn normal_quantile<B: Backend>(middle: Dual<B, 2>, smaller: Tensor<B, 2>) -> Dual<B, 2> {
+    let constant = middle.value.clone().detach();
+    let z = quantile(constant.clone(), smaller.detach());
     let slope = log_normal(Dual::constant(z.clone())).value.neg().exp();
     // The value is z, and its derivative that of the share times the slope.
-    let moved = share.value.clone() - share.value.detach();
+    let moved = middle.value - constant;
     Dual {
         value: z + moved * slope.clone(),
-        tangent: share.tangent.map(|t| t * slope),
+        tangent: middle.tangent.map(|t| t * slope),
     }
 }
 

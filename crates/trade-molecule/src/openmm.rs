@@ -8,7 +8,12 @@ use super::system::{
     NonbondedParticle, System, Torsion,
 };
 use super::xml::Element;
+use trade_core::file::text;
+
 use crate::{Error, Result};
+
+/// No particle of a molecule is lighter than this, u.
+const LIGHTEST: f64 = 1e-2;
 
 impl System {
     /// Reads an OpenMM `System` XML file.
@@ -17,7 +22,8 @@ impl System {
     /// [`Error::Io`] where the file cannot be read; [`Error::File`] as for [`parse`](Self::parse).
     pub fn read(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
+        let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
+        let text = text(bytes).map_err(|reason| Error::file(path, reason))?;
         Self::parse(&text, path)
     }
 
@@ -97,7 +103,8 @@ impl System {
                     Ok(Bond {
                         atoms: entry.atoms(atoms)?,
                         length: entry.not_negative("d")?,
-                        stiffness: entry.number("k")?,
+                        // A spring that pushes has no density: the energy falls without bound.
+                        stiffness: entry.not_negative("k")?,
                     })
                 })?;
                 self.bonds.extend(list);
@@ -216,7 +223,9 @@ fn periodicity(entry: &Element) -> Result<u32> {
 fn mass(particle: &Element) -> Result<f64> {
     match particle.children().next() {
         Some(site) => Err(site.fault(format!("virtual site <{}> is not supported", site.name()))),
-        None => particle.not_negative("mass"),
+        None => particle.number_that("mass", "0 or a mass in u (dalton)", |m| {
+            m == 0.0 || m > LIGHTEST
+        }),
     }
 }
 

@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 use std::ops::Range;
 use std::path::Path;
 
-use trade_core::file::write_atomically;
+use trade_core::file::{GZIP, write_atomically};
 
 use super::periodic_table::ChemicalElement;
 use super::topology::{Atom, Topology};
@@ -83,7 +83,12 @@ impl Reader {
         if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
             return Err("is in UTF-16; save it as plain text, which is ASCII or UTF-8".into());
         }
-        for (row, line) in bytes.split(|b| *b == b'\n').enumerate() {
+        if bytes.starts_with(GZIP) {
+            return Err("is compressed by gzip; unpack it first".into());
+        }
+        // Files of old Macs end their lines with CR alone.
+        let end = if bytes.contains(&b'\n') { b'\n' } else { b'\r' };
+        for (row, line) in bytes.split(|b| *b == end).enumerate() {
             let line = line.strip_suffix(b"\r").unwrap_or(line);
             let is = |record: &[u8]| line.starts_with(record);
             if is(b"_atom_site.") || is(b"data_") {
@@ -91,7 +96,12 @@ impl Reader {
             }
             let started = !self.topology.atoms.is_empty();
             let record = Line { row: row + 1, line };
-            if is(b"ATOM") || is(b"HETATM") {
+            // A number of six digits begins in column 6.
+            let numbered = line.get(4..6).is_none_or(|rest| {
+                let blank = |b: &u8| *b == b' ' || b.is_ascii_digit() || *b == b'\t';
+                rest.iter().all(blank)
+            });
+            if (is(b"ATOM") && numbered) || is(b"HETATM") {
                 if !self.finished {
                     self.atom(&record)?;
                 }

@@ -14,6 +14,8 @@ const BOND: std::ops::Range<f64> = 0.5..1.3;
 const STRETCH: f64 = 2.0;
 /// The same in half of all frames.
 const USUAL: f64 = 1.6;
+/// By which factor all bonds together may differ from their rest lengths.
+const SIZE: f64 = 1.3;
 /// The factor between ångström and nanometre, roughly.
 const TENFOLD: std::ops::Range<f64> = 5.0..20.0;
 /// By how much a bond may be strained, relatively, before a warning.
@@ -177,11 +179,14 @@ impl Skeleton {
         let worst = self.misfit(x, STRETCH);
         let mut ratios: Vec<f64> = self.ratios(x).collect();
         let typical = median(&mut ratios);
-        if let Some((bond, r)) = worst
-            && (TENFOLD.contains(&typical) || TENFOLD.contains(&typical.recip()))
+        if typical.ln().abs() > SIZE.ln()
+            && let Some((bond, r)) = self.misfit(x, 1.0)
         {
             let apart = bond.apart(r, topology);
-            return Err(format!("{apart}; the coordinates do not look like {unit}"));
+            return Err(format!(
+                "{apart}, and most bonds are {typical:.2} times their length; the coordinates do not look \
+                 like {unit}"
+            ));
         }
         for (i, a) in x.iter().enumerate() {
             for (j, b) in x.iter().enumerate().skip(i + 1) {
@@ -201,10 +206,50 @@ impl Skeleton {
             ));
         }
         let strained = self.misfit(x, 1.0 + STRAIN);
-        Ok(strained
-            .map(|(bond, r)| format!("{}: the structure is strained", bond.apart(r, topology)))
-            .into_iter()
-            .collect())
+        let strained = strained
+            .map(|(bond, r)| format!("{}: the structure is strained", bond.apart(r, topology)));
+        let placed = |atom: &usize| self.tree.iter().any(|[next, _]| next == atom);
+        let loose = (1..x.len()).find(|atom| !placed(atom)).map(|atom| {
+            format!(
+                "{} is bonded to no atom before it: no spring or constraint of the System holds the \
+                 molecule together there; did its constraints get lost?",
+                topology.describe(atom)
+            )
+        });
+        Ok(strained.into_iter().chain(loose).collect())
+    }
+
+    /// A warning where an atom with four bonds, at most one of them to a hydrogen, has the opposite
+    /// handedness in some frames than in the PDB file, which dynamics does not change.
+    fn mirrored(&self, frames: &[[f64; 3]], topology: &Topology) -> Option<String> {
+        let atoms = topology.atoms.len();
+        let reference = topology.positions();
+        let mut around = vec![Vec::new(); atoms];
+        for Covalent { atoms: [i, j], .. } in &self.bonds {
+            around[*i].push(*j);
+            around[*j].push(*i);
+        }
+        let light =
+            |atom: &&usize| topology.atoms[**atom].element == Some(ChemicalElement::HYDROGEN);
+        let centres = around
+            .iter()
+            .enumerate()
+            .filter(|(_, list)| list.len() == 4 && list.iter().filter(light).count() <= 1);
+        let counted = centres.map(|(centre, list)| {
+            let side = |x: &[[f64; 3]]| volume(x[centre], [0, 1, 2].map(|k| x[list[k]])) > 0.0;
+            let expected = side(&reference);
+            let frames = frames.chunks_exact(atoms);
+            (centre, frames.filter(|x| side(x) != expected).count())
+        });
+        let (centre, count) = counted.max_by_key(|(_, count)| *count)?;
+        (count > 0).then(|| {
+            format!(
+                "{count} of {} frames have the opposite handedness at {} than the PDB file: are they \
+                 mirrored, or of the other enantiomer?",
+                frames.len() / atoms,
+                topology.describe(centre)
+            )
+        })
     }
 
     /// The lengths of all bonds over their rest lengths.
@@ -246,21 +291,26 @@ impl Skeleton {
             }
             whole.extend(moved);
         }
-        let means: Vec<f64> = lengths
+        let deviations: Vec<f64> = lengths
             .iter()
             .filter(|list| !list.is_empty())
-            .map(|list| list.iter().sum::<f64>() / list.len() as f64)
+            .map(|list| {
+                list.iter().map(|ratio| (ratio - 1.0).abs()).sum::<f64>() / list.len() as f64
+            })
             .collect();
         let medians: Vec<f64> = lengths.iter_mut().map(|list| median(list)).collect();
         let typical = median(&mut medians.clone());
         let off = |ratio: &f64| ratio.ln().abs();
         let worst = self.bonds.iter().zip(&medians);
         let worst = worst.max_by(|a, b| off(a.1).total_cmp(&off(b.1)));
-        if let Some((bond, ratio)) = worst.filter(|(_, ratio)| off(ratio) > USUAL.ln()) {
+        let scaled = off(&typical) > SIZE.ln();
+        if let Some((bond, ratio)) = worst.filter(|(_, ratio)| scaled || off(ratio) > USUAL.ln()) {
             let cause = if TENFOLD.contains(&typical) {
                 "these look like ångström, divide them by 10"
             } else if TENFOLD.contains(&typical.recip()) {
                 "these are ten times too small, expected nm"
+            } else if scaled {
+                "the frames are too large or too small as a whole, are they in nm"
             } else {
                 "are the atoms in the System's order, and is the molecule whole"
             };
@@ -285,19 +335,27 @@ impl Skeleton {
                 frames.len() / atoms.max(1)
             ));
         }
-        let rigid = self.bonds.iter().zip(means).filter(|(bond, _)| bond.rigid);
-        let worst = rigid.max_by(|a, b| (a.1 - 1.0).abs().total_cmp(&(b.1 - 1.0).abs()));
-        if let Some((bond, mean)) = worst.filter(|(_, mean)| (mean - 1.0).abs() > RIGID) {
+        let rigid = self.bonds.iter().zip(deviations);
+        let rigid = rigid.filter(|(bond, deviation)| bond.rigid && *deviation > RIGID);
+        if let Some((bond, deviation)) = rigid.max_by(|a, b| a.1.total_cmp(&b.1)) {
             let [i, j] = bond.atoms.map(|atom| topology.describe(atom));
             warnings.push(format!(
-                "the constrained bond of {i} and {j} is {:.4} nm in the mean of the frames, not \
-                 {:.4} nm: are they of another System?",
-                mean * bond.length,
-                bond.length
+                "the constrained bond of {i} and {j} differs from its {:.4} nm by {:.1} % in the mean of \
+                 the frames: are they rounded, or of another System?",
+                bond.length,
+                100.0 * deviation
             ));
         }
+        warnings.extend(self.mirrored(&whole, topology));
         Ok((whole, warnings))
     }
+}
+
+/// The volume that three vectors from one point span, with its sign.
+fn volume(centre: [f64; 3], ends: [[f64; 3]; 3]) -> f64 {
+    let [a, b, c] = ends.map(|end| [0, 1, 2].map(|axis| end[axis] - centre[axis]));
+    let cross = |i: usize, j: usize| b[i] * c[j] - b[j] * c[i];
+    a[0] * cross(1, 2) + a[1] * cross(2, 0) + a[2] * cross(0, 1)
 }
 
 /// The pairs of atoms that a harmonic bond or a constraint ties to a distance above zero, each once,

@@ -129,7 +129,12 @@ impl<'a> Element<'a> {
         })
     }
 
-    fn number_that(&self, attribute: &str, what: &str, holds: impl Fn(f64) -> bool) -> Result<f64> {
+    pub(super) fn number_that(
+        &self,
+        attribute: &str,
+        what: &str,
+        holds: impl Fn(f64) -> bool,
+    ) -> Result<f64> {
         let text = self.text(attribute)?;
         let value = text.trim().parse::<f64>().ok();
         let value = value.filter(|x| x.is_finite() && holds(*x));

@@ -18,7 +18,7 @@ use trade_targets::Drawn;
 pub(crate) use length::spacing;
 
 use crate::{
-    condition,
+    condition::{self, within_domain},
     config::RunConfig,
     error::{Context, Error, Result, bail, ensure},
     plot,
@@ -242,7 +242,14 @@ pub fn evaluate(run: &Run, seed: u64) -> Result<Evaluation> {
 }
 
 /// The conditions to evaluate at.
-fn conditions(config: &RunConfig, target: &AnyTarget, names: &[String]) -> Result<Vec<Vec<f64>>> {
+///
+/// # Errors
+/// If one has another length than the target's conditions, or the target has no density there.
+pub(crate) fn conditions(
+    config: &RunConfig,
+    target: &AnyTarget,
+    names: &[String],
+) -> Result<Vec<Vec<f64>>> {
     let wanted = &config.evaluate.conditions;
     if let Some(bad) = wanted
         .iter()
@@ -253,6 +260,9 @@ fn conditions(config: &RunConfig, target: &AnyTarget, names: &[String]) -> Resul
             "`evaluate`: {bad:?} is not a condition ({})",
             names.join(", ")
         );
+    }
+    for c in wanted.iter().chain(&config.evaluate.marginals) {
+        within_domain(c, target).context("`evaluate`")?;
     }
     if !wanted.is_empty() {
         return Ok(wanted.clone());

@@ -4,8 +4,13 @@ use serde::Serialize;
 use trade_core::{
     Family,
     estimate::{
-        Estimate, free_energy::log_z_difference, integral::log_z_along, log_z::log_z,
-        mixture::Mixture, pareto::pareto_tail, snis::Weights,
+        Estimate,
+        free_energy::log_z_difference,
+        integral::log_z_along,
+        log_z::log_z,
+        mixture::Mixture,
+        pareto::{mean_is_harmless, pareto_tail},
+        snis::Weights,
     },
     random::Stream,
 };
@@ -126,9 +131,14 @@ pub fn free_energy(
         let score = at.condition_score(&samples.x)?;
         let weights = Weights::from_log(log_weights)?;
         let (ess, tail) = (weights.relative_ess(), pareto_tail(log_weights)?);
-        let fit = verdict::is_fit(tail, ess, config.samples);
-        marks.push((ess, tail.map(|tail| tail.k), fit));
         let mean = weights.mean_with_variance(&score, from.len())?;
+        let mut fit = verdict::is_fit(tail, ess, config.samples);
+        // The integral rests on the mean score, whose tail can be heavier than that of the weights.
+        for (k, mean) in mean.mean.iter().enumerate() {
+            let column: Vec<f64> = score.iter().skip(k).step_by(from.len()).copied().collect();
+            fit &= mean_is_harmless(log_weights, &column, *mean)?;
+        }
+        marks.push((ess, tail.map(|tail| tail.k), fit));
         means.push(mean.mean);
         variances.push(mean.variance);
         if pooling.contains(&i) {

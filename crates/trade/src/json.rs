@@ -4,7 +4,9 @@ use std::{collections::BTreeSet, fmt, fs, path::Path};
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 
-use crate::error::{Context, Error, Result};
+use trade_core::file::text;
+
+use crate::error::{Error, Result};
 
 /// Reads the text of a JSON file: UTF-8 with or without a byte order mark, or UTF-16 with one, as
 /// PowerShell writes it.
@@ -16,19 +18,7 @@ pub(crate) fn read_text(path: &Path) -> Result<String> {
     if bytes.iter().all(u8::is_ascii_whitespace) {
         crate::error::bail!("is empty; expected JSON");
     }
-    let wide = |order: fn([u8; 2]) -> u16| {
-        let units = bytes[2..].chunks_exact(2).map(|b| order([b[0], b[1]]));
-        String::from_utf16(&units.collect::<Vec<u16>>()).ok()
-    };
-    let text = match bytes[..] {
-        [0xFF, 0xFE, ..] => wide(u16::from_le_bytes),
-        [0xFE, 0xFF, ..] => wide(u16::from_be_bytes),
-        [0xEF, 0xBB, 0xBF, ref rest @ ..] => String::from_utf8(rest.to_vec()).ok(),
-        // Text has no zero bytes, unless it is UTF-16.
-        _ if bytes.contains(&0) => None,
-        _ => String::from_utf8(bytes.clone()).ok(),
-    };
-    text.context("is neither UTF-8 nor UTF-16 with a byte order mark; save it as UTF-8")
+    text(bytes).map_err(Error::refused)
 }
 
 /// What a reader of JSON says, without the names that types have in a program.

@@ -20,6 +20,9 @@ use crate::{
     target::{AnyTarget, TargetConfig},
 };
 
+/// The ends of more ranges than this move together where all corners are looked at.
+const MOST_CORNERS: usize = 4;
+
 /// What a configuration says of its problem.
 #[derive(Clone, Copy)]
 pub struct Parts<'a> {
@@ -85,7 +88,47 @@ pub fn assemble<'a>(config: impl Into<Parts<'a>>) -> Result<(Problem<AnyTarget>,
         let at = ordered(entry, &names).context(&place)?;
         problem = problem.with_base(&at).context(&place)?;
     }
+    normalisable(&problem)?;
     Ok((problem, warnings))
+}
+
+/// Refuses a range at whose ends, and base conditions at which, a density that is stated as text cannot be
+/// normalised, as far as [`Expression::lacks_density_at`](trade_targets::Expression::lacks_density_at)
+/// finds out.
+fn normalisable(problem: &Problem<AnyTarget>) -> Result<()> {
+    let AnyTarget::Expression(expression) = &*problem.target else {
+        return Ok(());
+    };
+    let inner: Vec<f64> = problem
+        .ranges
+        .iter()
+        .map(|(low, high)| 0.5 * (low + high))
+        .collect();
+    let controls = inner.len().min(MOST_CORNERS);
+    let corner = |k: usize| {
+        let ends = problem.ranges.iter().enumerate();
+        ends.map(|(i, (low, high))| {
+            if k >> i.min(controls - 1) & 1 == 0 {
+                *low
+            } else {
+                *high
+            }
+        })
+        .collect::<Vec<f64>>()
+    };
+    for c in (0..1 << controls)
+        .map(corner)
+        .chain(problem.bases.iter().cloned())
+    {
+        if let Some(reason) = expression.lacks_density_at(&c, &inner) {
+            bail!(
+                "the target has no density at {}: {reason}; correct the formula, leave this condition out of \
+                 the range, or declare a bounded `support`",
+                describe(&c, &problem.target.controls())
+            );
+        }
+    }
+    Ok(())
 }
 
 /// Leaves out the states that lie outside of the ensemble that a molecule is restricted to, with a

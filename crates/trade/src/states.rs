@@ -1,9 +1,9 @@
 //! States and observations in files.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use trade_core::Family;
-use trade_data::{Array, inspect, read_csv, read_npy, read_npz_named};
+use trade_data::{Array, inspect, read_csv, read_npy, read_npz_named, repeated};
 use trade_targets::Drawn;
 
 use crate::{
@@ -53,12 +53,7 @@ pub fn read_states(path: &Path, dim: usize, contexts: usize) -> Result<(Array, O
         return Ok((expect(path, "an array", x, dim)?, None));
     }
     let mut arrays = read_npz_named(path, &["x", "theta", "y"])?;
-    let Some(x) = arrays.remove("x").or_else(|| arrays.remove("theta")) else {
-        bail!(
-            "{}: expected an array named `x` or `theta`, found none of the two",
-            path.display()
-        );
-    };
+    let x = states_in(path, &mut arrays)?;
     let x = expect(path, "states", x, dim)?;
     let y = arrays.remove("y").filter(|_| contexts > 0);
     let y = y.map(|y| expect(path, "`y`", y, contexts)).transpose()?;
@@ -74,6 +69,26 @@ pub fn read_states(path: &Path, dim: usize, contexts: usize) -> Result<(Array, O
     Ok((x, y))
 }
 
+/// The states among the arrays of an npz file.
+fn states_in(path: &Path, arrays: &mut BTreeMap<String, Array>) -> Result<Array> {
+    let x = arrays.remove("x").or_else(|| arrays.remove("theta"));
+    x.with_context(|| {
+        format!(
+            "{}: expected an array named `x` or `theta`, found none of the two",
+            path.display()
+        )
+    })
+}
+
+/// Reads states or frames of a molecule, of any shape, from an npy file or from the array `x` (or
+/// `theta`) of an npz file.
+fn read_frames(path: &Path) -> Result<Array> {
+    if is_npz(path) {
+        return states_in(path, &mut read_npz_named(path, &["x", "theta"])?);
+    }
+    Ok(read_npy(path)?)
+}
+
 /// Reads samples to train on, which a target with observations needs in pairs; of a molecule they
 /// may be frames, `[n, atoms, 3]` in nm. With them come warnings, a sentence each.
 ///
@@ -82,11 +97,17 @@ pub fn read_states(path: &Path, dim: usize, contexts: usize) -> Result<(Array, O
 pub fn read_samples(path: &Path, target: &AnyTarget) -> Result<(Drawn, Vec<String>)> {
     let contexts = target.contexts();
     if let AnyTarget::Molecule(molecule) = target {
-        let frames = read_npy(path)?;
+        let frames = read_frames(path)?;
         let (x, warnings) = molecule
             .checked_states(&frames)
             .with_context(|| path.display().to_string())?;
-        let warnings = molecule.warnings().iter().cloned().chain(warnings);
+        let same = repeated(&x, target.dim(), &path.display().to_string());
+        let warnings = molecule
+            .warnings()
+            .iter()
+            .cloned()
+            .chain(warnings)
+            .chain(same);
         let drawn = Drawn {
             x,
             context: Vec::new(),

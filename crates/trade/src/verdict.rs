@@ -24,11 +24,13 @@ pub const LEAST_EFFECTIVE: f64 = 100.0;
 const MOST_SAMPLES: f64 = 1e6;
 
 /// Whether ESS, `log Z` and their errors mean something: the tail of the weights is harmless, see
-/// [`Tail::is_harmless`], and relative ESS × samples is at least [`LEAST_EFFECTIVE`]. A tail that
+/// [`Tail::is_harmless`], and relative ESS × samples is at least [`LEAST_EFFECTIVE`], with what no
+/// weight has seen yet, see [`Tail::cautious`]. A tail that
 /// is not determined, as of equal weights, leaves the decision to the ESS.
 pub fn is_fit(tail: Option<Tail>, relative_ess: f64, samples: usize) -> bool {
+    let least = tail.map_or(relative_ess, |tail| tail.cautious(relative_ess));
     tail.is_none_or(|tail| tail.is_harmless(relative_ess, samples))
-        && relative_ess * samples as f64 >= LEAST_EFFECTIVE
+        && least * samples as f64 >= LEAST_EFFECTIVE
 }
 
 /// Whether flow samples missed a part of the target, which their weights cannot tell but exact
@@ -306,7 +308,11 @@ mod tests {
 
     /// One of which much is unseen.
     fn tail(k: f64) -> Tail {
-        Tail { k, unseen: 1.0 }
+        Tail {
+            k,
+            unseen: 1.0,
+            unseen_square: 0.0,
+        }
     }
 
     fn judged(found: &[(f64, f64, f64)]) -> Vec<Judged> {
@@ -338,7 +344,16 @@ mod tests {
         assert!(is_fit(None, 1.0, 100) && !is_fit(None, 1.0, 99));
         assert!(fit(f64::NEG_INFINITY, 1.0, 100) && !fit(f64::NAN, 1.0, 100));
         // A heavy tail counts only if the error does not cover what it hides: √((1/0.9 − 1)/10⁴) = 0.0033.
-        let hides = |unseen| is_fit(Some(Tail { k: 0.9, unseen }), 0.9, 10_000);
+        let hides = |unseen| {
+            is_fit(
+                Some(Tail {
+                    unseen,
+                    ..tail(0.9)
+                }),
+                0.9,
+                10_000,
+            )
+        };
         assert!(hides(0.003) && !hides(0.004) && !hides(f64::INFINITY));
     }
 

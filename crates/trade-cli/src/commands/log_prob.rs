@@ -14,6 +14,7 @@ use crate::{args::LogProbArgs, output};
 pub(super) fn run(session: &Session, typed: LogProbArgs) -> Result<()> {
     output::expect(&typed.output, "-o", &["npy"])?;
     output::expect_folder(&typed.output, "-o")?;
+    output::keep_simulation(&typed.output, "-o")?;
     ensure!(
         !output::same_file(&typed.input, &typed.output),
         "-o: {} is the input too, which would be overwritten; choose another name",

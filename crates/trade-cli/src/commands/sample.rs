@@ -18,9 +18,11 @@ use crate::{args::SampleArgs, output, trajectory::Trajectory};
 pub(super) fn run(session: &Session, typed: SampleArgs) -> Result<()> {
     output::expect(&typed.output, "-o", &["npy", "npz", "pdb", "dcd"])?;
     output::expect_folder(&typed.output, "-o")?;
+    output::keep_simulation(&typed.output, "-o")?;
     if let Some(path) = &typed.log_prob {
         output::expect(path, "--log-prob", &["npy"])?;
         output::expect_folder(path, "--log-prob")?;
+        output::keep_simulation(path, "--log-prob")?;
         ensure!(
             !output::same_file(path, &typed.output),
             "--log-prob: {} is the same file as -o; choose another name",

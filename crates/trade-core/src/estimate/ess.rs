@@ -3,6 +3,7 @@
 use crate::error::Result;
 use crate::estimate::Estimate;
 use crate::estimate::bootstrap::Bootstrap;
+use crate::estimate::pareto::pareto_tail;
 use crate::estimate::snis::Weights;
 
 /// `1/(n Σ w̄_i²)` with `w̄ = softmax(log w)`: 1 for a perfect model, `1/n` if one sample carries
@@ -14,7 +15,8 @@ pub fn relative_ess(log_weights: &[f64]) -> Result<f64> {
     Ok(Weights::from_log(log_weights)?.relative_ess())
 }
 
-/// [`relative_ess`] with its bootstrap error from `resamples` resamples.
+/// [`relative_ess`] with its bootstrap error from `resamples` resamples, and in quadrature what weights
+/// beyond the largest would take away, see [`Tail::cautious`](super::pareto::Tail::cautious).
 ///
 /// # Errors
 /// As [`relative_ess`], and if there are fewer than two resamples.
@@ -31,9 +33,11 @@ pub fn relative_ess_with_error(
         });
         sum * sum / (indices.len() as f64 * squares)
     })?;
+    let value = weights.relative_ess();
+    let unseen = pareto_tail(log_weights)?.map_or(0.0, |tail| value - tail.cautious(value));
     Ok(Estimate {
-        value: weights.relative_ess(),
-        error: bootstrap.error(),
+        value,
+        error: bootstrap.error().hypot(unseen),
     })
 }
 

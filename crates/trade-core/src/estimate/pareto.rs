@@ -12,11 +12,15 @@
 
 use crate::error::Result;
 use crate::estimate::log_z::log_sum_exp;
+use crate::estimate::same_length;
 use crate::estimate::snis::Weights;
 
 /// Up to this k̂ estimates from a few thousand weights and their errors are meaningful. Above it, the
 /// number of samples that an estimate needs grows too fast (Vehtari et al. 2024, section 3).
 pub const LARGEST_RELIABLE_K: f64 = 0.7;
+
+/// From this k̂ on a quantity has no variance.
+const NO_VARIANCE: f64 = 0.5;
 
 /// Fewer tail weights than this determine no shape.
 const LEAST_TAIL: usize = 5;
@@ -34,6 +38,9 @@ pub struct Tail {
     /// `w_max − w̄ + (σ + k (w_max − u))/(1 − k)`, with the threshold `u`. It is this difference, divided by `n w̄`,
     /// and infinite for `k ≥ 1`.
     pub unseen: f64,
+    /// The same of the mean square of the weights, which the effective sample size rests on, where the squares
+    /// seem to have no variance: their k̂ is above ½. 0 elsewhere, since the bootstrap knows their error.
+    pub unseen_square: f64,
 }
 
 impl Tail {
@@ -41,11 +48,13 @@ impl Tail {
     const NONE: Self = Self {
         k: f64::NEG_INFINITY,
         unseen: 0.0,
+        unseen_square: 0.0,
     };
     /// Weights of which one is larger than all others by more than numbers can say.
     const ALONE: Self = Self {
         k: f64::INFINITY,
         unseen: f64::INFINITY,
+        unseen_square: f64::INFINITY,
     };
 
     /// Whether the mean of `n` weights of a relative effective sample size has the error that its
@@ -55,6 +64,12 @@ impl Tail {
     pub fn is_harmless(&self, relative_ess: f64, n: usize) -> bool {
         let error = ((1.0 / relative_ess - 1.0).max(0.0) / n as f64).sqrt();
         self.k <= LARGEST_RELIABLE_K || self.unseen <= error
+    }
+
+    /// The effective sample size with what no weight has seen yet: weights beyond the largest would add
+    /// to the squares that it is divided by.
+    pub fn cautious(&self, relative_ess: f64) -> f64 {
+        relative_ess / (1.0 + self.unseen_square)
     }
 }
 
@@ -88,6 +103,19 @@ pub fn pareto_k(log_weights: &[f64]) -> Result<Option<f64>> {
 /// # Errors
 /// If there are no weights, if one is NaN or +∞, or if all are −∞.
 pub fn pareto_tail(log_weights: &[f64]) -> Result<Option<Tail>> {
+    let squares: Vec<f64> = log_weights.iter().map(|w| 2.0 * w).collect();
+    let [tail, of_squares] = [log_weights, &squares].map(tail_of);
+    let unseen_square = of_squares?
+        .filter(|tail| tail.k > NO_VARIANCE)
+        .map_or(0.0, |tail| tail.unseen);
+    Ok(tail?.map(|tail| Tail {
+        unseen_square,
+        ..tail
+    }))
+}
+
+/// The tail of weights without that of their squares.
+fn tail_of(log_weights: &[f64]) -> Result<Option<Tail>> {
     Weights::from_log(log_weights)?;
     let n = log_weights.len();
     let tail = (n / 5).min((3.0 * (n as f64).sqrt()).ceil() as usize);
@@ -119,7 +147,36 @@ pub fn pareto_tail(log_weights: &[f64]) -> Result<Option<Tail>> {
     } else {
         f64::INFINITY
     };
-    Ok(Some(Tail { k, unseen }))
+    Ok(Some(Tail {
+        k,
+        unseen,
+        unseen_square: 0.0,
+    }))
+}
+
+/// Whether a weighted mean of a quantity `g` has the error that its variance says: the tail of what each
+/// sample adds to it, `w |g − ⟨g⟩|`, is harmless in the sense of [`Tail::is_harmless`]. A quantity that
+/// grows where the weights do has a heavier tail than they have (Vehtari et al. 2024, section 3).
+///
+/// # Errors
+/// As [`pareto_tail`], and if there are not as many values as weights.
+pub fn mean_is_harmless(log_weights: &[f64], values: &[f64], mean: f64) -> Result<bool> {
+    same_length("values to be weighted", log_weights.len(), values.len())?;
+    let shares = log_weights
+        .iter()
+        .zip(values)
+        .map(|(w, g)| match (g - mean).abs().ln() {
+            // A sample without weight adds nothing, whatever the quantity is there.
+            distance if *w > f64::NEG_INFINITY => w + distance,
+            _ => f64::NEG_INFINITY,
+        });
+    let shares: Vec<f64> = shares.collect();
+    if shares.iter().all(|share| *share == f64::NEG_INFINITY) {
+        return Ok(true);
+    }
+    let ess = Weights::from_log(&shares)?.relative_ess();
+    let tail = pareto_tail(&shares)?;
+    Ok(tail.is_none_or(|tail| tail.is_harmless(ess, shares.len())))
 }
 
 /// k̂ of rising positive excesses, with the weak prior, and the scale σ; none if their spread is beyond
@@ -303,6 +360,7 @@ mod tests {
         let harmless = Tail {
             k: 0.8,
             unseen: 1e-5,
+            unseen_square: 0.0,
         };
         assert!(harmless.is_harmless(0.999, 10_000) && !harmless.is_harmless(0.999_999_9, 10_000));
         assert!(!Tail::ALONE.is_harmless(0.5, 100) && Tail::NONE.is_harmless(1.0, 100));

@@ -15,6 +15,8 @@ use column::Column;
 
 /// Correlations are looked at up to this many columns.
 const MOST_CORRELATED: usize = 200;
+/// The least deviation of a column: below 10⁻³³ numbers lose digits in single precision.
+const TINY: f64 = 1e-33;
 /// Columns that one sentence names.
 const NAMED: usize = 5;
 
@@ -29,7 +31,8 @@ const NAMED: usize = 5;
 ///
 /// # Errors
 /// [`Error::Shape`] if there is no row or no whole number of rows; [`Error::Value`] for the first
-/// number that is not finite or that single precision cannot hold.
+/// number that is not finite or that single precision cannot hold, and for a column whose deviation is
+/// below 10⁻³³.
 pub fn inspect(x: &[f64], dim: usize, what: &str) -> Result<Vec<String>> {
     if dim == 0 || x.is_empty() || !x.len().is_multiple_of(dim) {
         return Err(Error::shape(
@@ -51,6 +54,17 @@ pub fn inspect(x: &[f64], dim: usize, what: &str) -> Result<Vec<String>> {
     }
     let n = x.len() / dim;
     let columns: Vec<Column> = (0..dim).map(|k| Column::of(x, dim, k)).collect();
+    let tiny = |column: &Column| !column.is_constant() && column.deviation() < TINY;
+    if let Some(k) = columns.iter().position(tiny) {
+        return Err(Error::Value {
+            what: format!("{what}, column {k}: the deviation"),
+            expected: format!(
+                "at least {TINY:e}, since single precision holds no smaller numbers with all their digits; \
+                 choose another unit"
+            ),
+            found: columns[k].deviation(),
+        });
+    }
     let mut said = Vec::new();
     if n == 1 {
         said.push(format!(
@@ -117,13 +131,7 @@ pub fn inspect(x: &[f64], dim: usize, what: &str) -> Result<Vec<String>> {
             first.deviation()
         ));
     });
-    let distinct = distinct_rows(x, dim);
-    if 2 * distinct <= n {
-        said.push(format!(
-            "{what}: rows repeat: only {distinct} of {n} are distinct; a flow will put spikes on \
-             them, so give independent samples"
-        ));
-    }
+    said.extend(repeated(x, dim, what));
     if dim <= MOST_CORRELATED && n > dim {
         said.extend(collinear(x, dim, &columns).into_iter().map(|(k, others)| {
             let others = named(&others);
@@ -134,6 +142,17 @@ pub fn inspect(x: &[f64], dim: usize, what: &str) -> Result<Vec<String>> {
         }));
     }
     Ok(said)
+}
+
+/// A sentence where half of the rows of `x`, `[n, dim]`, or more repeat others.
+pub fn repeated(x: &[f64], dim: usize, what: &str) -> Option<String> {
+    let (n, distinct) = (x.len() / dim.max(1), distinct_rows(x, dim.max(1)));
+    (n > 1 && 2 * distinct <= n).then(|| {
+        format!(
+            "{what}: rows repeat: only {distinct} of {n} are distinct; a flow will put spikes on \
+             them, so give independent samples"
+        )
+    })
 }
 
 /// Calls `say` with the names of the columns that meet `test`, the verb that suits their number, and
@@ -215,6 +234,13 @@ mod tests {
             });
             assert!(found.is_empty(), "{scale} {shift}: {found:?}");
         }
+        // What single precision holds with fewer digits.
+        let x: Vec<f64> = normals(1, 2).iter().map(|v| 1e-36 * v).collect();
+        let message = inspect(&x, 2, "x.npy").unwrap_err().to_string();
+        assert!(
+            message.contains("column 0") && message.contains("unit"),
+            "{message}"
+        );
         // Nearly collinear is not collinear.
         assert!(said(2, |_, row| row[1] = row[0] + 1e-3 * row[1]).is_empty());
     }

@@ -14,13 +14,16 @@ use super::GroupCoupling;
 use super::{Recipe, Widths, torus::turned};
 use crate::{
     FlowBackend, check,
-    normal::{log_normal, normal_quantile, normal_share},
+    normal::{log_normal, normal_quantile, normal_shares},
     transform::{Features, Transform},
 };
 
 /// The closest that the share of an interval may come to its ends: single precision resolves no
 /// more there.
 const MARGIN: f64 = 1e-6;
+
+/// From this distance from the median on, states are measured from an end of their interval.
+const APART: f64 = 1.0;
 
 /// To the reals, and the log determinant; both `[n, 1]`.
 fn forward<B: FlowBackend>(support: Support, x: Dual<B, 2>) -> (Dual<B, 2>, Dual<B, 2>) {
@@ -44,8 +47,11 @@ fn forward<B: FlowBackend>(support: Support, x: Dual<B, 2>) -> (Dual<B, 2>, Dual
             let width = high - low;
             let below = x.value.clone().lower_elem(low);
             let outside = below.bool_or(x.value.clone().greater_elem(high));
-            let share = x.add_scalar(-low).mul_scalar(1.0 / width);
-            let z = normal_quantile(share.clamp(MARGIN, 1.0 - MARGIN));
+            // About the middle and next to the ends, each number keeps the digits that it has there.
+            let share = |from: f64| x.clone().add_scalar(-from).mul_scalar(1.0 / width);
+            let middle = share(low + 0.5 * width).clamp(MARGIN - 0.5, 0.5 - MARGIN);
+            let smaller = share(low).value.min_pair(share(high).value.neg());
+            let z = normal_quantile(middle, smaller.clamp(MARGIN, 0.5));
             let log_det = log_normal(z.clone()).mul_scalar(-1.0);
             (z, nowhere(log_det.add_scalar(-width.ln()), outside))
         }
@@ -71,7 +77,14 @@ fn inverse<B: FlowBackend>(support: Support, z: Dual<B, 2>) -> (Dual<B, 2>, Dual
             let log_det = log_normal(z.clone()).add_scalar(width.ln());
             // Far from the origin a number next to an end is rounded onto it.
             let inside = (above(low), -above(-high));
-            let x = normal_share(z).mul_scalar(width).add_scalar(low);
+            let value = z.value.clone();
+            let [middle, smaller] = normal_shares(z).map(|share| share.mul_scalar(width));
+            let x = middle.add_scalar(low + 0.5 * width);
+            let x = x.mask_where(
+                value.clone().lower_elem(-APART),
+                smaller.clone().add_scalar(low),
+            );
+            let x = x.mask_where(value.greater_elem(APART), (-smaller).add_scalar(high));
             (x.clamp(inside.0, inside.1), log_det)
         }
     }
@@ -228,6 +241,53 @@ mod tests {
         );
         let (x, _) = inverse(interval, Dual::constant(column(&[-1e4, 1e4])));
         assert!(host(x.value).into_iter().all(|x| x > 0.0 && x < 1.0));
+    }
+
+    /// In single precision, against closed forms in double precision.
+    #[test]
+    fn narrow_densities_keep_their_digits() {
+        let single = |values: &[f64]| {
+            let data = TensorData::new(values.to_vec(), [values.len(), 1]);
+            Dual::constant(Tensor::<Flex, 2>::from_data(
+                data,
+                (&FlexDevice, DType::F32),
+            ))
+        };
+        // About the middle of an interval 20 000 wide, where z = √(2π) x/width.
+        let wide = Support::Interval {
+            low: -1e4,
+            high: 1e4,
+        };
+        let x = [-3.0, -0.7, -1e-3, 0.02, 1.0, 2.5];
+        let z = x.map(|x| TAU.sqrt() * x / 2e4);
+        let found = host(forward(wide, single(&x)).0.value);
+        let back = host(inverse(wide, single(&z)).0.value);
+        for i in 0..x.len() {
+            assert!(
+                (found[i] / z[i] - 1.0).abs() < 1e-6,
+                "{} {}",
+                found[i],
+                z[i]
+            );
+            assert!((back[i] / x[i] - 1.0).abs() < 1e-6, "{} {}", back[i], x[i]);
+        }
+        // Next to both ends: Φ(−4.264 890 793 922 825) = 10⁻⁵, Φ(−1.644 853 626 951 472 7) = 0.05.
+        let unit = |low: f64| Support::Interval {
+            low,
+            high: low + 1.0,
+        };
+        for (share, quantile) in [
+            (1e-5, 4.264_890_793_922_825),
+            (0.05, 1.644_853_626_951_472_7),
+        ] {
+            for side in [1.0_f64, -1.0] {
+                let support = unit(if side > 0.0 { 0.0 } else { -1.0 });
+                let z = host(forward(support, single(&[side * share])).0.value)[0];
+                let x = host(inverse(support, single(&[-side * quantile])).0.value)[0];
+                assert!((z / (-side * quantile) - 1.0).abs() < 1e-6, "{z}");
+                assert!((x / (side * share) - 1.0).abs() < 1e-5, "{x}");
+            }
+        }
     }
 
     #[test]

@@ -212,6 +212,41 @@ fn positions_in_another_unit_or_place_are_refused() {
 }
 
 #[test]
+fn structures_of_another_size_and_loose_atoms_are_named() -> Checked {
+    // Bohr for ångström.
+    let bohr = moved(|_, x| x.map(|x| 1.8897 * x));
+    refused(SYSTEM, &bohr, &["x.pdb", "1.89 times", "ångström"]);
+    // Without its constraint a hydrogen is tied to nothing.
+    let at = SYSTEM.find("<Constraint ").ok_or("no constraint")?;
+    let end = at + SYSTEM[at..].find("/>").ok_or("no end")? + 2;
+    let loose = format!("{}{}", &SYSTEM[..at], &SYSTEM[end..]);
+    let folder = tempfile::tempdir()?;
+    let paths = ["system.xml", "x.pdb"].map(|name| folder.path().join(name));
+    std::fs::write(&paths[0], loose)?;
+    std::fs::write(&paths[1], PDB)?;
+    let (start, _) = dynamics::Molecule::read(&paths[0], &paths[1])?;
+    let warnings = start.warnings().concat();
+    assert!(
+        warnings.contains("is bonded to no atom before it"),
+        "{warnings}"
+    );
+    Ok(())
+}
+
+#[test]
+fn systems_without_a_density_or_in_another_unit_of_mass_are_refused() {
+    let pushed = with_force(
+        "HarmonicBondForce",
+        r#"<Bond p1="0" p2="9" d="0.3" k="-50"/>"#,
+    );
+    refused(&pushed, PDB, &["`k`", "-50"]);
+    let at = SYSTEM.find("mass=\"").map_or(0, |at| at + 6);
+    let end = at + SYSTEM[at..].find('"').unwrap_or(0);
+    let kilograms = format!("{}1e-27{}", &SYSTEM[..at], &SYSTEM[end..]);
+    refused(&kilograms, PDB, &["`mass`", "dalton"]);
+}
+
+#[test]
 fn systems_in_another_unit_are_refused() {
     let mut system = SYSTEM.to_owned();
     for (from, to) in [("d=\".109\"", "d=\"1.09\""), ("d=\".101\"", "d=\"1.01\"")] {
@@ -330,6 +365,28 @@ fn frames_are_repaired_refused_or_warned_of() -> Checked {
     }
     let (_, warnings) = molecule.checked_states(&array(&longer)?)?;
     assert!(warnings[0].contains("another System"), "{warnings:?}");
+
+    // Rounded to 0.1 Å, mirrored in part, and too large as a whole.
+    let each = |change: &dyn Fn(usize, f64, usize) -> f64| -> Vec<Positions> {
+        let frame = |(k, f): (usize, &Positions)| {
+            f.iter()
+                .map(|x| [0, 1, 2].map(|axis| change(k, x[axis], axis)))
+                .collect()
+        };
+        frames.iter().enumerate().map(frame).collect()
+    };
+    let rounded = each(&|_, x, _| (100.0 * x).round() / 100.0);
+    let (_, warnings) = molecule.checked_states(&array(&rounded)?)?;
+    assert!(warnings.concat().contains("rounded"), "{warnings:?}");
+    let mirrored = each(&|k, x, axis| if k < 3 && axis == 2 { -x } else { x });
+    let (_, warnings) = molecule.checked_states(&array(&mirrored)?)?;
+    let text = warnings.concat();
+    assert!(
+        text.contains("3 of") && text.contains("handedness at atom 8 (CA of ALA 2)"),
+        "{text}"
+    );
+    let text = message(&each(&|_, x, _| 1.4 * x))?;
+    assert!(text.contains("as a whole"), "{text}");
     let mut bent = states[..48].to_vec();
     bent[12] = 1.3;
     let mut all = vec![frames[0].clone(); 3];

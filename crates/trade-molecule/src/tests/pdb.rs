@@ -66,6 +66,9 @@ fn dialects_are_read_as_the_base() -> Checked {
         ("four letters", plain(&|_, l| put(l, 17, "ALAD"))),
         ("alternative A", plain(&|_, l| put(l, 16, "A"))),
         ("TER in a residue", plain(&|k, l| if k == 5 { format!("TER\n{l}") } else { l.into() })),
+        ("CR alone", BASE.replace('\n', "\r").into_bytes()),
+        ("words that begin with ATOM", format!("ATOMS 9\nATOMIC RADII\n{BASE}").into_bytes()),
+        ("six digits", plain(&|k, l| put(l, 5, &format!("{}", 100_000 + k)))),
         ("blank lines", plain(&|_, l| format!("\n{l}\n"))),
         (
             "displacements",
@@ -129,6 +132,7 @@ fn what_cannot_be_read_is_named_with_line_and_column() {
         (cif, &["mmCIF"]),
         (Vec::new(), &["no ATOM"]),
         (b"\xff\xfeA\0T\0".to_vec(), &["UTF-16"]),
+        (b"\x1f\x8b\x08\0".to_vec(), &["gzip", "unpack"]),
         (third(&|l| put(l, 4, "\t")), &["line 3, column 5", "tab"]),
         (
             third(&|l| put(l, 13, "\u{3b1}")),

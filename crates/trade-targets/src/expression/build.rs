@@ -67,7 +67,7 @@ impl ExpressionConfig {
                 _ => {}
             }
         }
-        let reference = power::reference(&program, points);
+        let reference = power::reference(&program, &points);
         Ok(Expression {
             dim,
             controls: self.controls.clone(),
@@ -76,6 +76,7 @@ impl ExpressionConfig {
             domain,
             power_family,
             reference,
+            probes: points.states,
         })
     }
 

@@ -34,6 +34,7 @@ mod host;
 mod parse;
 mod posterior;
 mod power;
+mod tails;
 mod target;
 mod tensor;
 mod token;

@@ -12,7 +12,7 @@ const TOLERANCE: f64 = 1e-9;
 
 /// States and conditions at which an expression is tried.
 pub(super) struct Points {
-    states: Vec<Vec<f64>>,
+    pub(super) states: Vec<Vec<f64>>,
     conditions: Vec<Vec<f64>>,
 }
 
@@ -133,7 +133,7 @@ pub(super) fn family(
 }
 
 /// A state and a condition with a finite log density, if one was found.
-pub(super) fn reference(program: &Program, points: Points) -> Option<(Vec<f64>, Vec<f64>)> {
+pub(super) fn reference(program: &Program, points: &Points) -> Option<(Vec<f64>, Vec<f64>)> {
     let Points { states, conditions } = points;
     let pairs = conditions
         .iter()

@@ -19,6 +19,8 @@ pub struct Expression {
     pub(super) power_family: Option<PowerFamily>,
     /// A state and a condition at which the log density is finite.
     pub(super) reference: Option<(Vec<f64>, Vec<f64>)>,
+    /// States in the support at which the density is tried.
+    pub(super) probes: Vec<Vec<f64>>,
 }
 
 /// Whether a number lies in a support; the ends do not.

@@ -12,7 +12,7 @@ use std::{
 use burn::{module::AutodiffModule, tensor::backend::AutodiffBackend};
 use burn_autodiff::Autodiff;
 use trade_core::{
-    Condition, Target, Validate,
+    Condition, Family, Target, Validate,
     objective::{NllConfig, Problem, TrainableTarget},
     observe::{Observer, jsonl::JsonLines, tensorboard::TensorBoard},
     parameters::parameters,
@@ -27,7 +27,7 @@ use crate::{
     config::{LossConfig, ObjectiveConfig, RunConfig},
     device::{AnyDevice, DeviceName, on_device},
     error::{Context, Result},
-    model, problem,
+    evaluate, model, problem,
     recipe::{self, Budget, FlowJudge, Paid, PilotConfig, SelectionConfig, Walk},
     run::{RunFolder, TrainingCalls, write_file},
     trained::{On, TrainedFlow},
@@ -344,6 +344,7 @@ pub fn train(config: &RunConfig, folder: &RunFolder, options: TrainOptions) -> R
     let (problem, warnings) = problem::assemble(&config)?;
     said.extend(warnings);
     said.extend(problem::reach(&problem, &config.objectives)?);
+    evaluate::conditions(&config, &problem.target, &problem.target.controls())?;
     if !ranks::is_first() {
         observers.clear();
     }

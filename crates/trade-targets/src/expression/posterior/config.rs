@@ -164,7 +164,8 @@ impl PosteriorConfig {
             Expression {
                 dim: support.len(),
                 controls: vec![self.control.clone()],
-                reference: power::reference(&program, points),
+                reference: power::reference(&program, &points),
+                probes: points.states,
                 program,
                 support: support.clone(),
                 domain: domain.clone(),

@@ -5,6 +5,7 @@ mod faults;
 mod mutations;
 mod references;
 mod settings;
+mod tails;
 
 use burn::tensor::{DType, Tensor, TensorData, backend::Backend};
 use burn_flex::{Flex, FlexDevice};
