@@ -109,44 +109,65 @@ impl Mpi {
         result
     }
 
-    /// Each rank adds up one segment of the numbers, in the order of the ranks, and gives it to all. A rank
-    /// sends each number less than twice, however many ranks there are.
-    fn sum<T>(&self, values: &mut [T])
-    where
-        T: Equivalence + Copy + Default + std::ops::AddAssign,
-    {
-        let most = MOST / size_of::<T>() / self.size;
-        for values in values.chunks_mut(most.max(1)) {
-            self.sum_some(values);
-        }
+    /// The shares of all ranks in so many numbers, in pieces of which a call takes one of each rank: their
+    /// lengths and where they start, as MPI wants them.
+    ///
+    /// # Panics
+    /// For 2³¹ numbers and more, which MPI cannot count.
+    fn pieces<T>(&self, numbers: usize) -> impl Iterator<Item = (Vec<i32>, Vec<i32>)> + use<T> {
+        assert!(i32::try_from(numbers).is_ok(), "MPI counts to 2³¹");
+        let size = self.size;
+        let most = (MOST / size_of::<T>() / size).max(1);
+        let longest = numbers.div_ceil(size);
+        (0..longest).step_by(most).map(move |from| {
+            let piece = |rank| {
+                let share = share_of(rank, size, numbers);
+                let start = (share.start + from).min(share.end);
+                ((share.end - start).min(most) as i32, start as i32)
+            };
+            (0..size).map(piece).unzip()
+        })
     }
 
-    fn sum_some<T>(&self, values: &mut [T])
+    /// Each rank adds up its share of the numbers, in the order of the ranks.
+    fn sum_share<T>(&self, values: &mut [T])
     where
         T: Equivalence + Copy + Default + std::ops::AddAssign,
     {
-        let shares = || (0..self.size).map(|rank| share_of(rank, self.size, values.len()));
-        let counts: Vec<i32> = shares().map(|share| share.len() as i32).collect();
-        let starts: Vec<i32> = shares().map(|share| share.start as i32).collect();
-        let own = share_of(self.rank, self.size, values.len()).len();
-        let mut terms = vec![T::default(); own * self.size];
-        let (own_counts, own_starts): (Vec<i32>, Vec<i32>) = (0..self.size)
-            .map(|rank| (own as i32, (rank * own) as i32))
-            .unzip();
-        let bytes = (values.len() - own + own * (self.size - 1)) * size_of::<T>();
-        self.counted(bytes, |world| {
-            let sent = Partition::new(&*values, &counts[..], &starts[..]);
-            let mut received = PartitionMut::new(&mut terms[..], &own_counts[..], &own_starts[..]);
-            world.all_to_all_varcount_into(&sent, &mut received);
-            let (sum, others) = terms.split_at_mut(own);
+        for (counts, starts) in self.pieces::<T>(values.len()) {
+            let (own, start) = (counts[self.rank] as usize, starts[self.rank] as usize);
+            let all: usize = counts.iter().map(|count| *count as usize).sum();
+            let mut terms = vec![T::default(); own * self.size];
+            let (own_counts, own_starts): (Vec<i32>, Vec<i32>) = (0..self.size)
+                .map(|rank| (own as i32, (rank * own) as i32))
+                .unzip();
+            self.counted((all - own) * size_of::<T>(), |world| {
+                let sent = Partition::new(&*values, &counts[..], &starts[..]);
+                let mut received =
+                    PartitionMut::new(&mut terms[..], &own_counts[..], &own_starts[..]);
+                world.all_to_all_varcount_into(&sent, &mut received);
+            });
+            let (first, others) = terms.split_at(own);
+            let sums = &mut values[start..][..own];
+            sums.copy_from_slice(first);
             for other in others.chunks_exact(own.max(1)) {
-                for (sum, other) in sum.iter_mut().zip(other) {
+                for (sum, other) in sums.iter_mut().zip(other) {
                     *sum += *other;
                 }
             }
-            let mut sums = PartitionMut::new(values, &counts[..], &starts[..]);
-            world.all_gather_varcount_into(&*sum, &mut sums);
-        });
+        }
+    }
+
+    /// Each rank gives its share of the numbers to all.
+    fn gather_shares<T: Equivalence + Copy>(&self, values: &mut [T]) {
+        for (counts, starts) in self.pieces::<T>(values.len()) {
+            let own = &values[starts[self.rank] as usize..][..counts[self.rank] as usize];
+            let own = own.to_vec();
+            self.counted(size_of_val(&own[..]) * (self.size - 1), |world| {
+                let mut all = PartitionMut::new(&mut *values, &counts[..], &starts[..]);
+                world.all_gather_varcount_into(&own[..], &mut all);
+            });
+        }
     }
 
     /// The bytes of one rank on every rank; all know how many there are.
@@ -170,12 +191,20 @@ impl Collective for Mpi {
         self.size
     }
 
-    fn sum_f32(&self, values: &mut [f32]) {
-        self.sum(values);
+    fn sum_share_f32(&self, values: &mut [f32]) {
+        self.sum_share(values);
     }
 
-    fn sum_f64(&self, values: &mut [f64]) {
-        self.sum(values);
+    fn sum_share_f64(&self, values: &mut [f64]) {
+        self.sum_share(values);
+    }
+
+    fn gather_shares_f32(&self, values: &mut [f32]) {
+        self.gather_shares(values);
+    }
+
+    fn gather_shares_f64(&self, values: &mut [f64]) {
+        self.gather_shares(values);
     }
 
     fn broadcast(&self, mut bytes: Vec<u8>) -> Vec<u8> {

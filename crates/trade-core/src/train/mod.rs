@@ -8,6 +8,7 @@ mod checkpoint;
 mod config;
 mod guard;
 mod judge;
+mod split;
 mod trainer;
 mod weighted;
 

@@ -24,8 +24,9 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
     /// Trains to the end, with a checkpoint in `checkpoints` every so often and at the end. The model
     /// then is the best that was judged, or the last.
     ///
-    /// A target that is computed by foreign code may unwind. The trainer then is as before the step; that
-    /// state is written as a checkpoint, and unwinding goes on.
+    /// A target that is computed by foreign code may unwind. The trainer then is as before the step; a single rank
+    /// writes that state as a checkpoint, and unwinding goes on. One of several ranks does not know whether the
+    /// others unwind too, and leaves the last checkpoint.
     ///
     /// # Errors
     /// If a setting does not fit, a file cannot be written, or training diverges at all rates.
@@ -67,8 +68,8 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
                 }
                 Ok(Err(error)) => return Err(error),
                 Err(payload) => {
-                    let state = self.checkpoint();
-                    return leave(&state, checkpoints, observers, payload);
+                    let state = self.left(None);
+                    return leave(state, checkpoints, observers, payload);
                 }
             };
             if let Some(error) = self.torn(&report) {
@@ -79,8 +80,8 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
             match catch_unwind(AssertUnwindSafe(|| self.judge(observers))) {
                 Ok(judged) => judged?,
                 Err(payload) => {
-                    let state = before.unwrap_or_else(|| self.checkpoint());
-                    return leave(&state, checkpoints, observers, payload);
+                    let state = self.left(before);
+                    return leave(state, checkpoints, observers, payload);
                 }
             }
             let last = self.step == self.end();
@@ -145,6 +146,12 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
             .try_for_each(|observer| observer.finish())
     }
 
+    /// The state to leave behind when a step or a judgement unwinds, which is that of now unless another is given;
+    /// `None` on one of several ranks, for all of them make a checkpoint together.
+    fn left(&self, before: Option<Checkpoint>) -> Option<Checkpoint> {
+        (ranks::current().size() == 1).then(|| before.unwrap_or_else(|| self.checkpoint()))
+    }
+
     /// Says what ranks spent on each other since training began at a step and a time.
     fn tell_traffic(
         &self,
@@ -205,14 +212,14 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
     }
 }
 
-/// Writes a state, and lets what a step or a judgement unwound with through.
+/// Writes a state, if there is one, and lets what a step or a judgement unwound with through.
 fn leave(
-    state: &Checkpoint,
+    state: Option<Checkpoint>,
     checkpoints: Option<&Path>,
     observers: &mut [Box<dyn Observer>],
     payload: Box<dyn Any + Send>,
 ) -> Result<()> {
-    if let Some(folder) = checkpoints {
+    if let (Some(state), Some(folder)) = (state, checkpoints) {
         state.write(folder)?;
     }
     (observers.iter_mut()).try_for_each(|observer| observer.finish())?;
