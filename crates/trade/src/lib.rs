@@ -25,6 +25,7 @@ mod inputs;
 mod json;
 pub mod model;
 pub mod molecule;
+pub mod job;
 #[cfg(feature = "mpi")]
 pub mod mpi;
 mod plausible;

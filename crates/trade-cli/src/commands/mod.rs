@@ -92,8 +92,8 @@ fn is_shared(command: &Command) -> bool {
         | Command::LogProb(_)
         | Command::Evaluate(_)
         | Command::FreeEnergy(_)
-        | Command::Evidence(_) => true,
-        Command::Simulate { what } => matches!(what, SimulateCommand::Phi4(_)),
+        | Command::Evidence(_)
+        | Command::Simulate { .. } => true,
         _ => false,
     }
 }

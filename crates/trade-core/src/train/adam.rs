@@ -206,7 +206,9 @@ impl<B: AutodiffBackend> Adam<B> {
         let parameters = describe(model);
         for (which, order) in ORDERS.iter().enumerate() {
             let moments = self.moments.iter();
-            let moments: Vec<_> = moments.map(|m| m.as_ref().map(|m| m[which].clone())).collect();
+            let moments: Vec<_> = moments
+                .map(|m| m.as_ref().map(|m| m[which].clone()))
+                .collect();
             let whole = match &split {
                 Some(split) => split.whole(&moments),
                 None => (moments.into_iter())

@@ -1,6 +1,6 @@
 //! Gradient, moments and weights, split over ranks: each rank adds up and updates its share of them.
 
-use std::{ops::Range, sync::Arc};
+use std::{cell::RefCell, ops::Range, sync::Arc, thread::LocalKey};
 
 use burn::{
     module::{AutodiffModule, ModuleMapper, ModuleVisitor, Param},
@@ -38,6 +38,23 @@ struct Placed {
 trait Number: Element + Default {
     fn sum_share(ranks: &dyn Collective, values: &mut [Self]);
     fn gather_shares(ranks: &dyn Collective, values: &mut [Self]);
+    /// Lends a buffer that the calling thread keeps, for new memory of this size costs as much as what is done with
+    /// it. It is empty.
+    fn with_buffer<R>(work: impl FnOnce(&mut Vec<Self>) -> R) -> R;
+}
+
+thread_local! {
+    static SINGLE: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+    static DOUBLE: RefCell<Vec<f64>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Lends the buffer of a type.
+fn lend<T, R>(kept: &'static LocalKey<RefCell<Vec<T>>>, work: impl FnOnce(&mut Vec<T>) -> R) -> R {
+    let mut buffer = kept.take();
+    buffer.clear();
+    let result = work(&mut buffer);
+    kept.set(buffer);
+    result
 }
 
 impl Number for f32 {
@@ -47,6 +64,9 @@ impl Number for f32 {
     fn gather_shares(ranks: &dyn Collective, values: &mut [Self]) {
         ranks.gather_shares_f32(values);
     }
+    fn with_buffer<R>(work: impl FnOnce(&mut Vec<Self>) -> R) -> R {
+        lend(&SINGLE, work)
+    }
 }
 
 impl Number for f64 {
@@ -55,6 +75,9 @@ impl Number for f64 {
     }
     fn gather_shares(ranks: &dyn Collective, values: &mut [Self]) {
         ranks.gather_shares_f64(values);
+    }
+    fn with_buffer<R>(work: impl FnOnce(&mut Vec<Self>) -> R) -> R {
+        lend(&DOUBLE, work)
     }
 }
 
@@ -110,15 +133,15 @@ impl Split {
         gradient: Gradient<B>,
         device: &B::Device,
     ) -> Gradient<B> {
-        in_precision!(self, T => self.summed_as::<B, T>(gradient, device))
+        in_precision!(self, T => T::with_buffer(|flat| self.summed_as::<B, T>(gradient, device, flat)))
     }
 
     fn summed_as<B: AutodiffBackend, T: Number>(
         &self,
         gradient: Gradient<B>,
         device: &B::Device,
+        flat: &mut Vec<T>,
     ) -> Gradient<B> {
-        let mut flat: Vec<T> = Vec::with_capacity(self.numbers);
         // On how many ranks the loss depends on each parameter.
         let mut depends = vec![0.0; self.parameters.len()];
         let parts = gradient.parts.into_iter().zip(&self.parameters);
@@ -130,14 +153,18 @@ impl Split {
             flat.resize(placed.start + placed.length, T::default());
         }
         self.ranks.sum_f64(&mut depends);
-        T::sum_share(&*self.ranks, &mut flat);
-        let parts = self.parameters.iter().zip(depends).map(|(placed, depends)| {
-            let piece = &flat[placed.start..][placed.piece.clone()];
-            (depends > 0.0 && !piece.is_empty()).then(|| {
-                let data = TensorData::new(piece.to_vec(), [piece.len()]);
-                Tensor::from_data(data, (device, placed.precision))
-            })
-        });
+        T::sum_share(&*self.ranks, flat);
+        let parts = self
+            .parameters
+            .iter()
+            .zip(depends)
+            .map(|(placed, depends)| {
+                let piece = &flat[placed.start..][placed.piece.clone()];
+                (depends > 0.0 && !piece.is_empty()).then(|| {
+                    let data = TensorData::new(piece.to_vec(), [piece.len()]);
+                    Tensor::from_data(data, (device, placed.precision))
+                })
+            });
         Gradient {
             parts: parts.collect(),
         }
@@ -150,10 +177,10 @@ impl Split {
         model: M,
         moved: impl FnMut(usize, Piece<B>) -> Piece<B>,
     ) -> M {
-        in_precision!(self, T => self.moved_as::<B, M, T, _>(model, moved))
+        in_precision!(self, T => T::with_buffer(|flat| self.moved_as::<B, M, T, _>(model, moved, flat)))
     }
 
-    fn moved_as<B, M, T, F>(&self, model: M, moved: F) -> M
+    fn moved_as<B, M, T, F>(&self, model: M, moved: F, flat: &mut Vec<T>) -> M
     where
         B: AutodiffBackend,
         M: AutodiffModule<B>,
@@ -167,18 +194,18 @@ impl Split {
             moved,
         };
         model.visit(&mut collect);
-        let mut flat = vec![T::default(); self.numbers];
+        flat.resize(self.numbers, T::default());
         for (placed, piece) in self.parameters.iter().zip(collect.pieces) {
             if let Some(piece) = piece {
                 let place = &mut flat[placed.start..][placed.piece.clone()];
                 with_numbers(piece, |numbers| place.copy_from_slice(numbers));
             }
         }
-        T::gather_shares(&*self.ranks, &mut flat);
+        T::gather_shares(&*self.ranks, flat);
         model.map(&mut Place {
             split: self,
             index: 0,
-            flat: &flat,
+            flat,
         })
     }
 
@@ -264,5 +291,91 @@ impl<B: AutodiffBackend, T: Number> ModuleMapper<B> for Place<'_, T> {
                 Tensor::from_data(data, (&tensor.device(), placed.precision));
             Tensor::from_inner(moved).set_require_grad(tensor.is_require_grad())
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use burn::module::{Module, Param};
+    use burn_flex::{Flex, FlexDevice};
+
+    use super::*;
+    use crate::{
+        parameters::{Arrays, parameters},
+        ranks::{self, Threads},
+        train::{Adam, AdamConfig},
+    };
+
+    type Ad = burn::backend::Autodiff<Flex>;
+
+    #[derive(Module, Debug)]
+    struct Model<B: Backend> {
+        matrix: Param<Tensor<B, 2>>,
+        scale: Param<Tensor<B, 1>>,
+        unused: Param<Tensor<B, 1>>,
+    }
+
+    fn model() -> Model<Ad> {
+        let data = |n: usize| (0..n).map(|i| 0.1 * i as f32 - 0.2).collect::<Vec<f32>>();
+        let vector =
+            |n: usize| Tensor::<Ad, 1>::from_data(TensorData::new(data(n), [n]), &FlexDevice);
+        let matrix: Tensor<Ad, 2> = vector(15).reshape([3, 5]);
+        Model {
+            matrix: Param::from_tensor(matrix),
+            scale: Param::from_tensor(vector(1)),
+            unused: Param::from_tensor(vector(4)),
+        }
+    }
+
+    /// Weights and moments after some steps from a state. The gradients are whole numbers, so that their sum does not
+    /// depend on how many ranks add it up.
+    fn steps(model: Model<Ad>, state: Option<&(Arrays, i32)>) -> (Arrays, (Arrays, i32)) {
+        let mut adam = Adam::<Ad>::new(AdamConfig {
+            weight_decay: 0.1,
+            ..AdamConfig::default()
+        });
+        if let Some((arrays, steps)) = state {
+            let path = Path::new("a state");
+            let restored = adam.restore(arrays.clone(), *steps, &model, &FlexDevice, path);
+            restored.expect("restored");
+        }
+        let ranks = ranks::current();
+        let mut model = model;
+        for step in 0..3 {
+            let own = |n: usize| {
+                let whole = (0..n).map(|i| (12 * (i + step) % 7 * 12) as f32);
+                let data: Vec<f32> = whole.map(|g| g / ranks.size() as f32).collect();
+                Some(Tensor::<Flex, 1>::from_data(
+                    TensorData::new(data, [n]),
+                    &FlexDevice,
+                ))
+            };
+            let gradient = Gradient {
+                parts: vec![own(15), own(1), None],
+            };
+            let gradient = adam.summed(gradient, &model, &FlexDevice);
+            // A norm above the limit, so that the gradient is clipped.
+            model = adam.step(model, gradient, 100.0, 0.01);
+        }
+        let state = adam.state(&model);
+        (parameters(&model), state)
+    }
+
+    #[test]
+    fn shares_of_the_optimizer_give_the_bits_of_one_rank() {
+        let (weights, state) = steps(model(), None);
+        let (later, end) = steps(model(), Some(&state));
+        assert_ne!(weights, later);
+        assert_eq!(state.0.len(), 4, "moments of the parameters that moved");
+        for size in [2, 3, 4] {
+            for (other, moments) in Threads::run(size, || steps(model(), None)) {
+                assert!(other == weights && moments == state, "{size}");
+            }
+            for (other, moments) in Threads::run(size, || steps(model(), Some(&state))) {
+                assert!(other == later && moments == end, "{size}");
+            }
+        }
     }
 }
