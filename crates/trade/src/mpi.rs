@@ -5,9 +5,10 @@
 
 use std::{
     cell::Cell,
+    cmp::Ordering,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::Instant,
 };
@@ -97,9 +98,9 @@ impl Mpi {
     fn counted<R>(&self, bytes: usize, call: impl FnOnce(&SimpleCommunicator) -> R) -> R {
         let start = Instant::now();
         let result = call(&SimpleCommunicator::world());
-        self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes as u64, Relaxed);
         let spent = start.elapsed().as_nanos() as u64;
-        self.nanoseconds.fetch_add(spent, Ordering::Relaxed);
+        self.nanoseconds.fetch_add(spent, Relaxed);
         result
     }
 
@@ -128,26 +129,41 @@ impl Mpi {
     where
         T: Equivalence + Copy + Default + std::ops::AddAssign,
     {
-        for (counts, starts) in self.pieces::<T>(values.len()) {
+        for (mut counts, starts) in self.pieces::<T>(values.len()) {
             let (own, start) = (counts[self.rank] as usize, starts[self.rank] as usize);
-            let all: usize = counts.iter().map(|count| *count as usize).sum();
-            let mut terms = vec![T::default(); own * self.size];
-            let (own_counts, own_starts): (Vec<i32>, Vec<i32>) = (0..self.size)
-                .map(|rank| (own as i32, (rank * own) as i32))
-                .unzip();
-            self.counted((all - own) * size_of::<T>(), |world| {
+            // What is this rank's own already is not sent.
+            counts[self.rank] = 0;
+            let sent: usize = counts.iter().map(|count| *count as usize).sum();
+            let mut terms = vec![T::default(); own * (self.size - 1)];
+            let place = |rank: usize| match rank.cmp(&self.rank) {
+                Ordering::Less => (own as i32, (rank * own) as i32),
+                Ordering::Equal => (0, 0),
+                Ordering::Greater => (own as i32, ((rank - 1) * own) as i32),
+            };
+            let (own_counts, own_starts): (Vec<i32>, Vec<i32>) = (0..self.size).map(place).unzip();
+            self.counted(sent * size_of::<T>(), |world| {
                 let sent = Partition::new(&*values, &counts[..], &starts[..]);
                 let mut received =
                     PartitionMut::new(&mut terms[..], &own_counts[..], &own_starts[..]);
                 world.all_to_all_varcount_into(&sent, &mut received);
             });
-            let (first, others) = terms.split_at(own);
-            let sums = &mut values[start..][..own];
-            sums.copy_from_slice(first);
-            for other in others.chunks_exact(own.max(1)) {
-                for (sum, other) in sums.iter_mut().zip(other) {
-                    *sum += *other;
+            let add = |sums: &mut [T], terms: &[T]| {
+                for (sum, term) in sums.iter_mut().zip(terms) {
+                    *sum += *term;
                 }
+            };
+            let sums = &mut values[start..][..own];
+            let (before, after) = terms.split_at_mut(own * self.rank);
+            if self.rank > 0 {
+                let (first, others) = before.split_at_mut(own);
+                for other in others.chunks_exact(own.max(1)) {
+                    add(first, other);
+                }
+                add(first, sums);
+                sums.copy_from_slice(first);
+            }
+            for other in after.chunks_exact(own.max(1)) {
+                add(sums, other);
             }
         }
     }
@@ -252,8 +268,8 @@ impl Collective for Mpi {
 
     fn traffic(&self) -> Traffic {
         Traffic {
-            bytes: self.bytes.load(Ordering::Relaxed),
-            seconds: 1e-9 * self.nanoseconds.load(Ordering::Relaxed) as f64,
+            bytes: self.bytes.load(Relaxed),
+            seconds: 1e-9 * self.nanoseconds.load(Relaxed) as f64,
         }
     }
 }

@@ -67,7 +67,9 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
         // Each rank has the squares of its share.
         let mut norms: Vec<f64> = squares.collect();
         ranks::current().sum_f64(&mut norms);
-        norms.iter_mut().for_each(|norm| *norm = norm.sqrt());
+        for norm in &mut norms {
+            *norm = norm.sqrt();
+        }
         // What is decided by them must be decided alike by all ranks.
         let mut read = ranks::agreed(&read).into_iter();
 
