@@ -49,8 +49,10 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
             if let Some(said) = self.calls.as_ref().and_then(Calls::exhausted) {
                 let said = format!("training ends after {} steps: {said}", self.step);
                 (observers.iter_mut()).try_for_each(|observer| observer.note(&said))?;
+                // All ranks make it, and rank 0 has a folder.
+                let state = self.checkpoint();
                 if let Some(folder) = checkpoints {
-                    self.checkpoint().write(folder)?;
+                    state.write(folder)?;
                 }
                 break;
             }
@@ -107,8 +109,10 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
                 }
             }
             if !last && ranks::any(self.stop.load(Ordering::Relaxed)) {
+                // All ranks make it, and rank 0 has a folder.
+                let state = self.checkpoint();
                 if let Some(folder) = checkpoints {
-                    self.checkpoint().write(folder)?;
+                    state.write(folder)?;
                 }
                 self.tell_traffic(began, observers)?;
                 for observer in observers.iter_mut() {

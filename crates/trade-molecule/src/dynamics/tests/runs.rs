@@ -151,6 +151,7 @@ fn ranks_do_not_change_a_bit() -> Checked {
     let plain = SimulateConfig {
         replicas: 1,
         walkers: 40,
+        ns: 0.04,
         ..small()
     };
     for config in [small(), plain] {
