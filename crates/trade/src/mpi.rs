@@ -5,10 +5,9 @@
 
 use std::{
     cell::Cell,
-    cmp::Ordering,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicU64, Ordering},
     },
     time::Instant,
 };
@@ -98,86 +97,50 @@ impl Mpi {
     fn counted<R>(&self, bytes: usize, call: impl FnOnce(&SimpleCommunicator) -> R) -> R {
         let start = Instant::now();
         let result = call(&SimpleCommunicator::world());
-        self.bytes.fetch_add(bytes as u64, Relaxed);
+        self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
         let spent = start.elapsed().as_nanos() as u64;
-        self.nanoseconds.fetch_add(spent, Relaxed);
+        self.nanoseconds.fetch_add(spent, Ordering::Relaxed);
         result
     }
 
-    /// The shares of all ranks in so many numbers, in pieces of which a call takes one of each rank: their
-    /// lengths and where they start, as MPI wants them.
-    ///
-    /// # Panics
-    /// For 2³¹ numbers and more, which MPI cannot count.
-    fn pieces<T>(&self, numbers: usize) -> impl Iterator<Item = (Vec<i32>, Vec<i32>)> + use<T> {
-        assert!(i32::try_from(numbers).is_ok(), "MPI counts to 2³¹");
-        let size = self.size;
-        let most = (MOST / size_of::<T>() / size).max(1);
-        let longest = numbers.div_ceil(size);
-        (0..longest).step_by(most).map(move |from| {
-            let piece = |rank| {
-                let share = share_of(rank, size, numbers);
-                let start = (share.start + from).min(share.end);
-                ((share.end - start).min(most) as i32, start as i32)
-            };
-            (0..size).map(piece).unzip()
-        })
-    }
-
-    /// Each rank adds up its share of the numbers, in the order of the ranks.
-    fn sum_share<T>(&self, values: &mut [T])
+    /// Each rank adds up one segment of the numbers, in the order of the ranks, and gives it to all. A rank
+    /// sends each number less than twice, however many ranks there are.
+    fn sum<T>(&self, values: &mut [T])
     where
         T: Equivalence + Copy + Default + std::ops::AddAssign,
     {
-        for (mut counts, starts) in self.pieces::<T>(values.len()) {
-            let (own, start) = (counts[self.rank] as usize, starts[self.rank] as usize);
-            // What is this rank's own already is not sent.
-            counts[self.rank] = 0;
-            let sent: usize = counts.iter().map(|count| *count as usize).sum();
-            let mut terms = vec![T::default(); own * (self.size - 1)];
-            let place = |rank: usize| match rank.cmp(&self.rank) {
-                Ordering::Less => (own as i32, (rank * own) as i32),
-                Ordering::Equal => (0, 0),
-                Ordering::Greater => (own as i32, ((rank - 1) * own) as i32),
-            };
-            let (own_counts, own_starts): (Vec<i32>, Vec<i32>) = (0..self.size).map(place).unzip();
-            self.counted(sent * size_of::<T>(), |world| {
-                let sent = Partition::new(&*values, &counts[..], &starts[..]);
-                let mut received =
-                    PartitionMut::new(&mut terms[..], &own_counts[..], &own_starts[..]);
-                world.all_to_all_varcount_into(&sent, &mut received);
-            });
-            let add = |sums: &mut [T], terms: &[T]| {
-                for (sum, term) in sums.iter_mut().zip(terms) {
-                    *sum += *term;
-                }
-            };
-            let sums = &mut values[start..][..own];
-            let (before, after) = terms.split_at_mut(own * self.rank);
-            if self.rank > 0 {
-                let (first, others) = before.split_at_mut(own);
-                for other in others.chunks_exact(own.max(1)) {
-                    add(first, other);
-                }
-                add(first, sums);
-                sums.copy_from_slice(first);
-            }
-            for other in after.chunks_exact(own.max(1)) {
-                add(sums, other);
-            }
+        let most = MOST / size_of::<T>() / self.size;
+        for values in values.chunks_mut(most.max(1)) {
+            self.sum_some(values);
         }
     }
 
-    /// Each rank gives its share of the numbers to all.
-    fn gather_shares<T: Equivalence + Copy>(&self, values: &mut [T]) {
-        for (counts, starts) in self.pieces::<T>(values.len()) {
-            let own = &values[starts[self.rank] as usize..][..counts[self.rank] as usize];
-            let own = own.to_vec();
-            self.counted(size_of_val(&own[..]) * (self.size - 1), |world| {
-                let mut all = PartitionMut::new(&mut *values, &counts[..], &starts[..]);
-                world.all_gather_varcount_into(&own[..], &mut all);
-            });
-        }
+    fn sum_some<T>(&self, values: &mut [T])
+    where
+        T: Equivalence + Copy + Default + std::ops::AddAssign,
+    {
+        let shares = || (0..self.size).map(|rank| share_of(rank, self.size, values.len()));
+        let counts: Vec<i32> = shares().map(|share| share.len() as i32).collect();
+        let starts: Vec<i32> = shares().map(|share| share.start as i32).collect();
+        let own = share_of(self.rank, self.size, values.len()).len();
+        let mut terms = vec![T::default(); own * self.size];
+        let (own_counts, own_starts): (Vec<i32>, Vec<i32>) = (0..self.size)
+            .map(|rank| (own as i32, (rank * own) as i32))
+            .unzip();
+        let bytes = (values.len() - own + own * (self.size - 1)) * size_of::<T>();
+        self.counted(bytes, |world| {
+            let sent = Partition::new(&*values, &counts[..], &starts[..]);
+            let mut received = PartitionMut::new(&mut terms[..], &own_counts[..], &own_starts[..]);
+            world.all_to_all_varcount_into(&sent, &mut received);
+            let (sum, others) = terms.split_at_mut(own);
+            for other in others.chunks_exact(own.max(1)) {
+                for (sum, other) in sum.iter_mut().zip(other) {
+                    *sum += *other;
+                }
+            }
+            let mut sums = PartitionMut::new(values, &counts[..], &starts[..]);
+            world.all_gather_varcount_into(&*sum, &mut sums);
+        });
     }
 
     /// The bytes of one rank on every rank; all know how many there are.
@@ -201,20 +164,12 @@ impl Collective for Mpi {
         self.size
     }
 
-    fn sum_share_f32(&self, values: &mut [f32]) {
-        self.sum_share(values);
+    fn sum_f32(&self, values: &mut [f32]) {
+        self.sum(values);
     }
 
-    fn sum_share_f64(&self, values: &mut [f64]) {
-        self.sum_share(values);
-    }
-
-    fn gather_shares_f32(&self, values: &mut [f32]) {
-        self.gather_shares(values);
-    }
-
-    fn gather_shares_f64(&self, values: &mut [f64]) {
-        self.gather_shares(values);
+    fn sum_f64(&self, values: &mut [f64]) {
+        self.sum(values);
     }
 
     fn broadcast(&self, mut bytes: Vec<u8>) -> Vec<u8> {
@@ -268,8 +223,8 @@ impl Collective for Mpi {
 
     fn traffic(&self) -> Traffic {
         Traffic {
-            bytes: self.bytes.load(Relaxed),
-            seconds: 1e-9 * self.nanoseconds.load(Relaxed) as f64,
+            bytes: self.bytes.load(Ordering::Relaxed),
+            seconds: 1e-9 * self.nanoseconds.load(Ordering::Relaxed) as f64,
         }
     }
 }

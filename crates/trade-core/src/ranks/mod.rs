@@ -41,32 +41,12 @@ pub trait Collective: Send + Sync {
     /// The number of ranks.
     fn size(&self) -> usize;
 
-    /// Replaces the numbers in this rank's [share](share_of) by their sums over the ranks, and leaves the others
-    /// as they are or not. The terms are added in the order of the ranks, so that the sum is the same in every
-    /// run. All ranks give equally many numbers.
-    fn sum_share_f32(&self, values: &mut [f32]);
-
-    /// As [`sum_share_f32`](Self::sum_share_f32), in double precision.
-    fn sum_share_f64(&self, values: &mut [f64]);
-
-    /// Replaces the numbers outside this rank's [share](share_of) by those of the ranks whose shares they are in.
-    fn gather_shares_f32(&self, values: &mut [f32]);
-
-    /// As [`gather_shares_f32`](Self::gather_shares_f32), in double precision.
-    fn gather_shares_f64(&self, values: &mut [f64]);
-
-    /// Replaces each number by its sum over the ranks, which is the same on every rank and in every run, see
-    /// [`sum_share_f32`](Self::sum_share_f32).
-    fn sum_f32(&self, values: &mut [f32]) {
-        self.sum_share_f32(values);
-        self.gather_shares_f32(values);
-    }
+    /// Replaces each number by its sum over the ranks. The terms are added in the order of the ranks, so
+    /// that the sum is the same on every rank and in every run. All ranks give equally many numbers.
+    fn sum_f32(&self, values: &mut [f32]);
 
     /// As [`sum_f32`](Self::sum_f32), in double precision.
-    fn sum_f64(&self, values: &mut [f64]) {
-        self.sum_share_f64(values);
-        self.gather_shares_f64(values);
-    }
+    fn sum_f64(&self, values: &mut [f64]);
 
     /// The bytes of rank 0, on every rank. What other ranks give is dropped.
     fn broadcast(&self, bytes: Vec<u8>) -> Vec<u8>;
@@ -105,13 +85,9 @@ impl Collective for Single {
         1
     }
 
-    fn sum_share_f32(&self, _: &mut [f32]) {}
+    fn sum_f32(&self, _: &mut [f32]) {}
 
-    fn sum_share_f64(&self, _: &mut [f64]) {}
-
-    fn gather_shares_f32(&self, _: &mut [f32]) {}
-
-    fn gather_shares_f64(&self, _: &mut [f64]) {}
+    fn sum_f64(&self, _: &mut [f64]) {}
 
     fn broadcast(&self, bytes: Vec<u8>) -> Vec<u8> {
         bytes
@@ -270,31 +246,6 @@ mod tests {
             assert_eq!(shares, (0..rows).collect::<Vec<_>>());
             let lengths = (0..size).map(|r| share_of(r, size, rows).len());
             assert!(lengths.clone().max().unwrap() - lengths.min().unwrap() <= 1);
-        }
-    }
-
-    #[test]
-    fn each_rank_sums_its_share_and_shares_come_together() {
-        // With fewer numbers than ranks, as many, and a number that does not divide.
-        for count in [0, 2, 3, 7] {
-            let found = Threads::run(3, || {
-                let ranks = current();
-                let own = share_of(ranks.rank(), 3, count);
-                let mut sums: Vec<f32> = (0..count).map(|i| (i * ranks.rank()) as f32).collect();
-                ranks.sum_share_f32(&mut sums);
-                let part = sums[own.clone()].to_vec();
-                let mut marks = vec![f64::NAN; count];
-                marks[own].fill(ranks.rank() as f64);
-                ranks.gather_shares_f64(&mut marks);
-                (part, marks)
-            });
-            let sums: Vec<f32> = found.iter().flat_map(|(part, _)| part.clone()).collect();
-            assert_eq!(sums, (0..count).map(|i| 3.0 * i as f32).collect::<Vec<_>>());
-            for (_, marks) in &found {
-                let of = |i: &usize| (0..3).find(|r| share_of(*r, 3, count).contains(i));
-                let expected = (0..count).map(|i| of(&i).unwrap() as f64);
-                assert_eq!(*marks, expected.collect::<Vec<_>>());
-            }
         }
     }
 

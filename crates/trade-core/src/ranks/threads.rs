@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Barrier, Mutex, PoisonError};
 
-use super::{Collective, share_of, with};
+use super::{Collective, with};
 
 /// Ranks that are threads of one process, for tests and for programs that want them.
 pub struct Threads {
@@ -38,7 +38,7 @@ impl Threads {
         })
     }
 
-    fn sum_share<T: Copy + Default + std::ops::Add<Output = T>, const N: usize>(
+    fn sum<T: Copy + Default + std::ops::Add<Output = T>, const N: usize>(
         &self,
         values: &mut [T],
         to: impl Fn(T) -> [u8; N],
@@ -46,25 +46,11 @@ impl Threads {
     ) {
         let bytes: Vec<u8> = values.iter().flat_map(|v| to(*v)).collect();
         let all = self.gather(&bytes);
-        for i in share_of(self.rank, all.len(), values.len()) {
+        for (i, value) in values.iter_mut().enumerate() {
             let terms = all
                 .iter()
                 .map(|b| from(std::array::from_fn(|k| b[N * i + k])));
-            values[i] = terms.reduce(|a, b| a + b).unwrap_or_default();
-        }
-    }
-
-    fn gather_shares<T: Copy, const N: usize>(
-        &self,
-        values: &mut [T],
-        to: impl Fn(T) -> [u8; N],
-        from: impl Fn([u8; N]) -> T,
-    ) {
-        let own = &values[share_of(self.rank, self.size(), values.len())];
-        let bytes: Vec<u8> = own.iter().flat_map(|v| to(*v)).collect();
-        let all = self.gather(&bytes).concat();
-        for (value, bytes) in values.iter_mut().zip(all.as_chunks::<N>().0) {
-            *value = from(*bytes);
+            *value = terms.reduce(|a, b| a + b).unwrap_or_default();
         }
     }
 }
@@ -79,20 +65,12 @@ impl Collective for Threads {
         desks.unwrap_or_else(PoisonError::into_inner).len()
     }
 
-    fn sum_share_f32(&self, values: &mut [f32]) {
-        self.sum_share(values, f32::to_le_bytes, f32::from_le_bytes);
+    fn sum_f32(&self, values: &mut [f32]) {
+        self.sum(values, f32::to_le_bytes, f32::from_le_bytes);
     }
 
-    fn sum_share_f64(&self, values: &mut [f64]) {
-        self.sum_share(values, f64::to_le_bytes, f64::from_le_bytes);
-    }
-
-    fn gather_shares_f32(&self, values: &mut [f32]) {
-        self.gather_shares(values, f32::to_le_bytes, f32::from_le_bytes);
-    }
-
-    fn gather_shares_f64(&self, values: &mut [f64]) {
-        self.gather_shares(values, f64::to_le_bytes, f64::from_le_bytes);
+    fn sum_f64(&self, values: &mut [f64]) {
+        self.sum(values, f64::to_le_bytes, f64::from_le_bytes);
     }
 
     fn broadcast(&self, bytes: Vec<u8>) -> Vec<u8> {

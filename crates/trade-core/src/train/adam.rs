@@ -1,20 +1,19 @@
 //! Adam, with the global gradient norm clipped.
 
-use std::{path::Path, sync::Arc};
+use std::path::Path;
 
 use burn::{
     module::{AutodiffModule, ModuleMapper, ModuleVisitor, Param},
-    tensor::{Tensor, TensorData, backend::AutodiffBackend},
+    tensor::{DType, Element, Tensor, TensorData, backend::AutodiffBackend},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::split::Split;
 use crate::{
     error::{Error, Result},
     interval::Interval,
-    parameters::{Arrays, describe},
-    ranks::{self, Collective},
+    parameters::{Arrays, Description, describe},
+    ranks,
     validate::{Validate, within},
 };
 
@@ -68,7 +67,7 @@ impl Validate for AdamConfig {
 /// The gradient of one loss, parameter by parameter in the model's own order; `None` for a
 /// parameter the loss does not depend on.
 pub struct Gradient<B: AutodiffBackend> {
-    pub(super) parts: Vec<Option<Tensor<B::InnerBackend, 1>>>,
+    parts: Vec<Option<Tensor<B::InnerBackend, 1>>>,
 }
 
 impl<B: AutodiffBackend> Gradient<B> {
@@ -91,6 +90,62 @@ impl<B: AutodiffBackend> Gradient<B> {
         model.visit(&mut collect);
         Self {
             parts: collect.parts,
+        }
+    }
+
+    /// The sum over the [`ranks`] of the calling thread, in their order and in one call.
+    pub(super) fn summed<M: AutodiffModule<B>>(self, model: &M) -> Self {
+        let ranks = ranks::current();
+        if ranks.size() == 1 {
+            return self;
+        }
+        let parameters = describe(model);
+        if parameters.iter().any(|p| p.precision == DType::F64) {
+            self.summed_as::<f64, M>(model, &parameters, |values| ranks.sum_f64(values))
+        } else {
+            self.summed_as::<f32, M>(model, &parameters, |values| ranks.sum_f32(values))
+        }
+    }
+
+    fn summed_as<T, M>(
+        self,
+        model: &M,
+        parameters: &[Description],
+        sum: impl FnOnce(&mut [T]),
+    ) -> Self
+    where
+        T: Element + Default + From<u8> + PartialOrd,
+        M: AutodiffModule<B>,
+    {
+        let mut flat: Vec<T> = Vec::new();
+        for (parameter, part) in parameters.iter().zip(&self.parts) {
+            match part {
+                Some(part) => {
+                    let data = part.to_data().convert::<T>();
+                    match data.as_slice::<T>() {
+                        Ok(values) => flat.extend_from_slice(values),
+                        Err(_) => flat.extend(data.iter::<T>()),
+                    }
+                }
+                None => flat.resize(flat.len() + parameter.length, T::default()),
+            }
+        }
+        // Behind the numbers: on how many ranks the loss depends on each parameter.
+        let depends = self.parts.iter().map(|p| T::from(u8::from(p.is_some())));
+        flat.extend(depends);
+        sum(&mut flat);
+        let depends = flat.split_off(flat.len() - self.parts.len());
+        let mut rest = &flat[..];
+        let device = model.devices().into_iter().next().unwrap_or_default();
+        let parts = parameters.iter().zip(depends).map(|(parameter, depends)| {
+            let (own, after) = rest.split_at(parameter.length);
+            rest = after;
+            let data = TensorData::new(own.to_vec(), [own.len()]);
+            let part = || Tensor::from_data(data, (&device, parameter.precision));
+            (depends > T::default()).then(part)
+        });
+        Self {
+            parts: parts.collect(),
         }
     }
 
@@ -133,11 +188,9 @@ impl<B: AutodiffBackend> Gradient<B> {
     }
 }
 
-/// The optimizer: moments for each parameter, on the device. Where the thread that makes it has [`ranks`], each of
-/// them holds and updates its share.
+/// The optimizer: moments for each parameter, on the device.
 pub struct Adam<B: AutodiffBackend> {
     config: AdamConfig,
-    ranks: Arc<dyn Collective>,
     steps: i32,
     moments: Vec<Option<[Tensor<B::InnerBackend, 1>; 2]>>,
 }
@@ -147,22 +200,8 @@ impl<B: AutodiffBackend> Adam<B> {
     pub fn new(config: AdamConfig) -> Self {
         Self {
             config,
-            ranks: ranks::current(),
             steps: 0,
             moments: Vec::new(),
-        }
-    }
-
-    /// The sum of the ranks' gradients, of which each rank keeps its share.
-    pub(super) fn summed<M: AutodiffModule<B>>(
-        &self,
-        gradient: Gradient<B>,
-        model: &M,
-        device: &B::Device,
-    ) -> Gradient<B> {
-        match Split::of(model, &self.ranks) {
-            Some(split) => split.summed(gradient, device),
-            None => gradient,
         }
     }
 
@@ -180,46 +219,24 @@ impl<B: AutodiffBackend> Adam<B> {
             .config
             .clip_norm
             .map_or(1.0, |limit| (limit / norm.max(1e-300)).min(1.0));
-        let split = Split::of(&model, &self.ranks);
         let mut update = Update {
             adam: self,
-            parts: gradient.parts,
+            parts: gradient.parts.into_iter(),
             index: 0,
             clip,
             rate,
         };
-        match split {
-            None => model.map(&mut update),
-            Some(split) => split.moved(model, |index, theta| {
-                match update.parts.get_mut(index).and_then(Option::take) {
-                    Some(gradient) => update.moved(index, theta, gradient),
-                    None => theta,
-                }
-            }),
-        }
+        model.map(&mut update)
     }
 
     /// The moments as arrays, `first.<parameter>` and `second.<parameter>`, and the number of steps.
     pub fn state<M: AutodiffModule<B>>(&self, model: &M) -> (Arrays, i32) {
         let mut arrays = Arrays::new();
-        let split = Split::of(model, &self.ranks);
-        let parameters = describe(model);
-        for (which, order) in ORDERS.iter().enumerate() {
-            let moments = self.moments.iter();
-            let moments: Vec<_> = moments
-                .map(|m| m.as_ref().map(|m| m[which].clone()))
-                .collect();
-            let whole = match &split {
-                Some(split) => split.whole(&moments),
-                None => (moments.into_iter())
-                    .map(|m| m.map(|m| m.into_data().iter::<f32>().collect::<Vec<f32>>()))
-                    .collect(),
-            };
-            for (parameter, values) in parameters.iter().zip(whole) {
-                if let Some(values) = values {
-                    let name = format!("{order}.{}", parameter.name);
-                    arrays.insert(name, (vec![values.len()], values));
-                }
+        for (parameter, pair) in describe(model).iter().zip(&self.moments) {
+            for (order, tensor) in ORDERS.iter().zip(pair.iter().flatten()) {
+                let values: Vec<f32> = tensor.to_data().iter::<f32>().collect();
+                let name = format!("{order}.{}", parameter.name);
+                arrays.insert(name, (vec![values.len()], values));
             }
         }
         (arrays, self.steps)
@@ -241,7 +258,6 @@ impl<B: AutodiffBackend> Adam<B> {
     ) -> Result<()> {
         self.steps = steps;
         self.moments.clear();
-        let split = Split::of(model, &self.ranks);
         for (number, parameter) in describe(model).iter().enumerate() {
             let mut pair = Vec::with_capacity(2);
             for order in ORDERS {
@@ -257,11 +273,7 @@ impl<B: AutodiffBackend> Adam<B> {
                     );
                     return Err(Error::file(path, reason));
                 }
-                let piece = split.as_ref().map_or(0..n, |split| split.piece(number));
-                if n > 0 && piece.is_empty() {
-                    continue;
-                }
-                let data = TensorData::new(values[piece.clone()].to_vec(), [piece.len()]);
+                let data = TensorData::new(values, [n]);
                 pair.push(Tensor::from_data(data, (device, parameter.precision)));
             }
             self.moments.push(match <[_; 2]>::try_from(pair) {
@@ -289,20 +301,19 @@ const ORDERS: [&str; 2] = ["first", "second"];
 
 struct Update<'a, B: AutodiffBackend> {
     adam: &'a mut Adam<B>,
-    parts: Vec<Option<Tensor<B::InnerBackend, 1>>>,
+    parts: std::vec::IntoIter<Option<Tensor<B::InnerBackend, 1>>>,
     index: usize,
     clip: f64,
     rate: f64,
 }
 
-impl<B: AutodiffBackend> Update<'_, B> {
-    /// The numbers of a parameter, or of a piece of it, after the step.
-    fn moved(
-        &mut self,
-        index: usize,
-        theta: Tensor<B::InnerBackend, 1>,
-        mut gradient: Tensor<B::InnerBackend, 1>,
-    ) -> Tensor<B::InnerBackend, 1> {
+impl<B: AutodiffBackend> ModuleMapper<B> for Update<'_, B> {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
+        let index = self.index;
+        self.index += 1;
+        let Some(Some(gradient)) = self.parts.next() else {
+            return param;
+        };
         let AdamConfig {
             beta1,
             beta2,
@@ -311,37 +322,25 @@ impl<B: AutodiffBackend> Update<'_, B> {
             ..
         } = self.adam.config;
         let steps = self.adam.steps;
+        let (clip, rate) = (self.clip, self.rate);
         let moments = &mut self.adam.moments[index];
-        if self.clip < 1.0 {
-            gradient = gradient.mul_scalar(self.clip);
-        }
-        if weight_decay > 0.0 {
-            gradient = gradient + theta.clone().mul_scalar(weight_decay);
-        }
-        let [first, second] = moments
-            .take()
-            .unwrap_or_else(|| [gradient.zeros_like(), gradient.zeros_like()]);
-        let first = first.mul_scalar(beta1) + gradient.clone().mul_scalar(1.0 - beta1);
-        let second = second.mul_scalar(beta2) + gradient.square().mul_scalar(1.0 - beta2);
-        let scale = self.rate / (1.0 - beta1.powi(steps));
-        let root = second.clone().div_scalar(1.0 - beta2.powi(steps)).sqrt();
-        let theta = theta - first.clone().mul_scalar(scale) / root.add_scalar(epsilon);
-        *moments = Some([first, second]);
-        theta
-    }
-}
-
-impl<B: AutodiffBackend> ModuleMapper<B> for Update<'_, B> {
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
-        let index = self.index;
-        self.index += 1;
-        let Some(gradient) = self.parts.get_mut(index).and_then(Option::take) else {
-            return param;
-        };
         param.map(|tensor| {
             let tensor = tensor.inner();
             let shape = tensor.shape();
-            let theta = self.moved(index, tensor.flatten::<1>(0, D - 1), gradient);
+            let theta = tensor.flatten::<1>(0, D - 1);
+            let mut gradient = gradient.mul_scalar(clip);
+            if weight_decay > 0.0 {
+                gradient = gradient + theta.clone().mul_scalar(weight_decay);
+            }
+            let [first, second] = moments
+                .take()
+                .unwrap_or_else(|| [gradient.zeros_like(), gradient.zeros_like()]);
+            let first = first.mul_scalar(beta1) + gradient.clone().mul_scalar(1.0 - beta1);
+            let second = second.mul_scalar(beta2) + gradient.square().mul_scalar(1.0 - beta2);
+            let scale = rate / (1.0 - beta1.powi(steps));
+            let root = second.clone().div_scalar(1.0 - beta2.powi(steps)).sqrt();
+            let theta = theta - first.clone().mul_scalar(scale) / root.add_scalar(epsilon);
+            *moments = Some([first, second]);
             Tensor::from_inner(theta.reshape(shape)).require_grad()
         })
     }

@@ -8,7 +8,6 @@ mod checkpoint;
 mod config;
 mod guard;
 mod judge;
-mod split;
 mod trainer;
 mod weighted;
 

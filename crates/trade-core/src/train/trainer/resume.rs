@@ -15,7 +15,7 @@ use crate::{
 };
 
 impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
-    /// Everything needed to go on from here. All ranks call it together, and each is given the whole.
+    /// Everything needed to go on from here.
     pub fn checkpoint(&self) -> Checkpoint {
         let (moments, optimizer_steps) = self.optimizer.state(&self.model);
         let by_name = |w: &WeightedObjective<B, M>| w.name.clone();

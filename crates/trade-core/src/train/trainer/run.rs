@@ -24,9 +24,8 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
     /// Trains to the end, with a checkpoint in `checkpoints` every so often and at the end. The model
     /// then is the best that was judged, or the last.
     ///
-    /// A target that is computed by foreign code may unwind. The trainer then is as before the step; a single rank
-    /// writes that state as a checkpoint, and unwinding goes on. One of several ranks does not know whether the
-    /// others unwind too, and leaves the last checkpoint.
+    /// A target that is computed by foreign code may unwind. The trainer then is as before the step; that
+    /// state is written as a checkpoint, and unwinding goes on.
     ///
     /// # Errors
     /// If a setting does not fit, a file cannot be written, or training diverges at all rates.
@@ -49,10 +48,8 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
             if let Some(said) = self.calls.as_ref().and_then(Calls::exhausted) {
                 let said = format!("training ends after {} steps: {said}", self.step);
                 (observers.iter_mut()).try_for_each(|observer| observer.note(&said))?;
-                // All ranks make it, and rank 0 has a folder.
-                let state = self.checkpoint();
                 if let Some(folder) = checkpoints {
-                    state.write(folder)?;
+                    self.checkpoint().write(folder)?;
                 }
                 break;
             }
@@ -70,8 +67,8 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
                 }
                 Ok(Err(error)) => return Err(error),
                 Err(payload) => {
-                    let state = self.left(None);
-                    return leave(state, checkpoints, observers, payload);
+                    let state = self.checkpoint();
+                    return leave(&state, checkpoints, observers, payload);
                 }
             };
             if let Some(error) = self.torn(&report) {
@@ -82,8 +79,8 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
             match catch_unwind(AssertUnwindSafe(|| self.judge(observers))) {
                 Ok(judged) => judged?,
                 Err(payload) => {
-                    let state = self.left(before);
-                    return leave(state, checkpoints, observers, payload);
+                    let state = before.unwrap_or_else(|| self.checkpoint());
+                    return leave(&state, checkpoints, observers, payload);
                 }
             }
             let last = self.step == self.end();
@@ -109,10 +106,8 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
                 }
             }
             if !last && ranks::any(self.stop.load(Ordering::Relaxed)) {
-                // All ranks make it, and rank 0 has a folder.
-                let state = self.checkpoint();
                 if let Some(folder) = checkpoints {
-                    state.write(folder)?;
+                    self.checkpoint().write(folder)?;
                 }
                 self.tell_traffic(began, observers)?;
                 for observer in observers.iter_mut() {
@@ -148,12 +143,6 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
         observers
             .iter_mut()
             .try_for_each(|observer| observer.finish())
-    }
-
-    /// The state to leave behind when a step or a judgement unwinds, which is that of now unless another is given;
-    /// `None` on one of several ranks, for all of them make a checkpoint together.
-    fn left(&self, before: Option<Checkpoint>) -> Option<Checkpoint> {
-        (ranks::current().size() == 1).then(|| before.unwrap_or_else(|| self.checkpoint()))
     }
 
     /// Says what ranks spent on each other since training began at a step and a time.
@@ -216,14 +205,14 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
     }
 }
 
-/// Writes a state, if there is one, and lets what a step or a judgement unwound with through.
+/// Writes a state, and lets what a step or a judgement unwound with through.
 fn leave(
-    state: Option<Checkpoint>,
+    state: &Checkpoint,
     checkpoints: Option<&Path>,
     observers: &mut [Box<dyn Observer>],
     payload: Box<dyn Any + Send>,
 ) -> Result<()> {
-    if let (Some(state), Some(folder)) = (state, checkpoints) {
+    if let Some(folder) = checkpoints {
         state.write(folder)?;
     }
     (observers.iter_mut()).try_for_each(|observer| observer.finish())?;

@@ -51,7 +51,6 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
             }
         };
         let mut row: Vec<_> = evaluated.iter().map(|e| e.term.numbers()).collect();
-        let numbers: usize = row.iter().map(|numbers| numbers.dims()[0]).sum();
         let losses = evaluated.iter().map(|e| (e.weight, e.term.loss.clone()));
         let (gradient, parts) = self.gradient(losses.collect(), &evaluated);
         let mut widths = Vec::with_capacity(parts.len() + 1);
@@ -61,15 +60,7 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
             row.extend(squares);
         }
         let read = (!row.is_empty()).then(|| Tensor::cat(row, 0).into_data());
-        let mut read: Vec<f64> = read.iter().flat_map(|data| data.iter::<f64>()).collect();
-        let mut squares = read.split_off(numbers).into_iter();
-        let squares = (widths.into_iter()).map(|width| squares.by_ref().take(width).sum::<f64>());
-        // Each rank has the squares of its share.
-        let mut norms: Vec<f64> = squares.collect();
-        ranks::current().sum_f64(&mut norms);
-        for norm in &mut norms {
-            *norm = norm.sqrt();
-        }
+        let read: Vec<f64> = read.iter().flat_map(|data| data.iter::<f64>()).collect();
         // What is decided by them must be decided alike by all ranks.
         let mut read = ranks::agreed(&read).into_iter();
 
@@ -95,6 +86,10 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
             });
             loss += e.weight * found;
         }
+        let mut norms: Vec<f64> = widths
+            .into_iter()
+            .map(|width| read.by_ref().take(width).sum::<f64>().sqrt())
+            .collect();
         let norm = if gradient.is_some() {
             norms.pop().unwrap_or(0.0)
         } else {
@@ -174,19 +169,17 @@ impl<B: AutodiffBackend, M: Trainable<B>> Trainer<B, M> {
                 .into_iter()
                 .map(|(weight, loss)| loss.mul_scalar(weight))
                 .reduce(|a, b| a + b);
-            return (sum.map(|sum| self.gradient_of(sum)), Vec::new());
+            let gradient = sum.map(|sum| Gradient::of(sum, &self.model).summed(&self.model));
+            return (gradient, Vec::new());
         }
         let (weights, parts): (Vec<f64>, Vec<_>) = losses
             .into_iter()
-            .map(|(weight, loss)| (weight, self.gradient_of(loss)))
+            .map(|(weight, loss)| {
+                let gradient = Gradient::of(loss, &self.model);
+                (weight, gradient.summed(&self.model))
+            })
             .unzip();
         (Gradient::combine(&weights, &parts), parts)
-    }
-
-    /// The gradient of a loss over all ranks, of which this rank has its share.
-    fn gradient_of(&self, loss: Tensor<B, 1>) -> Gradient<B> {
-        let gradient = Gradient::of(loss, &self.model);
-        (self.optimizer).summed(gradient, &self.model, &self.device)
     }
 
     /// The adaptive weighting of a term, if it is measured at this step.
