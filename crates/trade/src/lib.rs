@@ -22,10 +22,10 @@ pub mod external;
 pub mod free_energy;
 mod host_posterior;
 mod inputs;
+pub mod job;
 mod json;
 pub mod model;
 pub mod molecule;
-pub mod job;
 #[cfg(feature = "mpi")]
 pub mod mpi;
 mod plausible;
