@@ -101,13 +101,8 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    match run(Args::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("trade-bench: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    let args = Args::parse();
+    trade::job::run("trade-bench", || run(args).map(|()| 0)).into()
 }
 
 fn run(args: Args) -> Result<()> {

@@ -5,7 +5,6 @@
 mod args;
 mod commands;
 mod output;
-mod ranks;
 mod trajectory;
 
 use std::ffi::OsString;
@@ -25,5 +24,5 @@ pub fn run(typed: impl IntoIterator<Item = OsString>) -> u8 {
             return said.exit_code() as u8;
         }
     };
-    ranks::run(|| commands::run(args))
+    trade::job::run("trade", || commands::run(args))
 }

@@ -211,6 +211,71 @@ fn chains_on_two_ranks_are_those_of_one() {
 }
 
 #[test]
+fn walkers_on_two_ranks_are_those_of_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../trade-molecule/data/glycine");
+    for name in ["system.xml", "topology.pdb"] {
+        fs::copy(data.join(name), folder.join(name)).expect("a file");
+    }
+    for (ranks, output) in [(1, "one.npy"), (2, "two.npy")] {
+        let what = [
+            "simulate",
+            "molecule",
+            "--system",
+            "system.xml",
+            "--pdb",
+            "topology.pdb",
+        ];
+        let how = [
+            "--temperature",
+            "300",
+            "--replicas",
+            "4",
+            "--t-max",
+            "600",
+            "--walkers",
+            "8",
+        ];
+        let length = [
+            "--ns",
+            "0.008",
+            "--equilibration",
+            "0.4",
+            "--spacing",
+            "0.2",
+            "-o",
+            output,
+        ];
+        let (printed, _) = together(folder, ranks, &[&what[..], &how, &length].concat());
+        assert_eq!(
+            printed.matches("round trips over all temperatures").count(),
+            1,
+            "{printed}"
+        );
+    }
+    let files = |stem: &str| -> Vec<Vec<u8>> {
+        let names = fs::read_dir(folder).expect("a folder").flatten();
+        let mut names: Vec<_> = names
+            .map(|f| f.file_name().into_string().expect("text"))
+            .collect();
+        names.retain(|name| name.starts_with(stem));
+        names.sort();
+        names
+            .iter()
+            .map(|name| fs::read(folder.join(name)).expect("a file"))
+            .collect()
+    };
+    let one = files("one");
+    assert_eq!(
+        one.len(),
+        5,
+        "frames at four temperatures and their provenance"
+    );
+    assert!(one == files("two"));
+}
+
+#[test]
 fn a_killed_rank_ends_the_job_and_training_goes_on() {
     let folder = tempfile::tempdir().expect("a folder");
     let folder = folder.path();

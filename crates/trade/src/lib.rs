@@ -22,6 +22,7 @@ pub mod external;
 pub mod free_energy;
 mod host_posterior;
 mod inputs;
+pub mod job;
 mod json;
 pub mod model;
 pub mod molecule;

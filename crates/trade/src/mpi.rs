@@ -21,16 +21,10 @@ use mpi::{
 };
 use trade_core::ranks::{Collective, Traffic, share_of};
 
-use crate::error::{Result, bail};
-
-/// What launchers tell the processes that they start. Without any of it the program was started by itself.
-const LAUNCHED: [&str; 5] = [
-    "OMPI_COMM_WORLD_SIZE",
-    "PMIX_RANK",
-    "PMI_RANK",
-    "PMI_SIZE",
-    "MPI_LOCALNRANKS",
-];
+use crate::{
+    error::{Result, bail},
+    job::LAUNCHED,
+};
 
 /// The most bytes in one call, whose counts are C integers.
 const MOST: usize = 1 << 30;

@@ -20,6 +20,7 @@ use trade::{
     },
     device::DeviceName,
     evaluate,
+    molecules::{MoleculeConfig, dynamics},
     recipe::Length,
     targets::lattice::SimulateConfig,
     train,
@@ -188,6 +189,48 @@ fn the_first_steps_agree_to_rounding() {
             on_ranks(size, &config, &at(size), false);
         }
         agree(name, &trained(&at(1)), &trained(&at(4)), 2e-6);
+    }
+}
+
+#[test]
+fn a_molecule_whose_energies_are_shared_trains_as_on_one_rank() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../trade-molecule/data/glycine");
+    let [system, pdb] = ["system.xml", "topology.pdb"].map(|name| data.join(name));
+    let frames = folder.path().join("frames.npy");
+    let (molecule, _) = dynamics::Molecule::read(&system, &pdb).expect("a molecule");
+    let simulate = dynamics::SimulateConfig {
+        temperature: 600.0,
+        ns: 0.016,
+        walkers: 16,
+        equilibration_ps: 0.4,
+        spacing_ps: 0.2,
+        ..dynamics::SimulateConfig::default()
+    };
+    let simulation = simulate.run(&molecule).expect("simulated");
+    simulation.write(&frames).expect("written");
+    let target = MoleculeConfig::new(system, pdb, 600.0);
+    let config = trade::molecule::config(target, frames, 3).expect("a configuration");
+    let mut config = serde_json::to_value(config).expect("JSON");
+    // Energies of samples at their own conditions, and scores by the energy of points on a grid.
+    config["objectives"] = json!([
+        { "loss": { "nll": { "batch": 50 } } },
+        { "loss": { "reverse_kl": { "batch": 21, "conditions": { "uniform": { "spacing": "log" } },
+                                    "clip": { "clip": 1e9, "log_clip": 1e3 } } } },
+        { "loss": { "trade_grid": { "points": 5, "batch": 34, "expectation_samples": 30, "expectation_every": 2,
+                                    "trade": { "logarithmic": true, "clip": { "log_clip": 5.0 } } } } }
+    ]);
+    config["train"] = json!({ "steps": 4, "report_every": 1, "adam": { "epsilon": 1.0 },
+                              "learning_rate": { "constant": { "lr": 0.001 } } });
+    let config: RunConfig = serde_json::from_value(config).expect("a configuration");
+    let at = |n: usize| folder.path().join(n.to_string());
+    for size in [1, 2, 3] {
+        on_ranks(size, &config, &at(size), false);
+    }
+    let one = trained(&at(1));
+    assert!(one.0.iter().all(|loss| loss.is_finite()), "{:?}", one.0);
+    for size in [2, 3] {
+        agree("molecule", &one, &trained(&at(size)), 2e-4);
     }
 }
 

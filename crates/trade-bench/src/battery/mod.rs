@@ -15,7 +15,10 @@ use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use trade::{
     Budget, Draft, Run, RunFolder, TrainOptions,
-    core::random::Stream,
+    core::{
+        random::Stream,
+        ranks::{self, spread},
+    },
     data::write_npy_f64,
     device::DeviceName,
     evaluate::{Evaluation, evaluate},
@@ -70,20 +73,30 @@ impl Battery {
         let wanted = |problem: &&Problem| {
             self.only.is_empty() || self.only.iter().any(|name| name == problem.name)
         };
+        let runs: Vec<(&Problem, u64)> = all
+            .iter()
+            .filter(wanted)
+            .flat_map(|problem| (0..self.seeds).map(move |seed| (problem, seed)))
+            .collect();
+        // Each rank takes some of the runs; the folders are those of a file system that all ranks see.
+        let results = spread(
+            runs.len(),
+            |own| Ok::<_, anyhow::Error>(runs[own].iter().map(|run| self.told(*run)).collect()),
+            |result: &Result<Outcome, String>| serde_json::to_vec(result).unwrap_or_default(),
+            |bytes| {
+                serde_json::from_slice(bytes)
+                    .map_err(|error| trade::core::Error::Ranks(error.to_string()))
+            },
+        )?;
         let (mut outcomes, mut failures) = (Vec::new(), Vec::new());
-        for problem in all.iter().filter(wanted) {
-            for seed in 0..self.seeds {
-                match self.outcome(problem, seed) {
-                    Ok(outcome) => {
-                        eprintln!("{}", page::line(problem, &outcome));
-                        outcomes.push(outcome);
-                    }
-                    Err(error) => {
-                        eprintln!("{} seed {seed}: failed: {error:#}", problem.name);
-                        failures.push(format!("{} seed {seed}: {error:#}", problem.name));
-                    }
-                }
+        for result in results {
+            match result {
+                Ok(outcome) => outcomes.push(outcome),
+                Err(failure) => failures.push(failure),
             }
+        }
+        if !ranks::is_first() {
+            return Ok(());
         }
         let page = page::write(&all, &outcomes, &failures, self.minutes);
         let path = self.out.join("battery.md");
@@ -95,6 +108,21 @@ impl Battery {
             failures.join("\n")
         );
         Ok(())
+    }
+
+    /// The outcome of a run or how it failed, which the user is told.
+    fn told(&self, (problem, seed): (&Problem, u64)) -> Result<Outcome, String> {
+        match self.outcome(problem, seed) {
+            Ok(outcome) => {
+                eprintln!("{}", page::line(problem, &outcome));
+                Ok(outcome)
+            }
+            Err(error) => {
+                let failure = format!("{} seed {seed}: {error:#}", problem.name);
+                eprintln!("{failure}");
+                Err(failure)
+            }
+        }
     }
 
     /// The outcome of a run, trained and measured unless that was done before.

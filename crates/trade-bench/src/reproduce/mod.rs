@@ -8,7 +8,7 @@ use std::{path::PathBuf, process::Command};
 use anyhow::{Context, Result};
 use rayon::prelude::*;
 use runner::Run;
-use trade::device::DeviceName;
+use trade::{core::ranks, device::DeviceName};
 
 use crate::{
     experiment::{self, Experiment, Method, Preset, Studied, Trained},
@@ -37,7 +37,8 @@ pub struct Reproduce {
 }
 
 impl Reproduce {
-    /// Trains and evaluates what is not finished yet, and writes the report.
+    /// Trains and evaluates what is not finished yet, and writes the report. Ranks share the runs; rank 0 studies
+    /// them and writes the report.
     ///
     /// # Errors
     /// If a run fails (the others go on first), or a file cannot be written.
@@ -46,8 +47,16 @@ impl Reproduce {
         let methods = experiment.select(self.methods.as_deref())?;
         let runs = runner::runs(&methods, self.seeds, &self.out);
         runner::train_all(&runs, self.device.as_deref(), self.jobs)?;
-        let results = collect::results(self, &experiment, &methods, &runs)?;
-        let shown = self.study(&experiment, &methods, &runs, &results)?;
+        if !ranks::is_first() {
+            return Ok(());
+        }
+        ranks::alone(|| self.report(&experiment, &methods, &runs))
+    }
+
+    /// Writes the report of runs that are finished.
+    fn report(&self, experiment: &Experiment, methods: &[Method], runs: &[Run]) -> Result<()> {
+        let results = collect::results(self, experiment, methods, runs)?;
+        let shown = self.study(experiment, methods, runs, &results)?;
         let text = report::markdown(&results, &shown.sections);
         report::write_with(&results, shown, &self.out)?;
         println!("{text}");

@@ -13,7 +13,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use trade::{config::RunConfig, run::RunFolder};
+use trade::{config::RunConfig, core::ranks::spread, job, run::RunFolder};
 
 use crate::experiment::Method;
 
@@ -60,40 +60,17 @@ fn tool() -> Result<PathBuf> {
     Ok(tool)
 }
 
-/// Trains and evaluates every run that is not finished.
+/// Trains and evaluates every run that is not finished. Each rank takes some of the runs; the folders are those of a
+/// file system that all ranks see.
 pub(super) fn train_all(runs: &[Run], device: Option<&str>, jobs: Option<usize>) -> Result<()> {
     let tool = tool()?;
-    let cores = thread::available_parallelism().map_or(1, usize::from);
-    let on_gpu = device.is_some_and(|d| d.starts_with("cuda") || d.starts_with("wgpu"));
-    let jobs = jobs
-        .unwrap_or(if on_gpu { 1 } else { cores })
-        .clamp(1, runs.len().max(1));
-    let threads = (cores / jobs).max(1);
-    let next = AtomicUsize::new(0);
-    let failures = Mutex::new(Vec::new());
-    thread::scope(|scope| {
-        for _ in 0..jobs {
-            scope.spawn(|| {
-                while let Some(run) = runs.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let start = Instant::now();
-                    let name = format!("{} seed {}", run.method, run.seed);
-                    match finish(run, &tool, device, threads) {
-                        Ok(true) => {
-                            eprintln!("{name}: {:.0} s", start.elapsed().as_secs_f64());
-                        }
-                        Ok(false) => eprintln!("{name}: was finished"),
-                        Err(error) => {
-                            eprintln!("{name}: failed");
-                            if let Ok(mut failures) = failures.lock() {
-                                failures.push(format!("{name}: {error:#}"));
-                            }
-                        }
-                    }
-                }
-            });
-        }
-    });
-    let failures = failures.into_inner().unwrap_or_default();
+    let failures = spread(
+        runs.len(),
+        |own| Ok::<_, anyhow::Error>(train_some(&runs[own], &tool, device, jobs)),
+        |failure| failure.clone().into_bytes(),
+        |bytes| Ok(String::from_utf8_lossy(bytes).into_owned()),
+    )?;
+    let failures: Vec<String> = failures.into_iter().filter(|f| !f.is_empty()).collect();
     if !failures.is_empty() {
         bail!(
             "{} of {} runs failed:\n{}",
@@ -103,6 +80,43 @@ pub(super) fn train_all(runs: &[Run], device: Option<&str>, jobs: Option<usize>)
         );
     }
     Ok(())
+}
+
+/// Trains and evaluates some runs, and says of each how it failed; nothing if it did not.
+fn train_some(runs: &[Run], tool: &Path, device: Option<&str>, jobs: Option<usize>) -> Vec<String> {
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let on_gpu = device.is_some_and(|d| d.starts_with("cuda") || d.starts_with("wgpu"));
+    let jobs = jobs
+        .unwrap_or(if on_gpu { 1 } else { cores })
+        .clamp(1, runs.len().max(1));
+    let threads = (cores / jobs).max(1);
+    let next = AtomicUsize::new(0);
+    let failures = Mutex::new(vec![String::new(); runs.len()]);
+    thread::scope(|scope| {
+        for _ in 0..jobs {
+            scope.spawn(|| {
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(run) = runs.get(number) else { break };
+                    let start = Instant::now();
+                    let name = format!("{} seed {}", run.method, run.seed);
+                    match finish(run, tool, device, threads) {
+                        Ok(true) => {
+                            eprintln!("{name}: {:.0} s", start.elapsed().as_secs_f64());
+                        }
+                        Ok(false) => eprintln!("{name}: was finished"),
+                        Err(error) => {
+                            eprintln!("{name}: failed");
+                            if let Ok(mut failures) = failures.lock() {
+                                failures[number] = format!("{name}: {error:#}");
+                            }
+                        }
+                    }
+                }
+            });
+        }
+    });
+    failures.into_inner().unwrap_or_default()
 }
 
 /// Whether anything was left to do.
@@ -127,7 +141,7 @@ fn finish(run: &Run, tool: &Path, device: Option<&str>, threads: usize) -> Resul
             command.args(["--device", device]);
         }
         command.env("RAYON_NUM_THREADS", threads.to_string());
-        let output = command
+        let output = job::alone(&mut command)
             .stdin(Stdio::null())
             .output()
             .with_context(|| format!("cannot start {}", tool.display()))?;

@@ -86,16 +86,16 @@ pub(crate) fn run(args: Args) -> Result<u8> {
 
 /// Whether ranks share the work of a command. The others are done by rank 0 alone.
 fn is_shared(command: &Command) -> bool {
-    match command {
+    matches!(
+        command,
         Command::Train(_)
-        | Command::Sample(_)
-        | Command::LogProb(_)
-        | Command::Evaluate(_)
-        | Command::FreeEnergy(_)
-        | Command::Evidence(_) => true,
-        Command::Simulate { what } => matches!(what, SimulateCommand::Phi4(_)),
-        _ => false,
-    }
+            | Command::Sample(_)
+            | Command::LogProb(_)
+            | Command::Evaluate(_)
+            | Command::FreeEnergy(_)
+            | Command::Evidence(_)
+            | Command::Simulate { .. }
+    )
 }
 
 fn done(session: &Session, command: Command) -> Result<u8> {

@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 use trade::{
-    core::estimate::Estimate,
+    core::{estimate::Estimate, ranks},
     molecules::{
         Topology,
         dynamics::{Basin, Molecule, Provenance, Run, SimulateConfig, Simulation},
@@ -36,6 +36,9 @@ pub(super) fn run(session: &Session, typed: MoleculeArgs) -> Result<()> {
         );
     }
     let simulated = molecule(typed, session.seed()).run(|message| session.say(message))?;
+    let Some(simulated) = simulated else {
+        return Ok(());
+    };
     for message in simulated.messages() {
         session.say(message);
     }
@@ -106,12 +109,12 @@ struct Simulated {
 }
 
 impl SimulateMolecule {
-    /// Simulates on all cores, unless the files hold frames of the same settings already; `say` is
-    /// told of the progress.
+    /// Simulates on all cores and ranks, unless the files hold frames of the same settings already; `say` is
+    /// told of the progress. Rank 0 writes the files and gives what was simulated, the others give `None`.
     ///
     /// # Errors
     /// If a file cannot be read or written, a setting makes no sense, or the simulation flies apart.
-    fn run(self, say: impl Fn(String)) -> Result<Simulated> {
+    fn run(self, say: impl Fn(String)) -> Result<Option<Simulated>> {
         let (molecule, topology) = Molecule::read(&self.system, &self.pdb)?;
         for warning in molecule.warnings() {
             say(warning.clone());
@@ -128,22 +131,30 @@ impl SimulateMolecule {
                 self.pdb.display()
             );
         }
-        let (simulation, speed) = if let Some(kept) = config.kept(&molecule, &self.output) {
+        // Rank 0 alone looks at the files of earlier simulations.
+        let kept = ranks::is_first().then(|| config.kept(&molecule, &self.output));
+        let kept = kept.flatten();
+        let (simulation, speed) = if ranks::first_says(kept.is_some()) {
             (kept, None)
         } else {
-            self.expect_no_other(&config, &molecule)?;
+            if ranks::is_first() {
+                self.expect_no_other(&config, &molecule)?;
+            }
             let (simulation, speed) = self.simulate(&config, &molecule, say)?;
-            (simulation, Some(speed))
+            (Some(simulation), Some(speed))
+        };
+        let Some(simulation) = simulation.filter(|_| ranks::is_first()) else {
+            return Ok(None);
         };
         let format = self.trajectory.as_deref().and_then(Trajectory::of);
         if let (Some(path), Some(format)) = (&self.trajectory, format) {
             write_trajectory(path, format, &simulation, &topology)?;
         }
-        Ok(Simulated {
+        Ok(Some(Simulated {
             provenance: simulation.provenance,
             output: self.output,
             speed,
-        })
+        }))
     }
 
     /// Refuses to write over the frames, the checkpoint or the trajectory of another simulation.
@@ -177,7 +188,7 @@ impl SimulateMolecule {
         say: impl Fn(String),
     ) -> Result<(Simulation, [f64; 2])> {
         let checkpoint = self.checkpoint();
-        let mut run = if self.resume && checkpoint.exists() {
+        let mut run = if ranks::first_says(self.resume && checkpoint.exists()) {
             let run = Run::resume(config, molecule, &checkpoint)?;
             say(format!("goes on after {:.0} ps", run.progress().done_ps));
             run
@@ -188,7 +199,7 @@ impl SimulateMolecule {
         let (mut saved, mut told) = (start, start);
         while !run.progress().is_finished() {
             run.advance()?;
-            if saved.elapsed() >= self.checkpoint_every {
+            if ranks::is_first() && saved.elapsed() >= self.checkpoint_every {
                 run.save(&checkpoint)?;
                 saved = Instant::now();
             }
@@ -207,6 +218,9 @@ impl SimulateMolecule {
         let seconds = start.elapsed().as_secs_f64();
         let ns = run.progress().walkers_ns - begun.walkers_ns;
         let simulation = run.finish()?;
+        if !ranks::is_first() {
+            return Ok((simulation, [ns, seconds]));
+        }
         simulation.write(&self.output)?;
         if checkpoint.exists() {
             fs::remove_file(&checkpoint)

@@ -24,7 +24,7 @@
 mod share;
 mod threads;
 
-use std::{cell::RefCell, sync::Arc};
+use std::{cell::RefCell, path::Path, sync::Arc};
 
 pub use share::{Share, spread};
 pub use threads::Threads;
@@ -191,6 +191,19 @@ where
     let told: Result<T, String> =
         serde_json::from_slice(&said).map_err(|error| Error::Ranks(error.to_string()))?;
     Ok(told.map_err(|reason| Error::Ranks(format!("rank 0 says: {reason}")))?)
+}
+
+/// The bytes of a file that rank 0 can read, on every rank.
+///
+/// # Errors
+/// If rank 0 cannot read it.
+pub fn read_first(path: &Path) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    from_first(|| {
+        bytes = std::fs::read(path).map_err(|error| Error::io(path, error))?;
+        Ok::<_, Error>(())
+    })?;
+    Ok(current().broadcast(bytes))
 }
 
 /// Compares bytes of this rank, such as weights, with those of the others.

@@ -134,12 +134,7 @@ impl Checkpoint {
     /// # Errors
     /// As [`read`](Self::read).
     pub(super) fn read_for_all(path: &Path) -> Result<Self> {
-        let mut bytes = Vec::new();
-        ranks::from_first(|| {
-            bytes = fs::read(path).map_err(|error| Error::io(path, error))?;
-            Ok(())
-        })?;
-        Self::parse(&ranks::current().broadcast(bytes), path)
+        Self::parse(&ranks::read_first(path)?, path)
     }
 
     /// The checkpoint in the bytes of a file.

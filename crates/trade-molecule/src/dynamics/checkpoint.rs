@@ -4,11 +4,10 @@
 //! everything little-endian: for each bundle positions and velocities (f32), for each temperature
 //! frames (f32), energies and kinetic temperatures (f64).
 
-use std::fs;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use trade_core::file::write_atomically;
+use trade_core::{file::write_atomically, ranks::read_first};
 
 use super::super::lanes::SideBySide;
 use super::config::{SimulateConfig, VERSION};
@@ -44,7 +43,7 @@ struct Header {
 
 impl Run {
     /// Goes on from the checkpoint that [`save`](Self::save) wrote of a run with these settings, to
-    /// the same end, bit for bit, as without the interruption.
+    /// the same end, bit for bit, as without the interruption and on any number of ranks. Rank 0 reads the file.
     ///
     /// # Errors
     /// As [`new`](Self::new); [`Error::Io`] and [`Error::File`] where the checkpoint cannot be read,
@@ -56,7 +55,7 @@ impl Run {
     ) -> Result<Self> {
         let path = path.as_ref();
         let mut run = Self::new(config, molecule)?;
-        let bytes = fs::read(path).map_err(|e| Error::io(path, e))?;
+        let bytes = read_first(path)?;
         restore(&mut run, &bytes).map_err(|reason| Error::file(path, reason))?;
         Ok(run)
     }

@@ -1,7 +1,12 @@
 //! A simulation under way.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
-use trade_core::random::Stream;
+use trade_core::{
+    random::Stream,
+    ranks::{self, share_of},
+};
 
 use super::super::lanes::{Lanes, SideBySide};
 use super::config::{Schedule, SimulateConfig};
@@ -10,7 +15,7 @@ use super::molecule::Molecule;
 use super::record::Record;
 use super::start::relax;
 use super::tempering::Tempering;
-use super::walkers::Walkers;
+use super::walkers::{Walkers, WalkersState};
 use crate::{Error, Result};
 
 /// What the walkers are computed in.
@@ -38,6 +43,9 @@ impl Progress {
 /// A simulation under way: made by [`new`](Self::new) or [`resume`](Self::resume), moved on by
 /// [`advance`](Self::advance), turned into a [`Simulation`](super::Simulation) by
 /// [`finish`](Self::finish).
+///
+/// Where the calling thread has [`ranks`], all of them call the same methods, and each moves some of the bundles of
+/// walkers, which have random streams of their own. Between the calls every rank knows all walkers.
 #[derive(Clone, Debug)]
 pub struct Run {
     pub(super) config: SimulateConfig,
@@ -112,7 +120,8 @@ impl Run {
         }
         for _ in 0..self.schedule.rounds {
             let (dynamics, steps) = (&self.dynamics, self.schedule.steps);
-            self.bundles
+            let own = own(self.bundles.len());
+            self.bundles[own]
                 .par_iter_mut()
                 .for_each(|walkers| walkers.advance(dynamics, steps));
             if self.temperatures.len() > 1 {
@@ -120,6 +129,7 @@ impl Run {
             }
         }
         self.spacings += 1;
+        self.meet()?;
         if let Some(walker) = self.energies().iter().position(|e| !e.is_finite()) {
             let reason = format!(
                 "walker {walker} flew apart within {} ps; take a shorter step than {} fs",
@@ -134,11 +144,45 @@ impl Run {
         Ok(())
     }
 
-    /// The potential energies of the walkers, kJ/mol.
+    /// The potential energies of the walkers of all ranks, kJ/mol.
     fn energies(&self) -> Vec<f64> {
         let walkers = self.tempering.rungs.len();
-        let lanes = self.bundles.iter().flat_map(|b| b.energy().0);
-        lanes.take(walkers).map(f64::from).collect()
+        let own = self.bundles[own(self.bundles.len())].iter();
+        let bytes: Vec<u8> = own
+            .flat_map(|b| b.energy().0)
+            .flat_map(f32::to_le_bytes)
+            .collect();
+        let all = ranks::current().gather(&bytes).concat();
+        let lanes = all.as_chunks::<4>().0.iter().take(walkers);
+        lanes
+            .map(|bytes| f64::from(f32::from_le_bytes(*bytes)))
+            .collect()
+    }
+
+    /// Tells every rank where the walkers of the others are.
+    fn meet(&mut self) -> Result<()> {
+        let ranks = ranks::current();
+        if ranks.size() == 1 {
+            return Ok(());
+        }
+        let count = self.bundles.len();
+        let states = self.bundles[own(count)].iter().map(|b| b.state().write());
+        let all = ranks.gather(&states.collect::<Vec<_>>().concat());
+        let size = WalkersState::bytes(3 * self.dynamics.atoms() * Wide::WIDTH);
+        for (rank, bytes) in all.iter().enumerate() {
+            let of_rank = share_of(rank, ranks.size(), count);
+            if bytes.len() != size * of_rank.len() {
+                return Err(Error::Ranks(format!("rank {rank} sent half a walker")));
+            }
+            if rank == ranks.rank() {
+                continue;
+            }
+            for (bundle, bytes) in self.bundles[of_rank].iter_mut().zip(bytes.chunks(size)) {
+                let at: Vec<f64> = (0..Wide::WIDTH).map(|l| bundle.temperature(l)).collect();
+                bundle.restore(&self.dynamics, &WalkersState::read(bytes), &at);
+            }
+        }
+        Ok(())
     }
 
     /// Attempts exchanges between the rungs, and tells the walkers their temperatures.
@@ -174,4 +218,10 @@ impl Run {
             }
         }
     }
+}
+
+/// The bundles that this rank moves.
+fn own(bundles: usize) -> Range<usize> {
+    let ranks = ranks::current();
+    share_of(ranks.rank(), ranks.size(), bundles)
 }

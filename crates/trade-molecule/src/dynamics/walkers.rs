@@ -289,6 +289,44 @@ pub(super) struct WalkersState {
     pub(super) steps: u64,
 }
 
+impl WalkersState {
+    /// The number of bytes of a state with so many coordinates.
+    pub(super) fn bytes(coordinates: usize) -> usize {
+        16 + 8 + 2 * 8 * coordinates
+    }
+
+    /// The numbers as bytes, for other ranks.
+    pub(super) fn write(&self) -> Vec<u8> {
+        let mut bytes = self.noise.to_le_bytes().to_vec();
+        bytes.extend(self.steps.to_le_bytes());
+        for value in self.positions.iter().chain(&self.velocities) {
+            bytes.extend(value.to_le_bytes());
+        }
+        bytes
+    }
+
+    /// The state that another rank [wrote](Self::write). Bytes that are missing count as zeros.
+    pub(super) fn read(bytes: &[u8]) -> Self {
+        fn first<const N: usize>(rest: &mut &[u8]) -> [u8; N] {
+            let (taken, after) = rest.split_first_chunk().unwrap_or((&[0; N], &[]));
+            *rest = after;
+            *taken
+        }
+        let mut rest = bytes;
+        let noise = u128::from_le_bytes(first(&mut rest));
+        let steps = u64::from_le_bytes(first(&mut rest));
+        let numbers = rest.as_chunks::<8>().0.iter();
+        let mut positions: Vec<f64> = numbers.map(|eight| f64::from_le_bytes(*eight)).collect();
+        let velocities = positions.split_off(positions.len() / 2);
+        Self {
+            positions,
+            velocities,
+            noise,
+            steps,
+        }
+    }
+}
+
 /// Some steps, to be compiled for each instruction set.
 struct Advance<'a, S> {
     walkers: &'a mut Walkers<S>,

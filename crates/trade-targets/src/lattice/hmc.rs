@@ -257,13 +257,19 @@ struct Run {
 impl Run {
     /// The numbers as bytes, for other ranks.
     fn write(&self) -> Vec<u8> {
-        let mut bytes = Vec::new();
+        let mut bytes = Vec::with_capacity(4 * self.samples.len());
         for count in [self.samples.len(), self.accepted, self.series[0][0].len()] {
             bytes.extend((count as u64).to_le_bytes());
         }
         let doubles = (self.halves.iter().flatten()).chain(self.series.iter().flatten().flatten());
         bytes.extend(doubles.flat_map(|v| v.to_le_bytes()));
-        bytes.extend(self.samples.iter().flat_map(|v| v.to_le_bytes()));
+        // Nearly all bytes are of the samples.
+        let start = bytes.len();
+        bytes.resize(start + 4 * self.samples.len(), 0);
+        let places = bytes[start..].as_chunks_mut::<4>().0;
+        for (place, value) in places.iter_mut().zip(&self.samples) {
+            *place = value.to_le_bytes();
+        }
         bytes
     }
 
@@ -292,9 +298,9 @@ impl Run {
                 series.push(f64::from_le_bytes(next()?));
             }
         }
-        let singles = rest.chunks_exact(4);
+        let singles = rest.as_chunks::<4>().0;
         run.samples
-            .extend(singles.map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])));
+            .extend(singles.iter().map(|b| f32::from_le_bytes(*b)));
         if run.samples.len() == numbers {
             Ok(run)
         } else {

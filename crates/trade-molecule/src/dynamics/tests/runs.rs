@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use trade_core::ranks::{self, Threads};
+
 use super::super::super::system::{Angle, Bond, Torsion};
 use super::super::{BOLTZMANN, Basin, Molecule, Run, SimulateConfig, Simulation};
 use super::{Checked, alanine, free};
@@ -139,6 +141,54 @@ fn threads_do_not_change_a_bit() -> Checked {
     assert_eq!(one.frames[0].len(), 8 * 5 * 66);
     let other = SimulateConfig { seed: 1, ..small() }.run(&molecule)?;
     assert_ne!(one.frames, other.frames);
+    Ok(())
+}
+
+#[test]
+fn ranks_do_not_change_a_bit() -> Checked {
+    let (molecule, _) = alanine()?;
+    // With exchanges within a spacing, with more ranks than bundles, and at one temperature.
+    let plain = SimulateConfig {
+        replicas: 1,
+        walkers: 40,
+        ns: 0.04,
+        ..small()
+    };
+    for config in [small(), plain] {
+        let one = config.run(&molecule)?;
+        for size in [2, 3] {
+            for other in Threads::run(size, || config.run(&molecule)) {
+                assert!(other? == one, "{size}");
+            }
+        }
+    }
+    // What two ranks saved goes on with one and with three.
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("run.checkpoint");
+    let saved = Threads::run(2, || -> crate::Result<()> {
+        let mut run = Run::new(&small(), &molecule)?;
+        for _ in 0..3 {
+            run.advance()?;
+        }
+        if ranks::is_first() {
+            run.save(&path)?;
+        }
+        Ok(())
+    });
+    saved.into_iter().collect::<crate::Result<Vec<()>>>()?;
+    let whole = small().run(&molecule)?;
+    for size in [1, 3] {
+        let resumed = Threads::run(size, || {
+            let mut run = Run::resume(&small(), &molecule, &path)?;
+            while !run.progress().is_finished() {
+                run.advance()?;
+            }
+            run.finish()
+        });
+        for other in resumed {
+            assert!(other? == whole, "{size}");
+        }
+    }
     Ok(())
 }
 
