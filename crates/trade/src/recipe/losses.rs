@@ -16,6 +16,8 @@ use crate::config::{LossConfig, ObjectiveConfig};
 
 /// The most entries of a state that walkers are asked about; more, and they hardly move.
 const MOST_ENTRIES: usize = 64;
+/// Walkers of a target whose evaluations are counted.
+const FEW_WALKERS: usize = 1000;
 /// Rows a step.
 const BATCH: usize = 256;
 
@@ -23,7 +25,7 @@ pub(super) fn choose<T: Family>(problem: &Problem<T>) -> Vec<ObjectiveConfig> {
     let known = problem.target.is_known();
     let mut terms = vec![boundary(problem)];
     if walkers_help(problem) {
-        terms.push(walkers());
+        terms.push(walkers(problem));
     }
     let log = logarithmic(problem).iter().all(|log| *log);
     terms.push(ObjectiveConfig::new(trade(problem, log), after(0.1, 1.0)));
@@ -79,10 +81,16 @@ fn walkers_help<T: Family>(problem: &Problem<T>) -> bool {
 }
 
 /// The likelihood of walkers on their way to the ends of the range, until the energy knows better.
-fn walkers() -> ObjectiveConfig {
+fn walkers<T: Family>(problem: &Problem<T>) -> ObjectiveConfig {
+    let default = WalkersConfig::default();
+    // A target that counts its evaluations may be slow.
+    let number = match problem.target.calls() {
+        Some(_) => FEW_WALKERS,
+        None => default.number,
+    };
     let nll = NllConfig {
         batch: BATCH,
-        walkers: Some(WalkersConfig::default()),
+        walkers: Some(WalkersConfig { number, ..default }),
         ..NllConfig::default()
     };
     let weight = Ramp {
