@@ -34,6 +34,8 @@ const MOST_STEPS: usize = 60;
 const SHORTEST: f64 = 1e-4;
 /// The most moves that are tried for one that is accepted.
 const TRIED: usize = 10;
+/// The most steps that are tried before one is taken.
+const ATTEMPTS: usize = 40;
 /// The most ends that walkers are carried to.
 const MOST_ENDS: usize = 8;
 
@@ -166,7 +168,8 @@ fn carry<F: FnMut(&[f32]) -> Vec<f64>>(
     };
     while t < 1.0 && way.steps < MOST_STEPS {
         let mut next = f64::min(t + step, 1.0);
-        let (there, weights) = loop {
+        let mut found = None;
+        for attempt in 0..ATTEMPTS {
             *at.borrow_mut() = path.point(base, end, next);
             let there = ensemble.log_densities(&ensemble.u.clone());
             let pairs = there.iter().zip(&ensemble.log_density);
@@ -183,21 +186,24 @@ fn carry<F: FnMut(&[f32]) -> Vec<f64>>(
                 .collect();
             let weights = Weights::from_log(&log_weights).ok();
             let kept = weights.as_ref().map_or(0.0, Weights::relative_ess);
+            // Where the density jumps, no step keeps just enough.
+            let last = attempt + 1 == ATTEMPTS;
             if let Some(weights) = weights
                 && kept >= LEAST
-                && (kept <= MOST || next >= 1.0)
+                && (kept <= MOST || next >= 1.0 || last)
             {
-                break (Some(there), Some(weights));
+                found = Some((there, weights));
+                break;
             }
             if kept < LEAST && next - t <= SHORTEST {
-                break (None, None);
+                break;
             }
             // The effective sample size falls as e^{−(a dt)²}.
             let factor = (AIM.ln() / kept.clamp(1e-12, 1.0 - 1e-6).ln()).sqrt();
             let far = t + (next - t) * factor.clamp(0.1, 4.0);
             next = far.max(t + 0.5 * SHORTEST).min(1.0);
-        };
-        let (Some(there), Some(weights)) = (there, weights) else {
+        }
+        let Some((there, weights)) = found else {
             *at.borrow_mut() = path.point(base, end, t);
             break;
         };
