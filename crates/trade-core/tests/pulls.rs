@@ -230,7 +230,8 @@ fn uneven(seed: u64, ess: f64, broad: bool) -> Vec<(Case, bool)> {
     ]
 }
 
-/// Every estimate from uneven weights is calibrated, that of the effective sample size roughly, or the tool marks it for half of the seeds or more.
+/// Every estimate from uneven weights is calibrated, that of the effective sample size roughly, or the tool marks
+/// it for half of the seeds or more.
 fn check_uneven(seeds: u64) {
     let mut wrong = Vec::new();
     for broad in [true, false] {

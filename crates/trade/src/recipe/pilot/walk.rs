@@ -173,7 +173,7 @@ fn carry<F: FnMut(&[f32]) -> Vec<f64>>(
             *at.borrow_mut() = path.point(base, end, next);
             let there = ensemble.log_densities(&ensemble.u.clone());
             let pairs = there.iter().zip(&ensemble.log_density);
-            // A walker without density stays where the others have some.
+            // A walker that has no density on either side is not carried on.
             let log_weights: Vec<f64> = pairs
                 .map(|(to, from)| {
                     let change = to - from;
