@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::{Result, ensure};
 use clap::{Parser, Subcommand};
-use trade::{device::DeviceName, threads};
+use trade::{Budget, device::DeviceName, recipe::Length, threads};
 use trade_bench::{
     battery::Battery,
     experiment::Preset,
@@ -55,6 +55,9 @@ enum Command {
         /// Minutes that each training may take.
         #[arg(long, default_value_t = 5.0)]
         minutes: f64,
+        /// Steps of each training, in place of a time: the same on every machine.
+        #[arg(long, conflicts_with = "minutes")]
+        steps: Option<usize>,
         /// Problems, separated by commas; all by default.
         #[arg(long, value_delimiter = ',')]
         only: Vec<String>,
@@ -140,15 +143,20 @@ fn run(args: Args) -> Result<()> {
         Command::Battery {
             seeds,
             minutes,
+            steps,
             only,
             device,
             out,
         } => {
             ensure!(seeds > 0, "--seeds: at least one is needed");
             threads::join_pool(device);
+            let length = match steps {
+                Some(steps) => Length::Steps(steps),
+                None => Length::Within(Budget { minutes }),
+            };
             Battery {
                 seeds,
-                minutes,
+                length,
                 only,
                 device,
                 out,

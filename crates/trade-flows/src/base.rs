@@ -7,10 +7,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use trade_core::Dual;
 
-use crate::{FlowBackend, normal::truncated, unit::log_inside};
+use crate::{FlowBackend, normal::truncated, student::Student, unit::log_inside};
 
-/// The base distribution: a Gaussian whose variance depends on the first control parameter, or
-/// a distribution on the unit cube.
+/// The base distribution: a Gaussian whose variance depends on the first control parameter, a Student's t
+/// distribution, or a distribution on the unit cube.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Base {
@@ -40,6 +40,8 @@ pub enum Base {
         /// How many entries are angles.
         angles: usize,
     },
+    /// Student's t distribution, for densities whose tails are powers of the distance.
+    Student(Student),
 }
 
 /// Deviation of the normal entries of [`Base::UnitCube`] at `T = 1`.
@@ -48,16 +50,20 @@ const DEVIATION: f64 = 0.1;
 const ROUNDING: f64 = 1e-6;
 
 impl Base {
-    /// Whether the logarithm of the first control parameter is taken.
-    pub(crate) const fn takes_logarithm(self) -> bool {
-        !matches!(self, Self::One | Self::Torus { .. })
+    /// Whether the logarithm or the inverse of the first control parameter is taken.
+    pub(crate) fn takes_logarithm(self) -> bool {
+        match self {
+            Self::One | Self::Torus { .. } => false,
+            Self::Student(student) => student.takes_inverse(),
+            _ => true,
+        }
     }
 
     /// `log σ²` with its tangent, `[n, 1]`; `None` where it is zero.
     fn log_variance<B: FlowBackend>(self, control: &Dual<B, 2>) -> Option<Dual<B, 2>> {
         let first = || control.clone().slice_dim(1, 0..1).log();
         match self {
-            Self::One | Self::Torus { .. } => None,
+            Self::One | Self::Torus { .. } | Self::Student(_) => None,
             Self::Control => Some(first()),
             Self::InverseControl => Some(-first()),
             Self::ControlOver(at) => Some(first().add_scalar(-at.ln())),
@@ -66,13 +72,16 @@ impl Base {
         }
     }
 
-    /// `log N(z; 0, σ²I)`.
+    /// The log density, of a Gaussian `log N(z; 0, σ²I)`.
     ///
     /// # Shapes
     /// `z`: `[n, d]`, `control`: `[n, k]` → `[n]`
     pub fn log_prob<B: FlowBackend>(self, z: Dual<B, 2>, control: &Dual<B, 2>) -> Dual<B, 1> {
         if let Self::UnitCube { normal } = self {
             return self.cube_log_prob(normal, z, control);
+        }
+        if let Self::Student(student) = self {
+            return student.log_prob(z, control);
         }
         let z = match self {
             Self::Torus { angles } => {
@@ -104,6 +113,9 @@ impl Base {
     pub fn scale<B: FlowBackend>(self, noise: Tensor<B, 2>, control: &Dual<B, 2>) -> Tensor<B, 2> {
         if let Self::UnitCube { normal } = self {
             return self.cube_scale(normal, noise, control);
+        }
+        if let Self::Student(student) = self {
+            return student.scale(noise, control);
         }
         if let Self::Torus { angles } = self {
             let [_, dim] = noise.dims();

@@ -109,6 +109,12 @@ impl FlowConfig {
             let fits = normal <= self.dim && self.augmentation == 0;
             check::require(fits, field, "base.unit_cube", reason)?;
         }
+        if let Base::Student(student) = self.base {
+            let numbers = [student.constant, student.linear, student.inverse];
+            let fits = self.augmentation == 0 && numbers.iter().all(|n| n.is_finite());
+            let reason = "needs finite numbers, and no augmentation";
+            check::require(fits, field, "base.student", reason)?;
+        }
         let preprocess = format!("{field}.preprocess");
         self.preprocess.validate(self.controls, &preprocess)
     }
@@ -139,7 +145,15 @@ impl FlowConfig {
                 reason("takes the logarithm"),
             )?;
             let base = positive || i > 0 || !self.base.takes_logarithm();
-            check::require(base, field, "base", reason("has the variance"))?;
+            check::require(
+                base,
+                field,
+                "base",
+                reason("depends on the logarithm or the inverse"),
+            )?;
+        }
+        if let (Base::Student(student), Some(range)) = (self.base, ranges.first()) {
+            student.validate_over(*range, self.dim, field)?;
         }
         if let Base::ControlOver(at) | Base::OverControl(at) = self.base {
             let reason = format!("must be over a positive number, found {at}");

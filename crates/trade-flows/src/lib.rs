@@ -19,6 +19,7 @@ mod preprocess;
 mod spline;
 mod spline_flow;
 mod stacked;
+mod student;
 mod transform;
 mod unit;
 
@@ -32,6 +33,7 @@ pub use network::{Network, NetworkLayer};
 pub use patches::{Padding, Patches};
 pub use preprocess::{Preprocess, PreprocessConfig};
 pub use spline::{Direction, RqsShape, ShapeError, Tails};
+pub use student::Student;
 // What `tests/kernels.rs` holds the kernels against.
 #[doc(hidden)]
 pub use backend::reference_network;

@@ -17,8 +17,8 @@ use trade_core::{
     random::Stream,
 };
 use trade_flows::{
-    Base, ConditionerConfig, Flow, FlowBackend, FlowConfig, PreprocessConfig, Stage, Transform,
-    layer::LayerConfig,
+    Base, ConditionerConfig, Flow, FlowBackend, FlowConfig, PreprocessConfig, Stage, Student,
+    Transform, layer::LayerConfig,
 };
 
 const F64: DType = DType::F64;
@@ -87,7 +87,22 @@ fn configs() -> Vec<FlowConfig> {
             }),
         ];
         for preprocess in preprocessings {
-            for base in [Base::One, Base::Control, Base::OverControl(0.2)] {
+            let student = Student {
+                constant: 3.5,
+                linear: 0.7,
+                inverse: 0.2,
+                independent: false,
+            };
+            for base in [
+                Base::One,
+                Base::Control,
+                Base::OverControl(0.2),
+                Base::Student(student),
+                Base::Student(Student {
+                    independent: true,
+                    ..student
+                }),
+            ] {
                 configs.push(config(3, controls, preprocess.clone(), base));
             }
         }
@@ -240,7 +255,12 @@ fn line(reach: f64, count: usize) -> (Vec<f64>, f64) {
 
 #[test]
 fn densities_integrate_to_one() {
-    for base in [Base::One, Base::Control] {
+    let student = Student {
+        constant: 12.0,
+        inverse: 2.0,
+        ..Student::default()
+    };
+    for base in [Base::One, Base::Control, Base::Student(student)] {
         let config = config(2, 1, PreprocessConfig::Log, base);
         let flow = flow::<Flex>(&config, Noise::moderate(F64));
         let (points, step) = line(10.0, 300);

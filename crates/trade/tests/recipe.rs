@@ -7,6 +7,7 @@ use trade::{
     core::{Support, random::Stream},
     data::write_npy_f64,
     device::DeviceName,
+    flows::Base,
     problem,
     recipe::{Length, SelectionConfig},
 };
@@ -37,6 +38,78 @@ fn samples(a: f64, b: f64, n: usize) -> Vec<f64> {
     let noise = Stream::new(1, 0).normal64(2 * n);
     let row = |z: &[f64]| [b + a * z[0], b + a * (z[0] * z[0] + z[1] / 2.0_f64.sqrt())];
     noise.chunks(2).flat_map(row).collect()
+}
+
+#[test]
+fn tails_that_are_powers_get_a_base_that_has_them() {
+    let base = |controls: &str, log_density: &str, ranges: &str, at: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        let target = format!(
+            r#"{{ "expression": {{ "variables": {{ "x": 3 }}, "controls": {controls},
+                "log_density": "{log_density}" }} }}"#
+        );
+        let x = Stream::new(2, 0).normal64(3 * 200);
+        let draft = draft(folder.path(), &target, ranges, at, &x, 3);
+        draft.complete(DEVICE, Length::Steps(1)).unwrap().flow.base
+    };
+    let of_temperature = |text| base(r#"["T"]"#, text, r#"{ "T": [0.7, 1.2] }"#, r#"{ "T": 1 }"#);
+    let student = |text| match of_temperature(text) {
+        Base::Student(student) => student,
+        other => panic!("{text}: {other:?}"),
+    };
+    // (1 + r²/4)^{−3.5/T}, also away from the origin and with other scales, falls like r^{−7/T}.
+    for text in [
+        "-3.5*log1p(norm2(x)/4)/T",
+        "-3.5*log1p(norm2(x - 2)/400)/T",
+        "-3.5*log1p((x[0]^2 + (x[1] - x[0])^2 + x[2]^2)/4)/T",
+    ] {
+        let found = student(text);
+        assert!(
+            !found.independent && (found.inverse - 7.0).abs() < 0.01,
+            "{found:?}"
+        );
+        assert_eq!([found.constant, found.linear], [0.0; 2]);
+    }
+    // Each entry by itself like |x|^{−5/T}; one of them alone beside normal ones; a power without the control.
+    let found = student("-2.5*sum(log1p(x^2))/T");
+    assert!(
+        found.independent && (found.inverse - 5.0).abs() < 0.01,
+        "{found:?}"
+    );
+    let found = student("(-2.5*log1p(x[0]^2) - x[1]^2 - x[2]^2)/T");
+    assert!(
+        found.independent && (found.inverse - 5.0).abs() < 0.01,
+        "{found:?}"
+    );
+    let found = student("-3*log1p(norm2(x)) - T*exp(-norm2(x))");
+    assert!(
+        (found.constant - 6.0).abs() < 0.01 && found.inverse == 0.0,
+        "{found:?}"
+    );
+    // Degrees of freedom as the control, and a prior beside a likelihood.
+    let of = |text| base(r#"["c"]"#, text, r#"{ "c": [0, 6] }"#, r#"{ "c": 1 }"#);
+    for text in [
+        "-(c + 5)/2*log1p(norm2(x))",
+        "-2.5*log1p(norm2(x)) - c/2*log1p(norm2(x)/9)",
+    ] {
+        let Base::Student(found) = of(text) else {
+            panic!("{text}");
+        };
+        let parts = [found.constant - 5.0, found.linear - 1.0, found.inverse];
+        assert!(parts.iter().all(|part| part.abs() < 0.05), "{found:?}");
+    }
+    // Normal, exponential and walled densities keep a normal base.
+    for text in [
+        "-norm2(x)/(2*T)",
+        "-sqrt(1 + norm2(x))/T",
+        "-sum(x^4)/T",
+        "-norm2(log1p(x^2))/T",
+    ] {
+        assert!(
+            matches!(of_temperature(text), Base::ControlOver(_)),
+            "{text}"
+        );
+    }
 }
 
 #[test]

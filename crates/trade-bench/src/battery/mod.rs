@@ -14,7 +14,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use trade::{
-    Budget, Draft, Run, RunFolder, TrainOptions,
+    Draft, Run, RunFolder, TrainOptions,
     core::{
         random::Stream,
         ranks::{self, spread},
@@ -35,8 +35,8 @@ const SAMPLES: usize = 20_000;
 pub struct Battery {
     /// Runs of each problem.
     pub seeds: u64,
-    /// Minutes that each training may take.
-    pub minutes: f64,
+    /// How long each training may be.
+    pub length: Length,
     /// Names of the problems; all if there are none.
     pub only: Vec<String>,
     /// Where to compute.
@@ -98,7 +98,7 @@ impl Battery {
         if !ranks::is_first() {
             return Ok(());
         }
-        let page = page::write(&all, &outcomes, &failures, self.minutes);
+        let page = page::write(&all, &outcomes, &failures, self.length);
         let path = self.out.join("battery.md");
         fs::write(&path, page).with_context(|| path.display().to_string())?;
         ensure!(
@@ -135,10 +135,7 @@ impl Battery {
         fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
         let config = write_draft(problem, seed, &folder)?;
         let start = Instant::now();
-        let budget = Budget {
-            minutes: self.minutes,
-        };
-        let config = Draft::read(&config)?.complete(self.device, Length::Within(budget))?;
+        let config = Draft::read(&config)?.complete(self.device, self.length)?;
         let folder = RunFolder::new(folder.join("run"));
         let options = TrainOptions {
             resume: true,

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use trade::recipe::Length;
+
 use super::{Outcome, problems::Problem};
 
 /// What a run says of itself.
@@ -50,12 +52,21 @@ pub(super) fn line(problem: &Problem, outcome: &Outcome) -> String {
     )
 }
 
+/// How long the trainings were, as a sentence.
+fn told(length: Length) -> String {
+    match length {
+        Length::Within(budget) => format!("Each training could take {} minutes.", budget.minutes),
+        Length::Steps(steps) => format!("Each training had {steps} steps."),
+        Length::Rounds(rounds) => format!("Each training had {rounds} rounds at most."),
+    }
+}
+
 /// The page in Markdown.
 pub(super) fn write(
     problems: &[Problem],
     outcomes: &[Outcome],
     failures: &[String],
-    minutes: f64,
+    length: Length,
 ) -> String {
     let mut page = String::from(
         "| problem | d | aim | lowest ESS, mean of seeds | of each seed | log Z within 3 errors | largest | marked | seconds |\n\
@@ -109,7 +120,8 @@ pub(super) fn write(
     let _ = writeln!(
         page,
         "\nOf all conditions where the exact normaliser is known, log Z lies within three of its own errors in \
-         {within} of {all}. Each training could take {minutes} minutes."
+         {within} of {all}. {}",
+        told(length)
     );
     for failure in failures {
         let _ = writeln!(page, "\nFailed: {failure}");

@@ -10,7 +10,8 @@ use trade_flows::{
     },
 };
 
-use super::logarithmic;
+use super::{logarithmic, tails};
+use crate::device::AnyDevice;
 
 /// Affine couplings before the splines. They scale entries over many orders of magnitude, as where one entry is
 /// the logarithm of the width of others, which the bounded slopes of a spline cannot.
@@ -69,7 +70,7 @@ fn size(dim: usize, contexts: usize, samples: Option<usize>) -> Size {
     size
 }
 
-pub(super) fn choose<T: Family>(problem: &Problem<T>, seed: u64) -> FlowConfig {
+pub(super) fn choose<T: AnyDevice>(problem: &Problem<T>, seed: u64) -> FlowConfig {
     let target = &*problem.target;
     let (dim, support) = (target.dim(), target.support());
     let samples = problem.data.as_ref().map(|data| data.len());
@@ -150,7 +151,10 @@ pub(super) fn choose<T: Family>(problem: &Problem<T>, seed: u64) -> FlowConfig {
             repeat: 1,
             of: vec![LayerConfig::ConditionalAffine(affine)],
         });
-        base(problem, &support)
+        match tails::student(problem) {
+            Some(student) => Base::Student(student),
+            None => base(problem, &support),
+        }
     } else {
         let mut stream = Stream::new(seed, 77);
         for _ in 0..size.blocks {

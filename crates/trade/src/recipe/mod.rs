@@ -11,6 +11,7 @@ mod judge;
 mod losses;
 mod pilot;
 mod population;
+mod tails;
 mod time;
 
 use std::sync::Arc;
@@ -23,7 +24,7 @@ use trade_core::{
 };
 use trade_flows::FlowConfig;
 
-use crate::config::ObjectiveConfig;
+use crate::{config::ObjectiveConfig, device::AnyDevice};
 
 pub use draft::Draft;
 pub(crate) use judge::FlowJudge;
@@ -44,7 +45,7 @@ pub struct Paid {
 }
 
 /// A flow for a problem.
-pub fn flow<T: Family>(problem: &Problem<T>, seed: u64) -> FlowConfig {
+pub fn flow<T: AnyDevice>(problem: &Problem<T>, seed: u64) -> FlowConfig {
     flow::choose(problem, seed)
 }
 

@@ -387,7 +387,7 @@ pub fn train_unsaved(config: &RunConfig, device: DeviceName) -> Result<TrainedFl
 }
 
 /// `log q` of rows of states at a condition.
-fn log_density<B: FlowBackend, T: Target<B>>(
+pub(crate) fn log_density<B: FlowBackend, T: Target<B>>(
     target: &T,
     x: &[f32],
     at: &[f64],

@@ -2,7 +2,7 @@
 
 use burn::tensor::DType;
 use trade_core::{Dual, random::Stream};
-use trade_flows::{Base, FlowBackend};
+use trade_flows::{Base, FlowBackend, Student};
 
 use crate::{
     Quantity,
@@ -33,6 +33,17 @@ pub(crate) fn all() -> Vec<BaseCheck> {
         Base::UnitCube { normal: 0 },
         Base::UnitCube { normal: DIM },
         Base::Torus { angles: 1 },
+        Base::Student(Student {
+            constant: 5.0,
+            linear: 2.0,
+            ..Student::default()
+        }),
+        Base::Student(Student {
+            constant: 3.0,
+            inverse: 0.1,
+            independent: true,
+            ..Student::default()
+        }),
     ]
     .map(BaseCheck)
     .into()

@@ -4,6 +4,8 @@
 const ROWS_AN_ENTRY: usize = 10;
 /// From how many central half widths on a deviation is taken for that of the tails.
 const TAILED: f64 = 3.0;
+/// A row whose mean square is larger counts for one of that mean square, lest a few of heavy tails be the covariance.
+const FAR_ROW: f64 = 25.0;
 /// The smallest correlation that links two entries, and the same in its own standard errors.
 const LINKED: (f64, f64) = (0.2, 5.0);
 /// Linked entries are turned to their principal axes if the variances along these differ by this factor.
@@ -49,9 +51,11 @@ pub(super) fn principal_axes(rows: &[f64], d: usize) -> Vec<Axes> {
     }
     let mut covariance = vec![0.0; d * d];
     for row in rows.chunks(d) {
+        let square = row.iter().map(|x| x * x).sum::<f64>() / d as f64;
+        let weight = (FAR_ROW / square).min(1.0) / n as f64;
         for i in 0..d {
             for j in 0..=i {
-                covariance[i * d + j] += row[i] * row[j] / n as f64;
+                covariance[i * d + j] += weight * row[i] * row[j];
             }
         }
     }
