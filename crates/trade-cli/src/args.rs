@@ -358,7 +358,7 @@ pub(crate) struct EvidenceArgs {
     #[arg(long, default_value_t = 17)]
     pub(crate) points: usize,
     /// Flow samples at each power.
-    #[arg(long, default_value_t = 2000)]
+    #[arg(long, default_value_t = 3000)]
     pub(crate) samples: usize,
     /// Print JSON instead of a table.
     #[arg(long)]

@@ -16,6 +16,22 @@ fn refused(folder: &std::path::Path, arguments: &[&str]) -> String {
 }
 
 #[test]
+fn samples_that_are_no_numbers_are_refused_with_their_place() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    trade::data::write_npy_f64(folder.join("nan.npy"), &[50, 2], &[f64::NAN; 100])
+        .expect("written");
+    let mut config = small_config(1);
+    config["data"][0]["from"] = json!({ "file": "nan.npy" });
+    write(folder, "nan.json", &config);
+    let said = refused(folder, &["train", "nan.json"]);
+    assert!(
+        said.contains("nan.npy, row 0, column 0") && said.contains("NaN"),
+        "{said}"
+    );
+}
+
+#[test]
 fn from_a_config_to_samples_densities_and_free_energies() {
     let folder = tempfile::tempdir().expect("a folder");
     let folder = folder.path();
@@ -51,6 +67,18 @@ fn from_a_config_to_samples_densities_and_free_energies() {
             "b.npy",
         ],
     );
+    let many = [
+        "sample",
+        run_folder,
+        "--at",
+        "T=0.7",
+        "-n",
+        "1000000000000000",
+        "-o",
+        "many.npy",
+    ];
+    let said = refused(folder, &many);
+    assert!(said.contains("do not fit into memory at once"), "{said}");
     let read = |name: &str| trade::data::read_npy(folder.join(name)).expect(name);
     assert_eq!(read("x.npy").shape(), [500, 2]);
     let (a, b) = (read("a.npy"), read("b.npy"));

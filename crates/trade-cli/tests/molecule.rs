@@ -3,12 +3,12 @@
 #[allow(dead_code)] // each test program uses its part
 mod binary;
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use binary::{ok, run, write};
 use serde_json::{Value, json};
 use trade::{
-    data::read_npy,
+    data::{Array, Precision, read_npy, write_npz},
     molecules::{Topology, read_dcd},
 };
 
@@ -34,15 +34,14 @@ fn glycine_trains_from_its_files_alone() {
     let frames = read_npy(folder.join("frames.npy")).expect("frames");
     assert_eq!(frames.shape()[1..], [19, 3]);
 
-    let said = ok(
-        folder,
-        &[
-            &["config", "molecule"][..],
-            &files,
-            &["--data", "frames.npy"],
-        ]
-        .concat(),
-    );
+    let described = |data: &str| {
+        ok(
+            folder,
+            &[&["config", "molecule"][..], &files, &["--data", data]].concat(),
+        )
+    };
+    frames_in_npz_files_are_read_and_repeats_named(folder, &frames, described("frames.npz"));
+    let said = described("frames.npy");
     let mut config: Value = serde_json::from_str(&said).expect("a configuration");
     // 21 atoms less three: 16 torsions, 17 angles, 18 bonds of which 10 are rigid.
     assert_eq!(config["flow"]["dim"], 16 + 17 + 8);
@@ -112,6 +111,33 @@ fn glycine_trains_from_its_files_alone() {
     let said = String::from_utf8_lossy(&evaluated.stderr);
     assert!(
         evaluated.status.success() && said.contains("system.xml has changed"),
+        "{said}"
+    );
+}
+
+/// Frames beside names and box vectors in an npz file, of which most repeat the first ones.
+fn frames_in_npz_files_are_read_and_repeats_named(folder: &Path, frames: &Array, config: String) {
+    let numbers = 19 * 3;
+    let few = &frames.data()[..100 * numbers];
+    let arrays = BTreeMap::from([
+        (
+            "x".to_string(),
+            Array::new([300, 19, 3], few.repeat(3)).expect("frames"),
+        ),
+        (
+            "box".to_string(),
+            Array::new([3], vec![2.0; 3]).expect("a box"),
+        ),
+    ]);
+    write_npz(folder.join("frames.npz"), &arrays, Precision::F64).expect("written");
+    let mut config: Value = serde_json::from_str(&config).expect("a configuration");
+    config["train"]["steps"] = json!(1);
+    write(folder, "repeats.json", &config);
+    let trained = run(folder, &["train", "repeats.json"]);
+    let said = String::from_utf8_lossy(&trained.stderr);
+    assert!(
+        trained.status.success()
+            && said.contains("frames.npz: rows repeat: only 100 of 300 are distinct"),
         "{said}"
     );
 }

@@ -158,7 +158,9 @@ impl ZMatrix {
             let lone = placed.iter().position(|p| !p).unwrap_or(0);
             return Err(Error::setting(
                 "bonds",
-                format!("atom {lone} is not connected to the rest"),
+                format!(
+                    "atom {lone} is not connected to the rest; give one molecule, with a bond to each of its atoms"
+                ),
             ));
         }
         Self::new(base, rows)

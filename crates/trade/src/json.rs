@@ -57,9 +57,32 @@ pub(crate) fn in_words(reason: &serde_json::Error) -> String {
 /// Names the key and its line, or what is wrong with the JSON.
 pub(crate) fn unique_keys(text: &str) -> Result<()> {
     let mut reader = serde_json::Deserializer::from_str(text);
-    UniqueKeys
-        .deserialize(&mut reader)
-        .map_err(|error| Error::refused(error.to_string()))
+    UniqueKeys.deserialize(&mut reader).map_err(|error| {
+        let hint = foreign(text, &error).map_or(String::new(), |hint| format!("; {hint}"));
+        Error::refused(format!("{error}{hint}"))
+    })
+}
+
+/// What other languages have where JSON has not, at the place of an error.
+fn foreign(text: &str, error: &serde_json::Error) -> Option<&'static str> {
+    let line = text.lines().nth(error.line().checked_sub(1)?)?;
+    // The column is that of the last byte that was read.
+    let rest = line.get(error.column().checked_sub(1)?..)?;
+    [
+        ("/", "JSON has no comments, so remove this one"),
+        ("#", "JSON has no comments, so remove this one"),
+        ("'", "JSON puts texts and keys in double quotes"),
+        ("True", "JSON writes `true`, `false` and `null`"),
+        ("False", "JSON writes `true`, `false` and `null`"),
+        ("None", "JSON writes `true`, `false` and `null`"),
+        ("NaN", "JSON has no number for it, so write a finite one"),
+        ("Inf", "JSON has no number for it, so write a finite one"),
+        ("-Inf", "JSON has no number for it, so write a finite one"),
+        (".", "JSON writes a digit before the point"),
+        ("+", "JSON writes numbers without `+`"),
+    ]
+    .into_iter()
+    .find_map(|(start, hint)| rest.starts_with(start).then_some(hint))
 }
 
 /// Walks a value and keeps nothing but the keys of the object it is in.
@@ -159,6 +182,29 @@ mod tests {
             ("{}", "expected a list"),
         ] {
             assert!(said(text).contains(says), "{}", said(text));
+        }
+    }
+
+    #[test]
+    fn what_is_no_json_is_said_in_words() {
+        for (text, says) in [
+            ("// temperatures\n{}", "no comments"),
+            ("{ \"a\": 1, # the first\n \"b\": 2 }", "no comments"),
+            ("{ \"a\": 1 /* one */ }", "no comments"),
+            ("{ 'a': 1 }", "double quotes"),
+            ("{ \"β\": 'x' }", "double quotes"),
+            ("{ \"a\": [True] }", "`true`"),
+            ("{ \"a\": None }", "`null`"),
+            ("{ \"a\": NaN }", "finite"),
+            ("{ \"a\": Infinity }", "finite"),
+            ("{ \"a\": .5 }", "digit"),
+            ("{ \"a\": [1, 2,] }", "trailing comma"),
+        ] {
+            let error = unique_keys(text).unwrap_err().to_string();
+            assert!(
+                error.contains(says) && error.contains("line"),
+                "{text}: {error}"
+            );
         }
     }
 

@@ -254,7 +254,7 @@ class Run:
         return _table(path, self.controls)
 
     def evidence(
-        self, at: Sequence[float] = (), *, points: int = 17, samples: int = 2000, seed: int = 0
+        self, at: Sequence[float] = (), *, points: int = 17, samples: int = 3000, seed: int = 0
     ) -> Any:
         """The log evidence of a posterior at every power of its likelihood, with errors, as a table."""
         self._weighed()

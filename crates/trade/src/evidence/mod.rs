@@ -46,7 +46,7 @@ impl Default for EvidenceConfig {
         Self {
             points: 17,
             at: Vec::new(),
-            samples: 2000,
+            samples: 3000,
             seed: 0,
         }
     }
