@@ -138,7 +138,9 @@ impl Student {
                 let length = entries.iter().map(|z| z * z).sum::<f64>().sqrt();
                 if length > 0.0 {
                     let factor = quantile(length, sharing as f64, *nu) / length;
-                    entries.iter_mut().for_each(|z| *z *= factor);
+                    for z in entries {
+                        *z *= factor;
+                    }
                 }
             }
         }
