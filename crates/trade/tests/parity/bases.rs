@@ -40,7 +40,7 @@ pub(crate) fn all() -> Vec<BaseCheck> {
         }),
         Base::Student(Student {
             constant: 3.0,
-            inverse: 0.1,
+            inverse: 1e-3,
             independent: true,
             ..Student::default()
         }),
