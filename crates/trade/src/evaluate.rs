@@ -277,9 +277,14 @@ pub(crate) fn conditions(
     if ranges.len() > 1 {
         all.extend(bases);
     }
+    // A base may be one of the others, but for its rounding.
+    let same = |a: &[f64], b: &[f64]| {
+        let mut pairs = a.iter().zip(b).zip(&ranges);
+        pairs.all(|((a, b), (low, high))| (a - b).abs() <= 1e-9 * (high - low))
+    };
     let mut distinct: Vec<Vec<f64>> = Vec::new();
     for c in all {
-        if !distinct.contains(&c) {
+        if !distinct.iter().any(|other| same(other, &c)) {
             distinct.push(c);
         }
     }
