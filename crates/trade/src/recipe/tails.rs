@@ -4,7 +4,7 @@
 //! distance, importance weights have no variance then, however long the training. The power is found along rays
 //! that go far out, at conditions over the range.
 
-use trade_core::{Support, objective::Problem, random::Stream};
+use trade_core::{Support, estimate::bootstrap::quantile, objective::Problem, random::Stream};
 use trade_flows::Student;
 
 use super::flow::MOST_ENTRIES;
@@ -224,10 +224,10 @@ fn power(heights: &[f64]) -> Option<f64> {
     let [near, far, farthest] = *heights else {
         return None;
     };
-    let decade = (DISTANCES[1] / DISTANCES[0]).ln();
-    let (first, second) = ((near - far) / decade, (far - farthest) / decade);
+    let apart = (DISTANCES[1] / DISTANCES[0]).ln();
+    let (first, second) = ((near - far) / apart, (far - farthest) / apart);
     // Logarithms have the rounding of single precision.
-    let rounding = 4.0 * f64::from(f32::EPSILON) * farthest.abs() / decade;
+    let rounding = 4.0 * f64::from(f32::EPSILON) * farthest.abs() / apart;
     let same = (first - second).abs() <= ALIKE * first + rounding;
     (same && first > 0.0 && first < HIGHEST).then_some(second)
 }
@@ -249,12 +249,14 @@ fn location_and_scale<T: AnyDevice>(problem: &Problem<T>) -> (Vec<f64>, Vec<f64>
                 .map(|x| f64::from(*x))
                 .collect();
             column.sort_by(f64::total_cmp);
-            let quantile = |p: f64| column[((column.len() - 1) as f64 * p).round() as usize];
             if column.is_empty() {
                 return (0.0, 1.0);
             }
-            let width = 0.5 * (quantile(0.8413) - quantile(0.1587));
-            (quantile(0.5), if width > 0.0 { width } else { 1.0 })
+            let width = 0.5 * (quantile(&column, 0.8413) - quantile(&column, 0.1587));
+            (
+                quantile(&column, 0.5),
+                if width > 0.0 { width } else { 1.0 },
+            )
         })
         .unzip()
 }
