@@ -5,6 +5,7 @@
 
 use trade_core::random::Stream;
 
+use super::acceleration::{Acceleration, Factor};
 use super::{Couplings, Torus};
 
 /// The chains of a bundle.
@@ -42,6 +43,8 @@ pub(crate) struct Bundle<'a> {
     /// The action of each chain's field.
     pub(crate) action: Lanes,
     stream: Stream,
+    /// The masses of the momenta, if they are not all one, and space for velocities.
+    masses: Option<(Acceleration, Vec<Lanes>)>,
 }
 
 impl<'a> Bundle<'a> {
@@ -60,6 +63,7 @@ impl<'a> Bundle<'a> {
             before: vec![[0.0; LANES]; sites],
             action: [0.0; LANES],
             stream,
+            masses: None,
         };
         bundle.draw_momentum();
         for (phi, xi) in bundle.field.iter_mut().zip(&bundle.momentum) {
@@ -70,6 +74,12 @@ impl<'a> Bundle<'a> {
         bundle.flip();
         bundle.action = bundle.actions();
         bundle
+    }
+
+    /// From now on momenta have these masses.
+    pub(crate) fn accelerate(&mut self, masses: Acceleration) {
+        let velocities = vec![[0.0; LANES]; self.field.len()];
+        self.masses = Some((masses, velocities));
     }
 
     /// One trajectory of each chain with its accept step, then a random global sign.
@@ -114,9 +124,10 @@ impl<'a> Bundle<'a> {
     pub(crate) fn leapfrog(&mut self, step: f64, steps: usize) {
         self.kick(0.5 * step);
         for i in 0..steps {
-            for (phi, momentum) in self.field.iter_mut().zip(&self.momentum) {
+            let velocities = velocities(&mut self.masses, &self.momentum);
+            for (phi, velocity) in self.field.iter_mut().zip(velocities) {
                 for lane in 0..LANES {
-                    phi[lane] += step * momentum[lane];
+                    phi[lane] += step * velocity[lane];
                 }
             }
             self.kick(if i + 1 < steps { step } else { 0.5 * step });
@@ -146,6 +157,10 @@ impl<'a> Bundle<'a> {
         for (momentum, normals) in self.momentum.iter_mut().zip(normals.chunks_exact(LANES)) {
             momentum.copy_from_slice(normals);
         }
+        if let Some((masses, momentum)) = &mut self.masses {
+            masses.multiply(Factor::Root, &self.momentum, momentum);
+            self.momentum.copy_from_slice(momentum);
+        }
     }
 
     /// Changes the sign of each chain's field with probability ½; the action does not change.
@@ -164,12 +179,13 @@ impl<'a> Bundle<'a> {
         }
     }
 
-    /// The kinetic energies `½ Σ_x π_x²`.
-    pub(crate) fn kinetic(&self) -> Lanes {
+    /// The kinetic energies `½ Σ_k |π_k|²/M(k)`.
+    pub(crate) fn kinetic(&mut self) -> Lanes {
         let mut sum = [0.0; LANES];
-        for momentum in &self.momentum {
+        let velocities = velocities(&mut self.masses, &self.momentum);
+        for (momentum, velocity) in self.momentum.iter().zip(velocities) {
             for lane in 0..LANES {
-                sum[lane] += 0.5 * momentum[lane] * momentum[lane];
+                sum[lane] += 0.5 * momentum[lane] * velocity[lane];
             }
         }
         sum
@@ -201,8 +217,23 @@ impl<'a> Bundle<'a> {
     }
 }
 
+/// What the momenta move the field by: themselves, if all masses are one.
+fn velocities<'a>(
+    masses: &'a mut Option<(Acceleration, Vec<Lanes>)>,
+    momentum: &'a [Lanes],
+) -> &'a [Lanes] {
+    match masses {
+        Some((masses, velocities)) => {
+            masses.multiply(Factor::Inverse, momentum, velocities);
+            velocities
+        }
+        None => momentum,
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use super::super::acceleration::Propagator;
     use super::*;
 
     const PUBLISHED: Couplings = Couplings {
@@ -244,10 +275,27 @@ mod tests {
         }
     }
 
+    /// Chains with masses of one, and with masses by momentum.
+    fn both(torus: &Torus) -> [Bundle<'_>; 2] {
+        let plain = equilibrated(torus);
+        let mut accelerated = plain.clone();
+        let inverse = Propagator {
+            zero: 0.2,
+            lowest: 0.5,
+        };
+        accelerated.accelerate(Acceleration::new(torus, PUBLISHED.kappa, inverse));
+        [plain, accelerated]
+    }
+
     #[test]
     fn trajectories_run_backwards() {
         let torus = Torus::new(8).unwrap();
-        let mut bundle = equilibrated(&torus);
+        for bundle in both(&torus) {
+            runs_backwards(bundle);
+        }
+    }
+
+    fn runs_backwards(mut bundle: Bundle) {
         bundle.draw_momentum();
         let (field, momentum) = (bundle.field.clone(), bundle.momentum.clone());
         let reverse = |bundle: &mut Bundle| {
@@ -274,17 +322,22 @@ mod tests {
     #[test]
     fn the_energy_error_falls_with_the_square_of_the_step() {
         let torus = Torus::new(8).unwrap();
-        let mut start = equilibrated(&torus);
+        for start in both(&torus) {
+            falls_with_the_square(start);
+        }
+    }
+
+    fn falls_with_the_square(mut start: Bundle) {
         start.draw_momentum();
         let error = |step: f64, steps: usize| {
             let mut bundle = start.clone();
-            let energy = |b: &Bundle| {
+            let energy = |b: &mut Bundle| {
                 let (action, kinetic) = (b.actions(), b.kinetic());
                 std::array::from_fn::<f64, LANES, _>(|lane| action[lane] + kinetic[lane])
             };
-            let before = energy(&bundle);
+            let before = energy(&mut bundle);
             bundle.leapfrog(step, steps);
-            let after = energy(&bundle);
+            let after = energy(&mut bundle);
             let squares = before.iter().zip(after).map(|(b, a)| (a - b).powi(2));
             squares.sum::<f64>().sqrt()
         };

@@ -9,12 +9,23 @@ use trade_core::estimate::autocorrelation::Autocorrelation;
 use trade_core::random::Stream;
 use trade_core::ranks::spread;
 
+use super::acceleration::{Acceleration, Powers, Propagator};
 use super::bundle::{Bundle, Integrator, LANES, Lanes};
 use super::{SimulateConfig, Torus};
 use crate::{Error, Result};
 
 /// The mean length of a trajectory, near a quarter period of the slow modes.
 const LENGTH: f64 = 2.5;
+/// The same with masses by momentum, which give all modes a period near 2π.
+const ACCELERATED_LENGTH: f64 = 1.6;
+/// The least side with Fourier acceleration. On smaller lattices its transforms cost more than they
+/// save.
+const ACCELERATED: usize = 16;
+/// The inverse propagator that the first tuning assumes.
+const GUESS: Propagator = Propagator {
+    zero: 0.1,
+    lowest: 0.3,
+};
 /// The acceptance that the step size is tuned to.
 const ACCEPTANCE: f64 = 0.85;
 /// Trajectories of the tuning.
@@ -38,6 +49,10 @@ pub struct Provenance {
     pub config: SimulateConfig,
     /// The version of the algorithm; samples of another version differ.
     pub version: u32,
+    /// With Fourier acceleration, the measured inverse propagator of the zero mode and at the lowest
+    /// momentum, which the masses follow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inverse_propagator: Option<[f64; 2]>,
     /// The leapfrog step size, before its jitter of 10 %.
     pub step: f64,
     /// The mean number of leapfrog steps in a trajectory.
@@ -76,17 +91,42 @@ pub struct Simulation {
 }
 
 /// The version of the algorithm and of its constants, part of every cache key.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) fn version(config: &SimulateConfig) -> u32 {
+    if accelerates(config) { 2 } else { 1 }
+}
+
+/// Whether there are slow modes that Fourier acceleration helps.
+fn accelerates(config: &SimulateConfig) -> bool {
+    config.l >= ACCELERATED && config.kappa > 0.0
+}
 
 /// Runs the simulation; `config` is valid. The numbers depend on it alone, not on threads.
 pub(crate) fn run(config: &SimulateConfig, torus: &Torus) -> Result<Simulation> {
+    run_with(config, torus, accelerates(config))
+}
+
+/// The simulation with or without Fourier acceleration.
+pub(super) fn run_with(
+    config: &SimulateConfig,
+    torus: &Torus,
+    accelerated: bool,
+) -> Result<Simulation> {
     let couplings = config.couplings();
     // Not the seed alone: with common random numbers the errors along κ would be correlated, which
     // thermodynamic integration takes for independent.
     let stream = |number| Stream::new(config.hash(), number);
     // Stream 0 tunes, the others run.
     let mut pilot = Bundle::new(torus, couplings, NOISE, stream(0));
-    let integrator = tune(&mut pilot);
+    let inverse = accelerated.then(|| accelerate(&mut pilot, torus, config.kappa));
+    let masses = inverse.map(|inverse| Acceleration::new(torus, config.kappa, inverse));
+    let start = |stream| {
+        let mut bundle = Bundle::new(torus, couplings, NOISE, stream);
+        if let Some(masses) = &masses {
+            bundle.accelerate(masses.clone());
+        }
+        bundle
+    };
+    let integrator = tune(&mut pilot, length(accelerated));
     let tau = autocorrelations(&mut pilot, integrator)?;
     let longest = tau.iter().map(|t| t.value).fold(0.5, f64::max);
     let rows = config.samples.div_ceil(config.chains);
@@ -100,10 +140,7 @@ pub(crate) fn run(config: &SimulateConfig, torus: &Torus) -> Result<Simulation> 
     let mut attempt = 0;
     let (runs, drift) = loop {
         let measured = |bundles: Range<usize>| {
-            let one = |i| {
-                let stream = stream(1 + i as u64);
-                measure(Bundle::new(torus, couplings, NOISE, stream), plan)
-            };
+            let one = |i| measure(start(stream(1 + i as u64)), plan);
             Ok::<Vec<Run>, Error>(bundles.into_par_iter().map(one).collect())
         };
         // Each rank runs some of the bundles, which have streams of their own.
@@ -130,7 +167,8 @@ pub(crate) fn run(config: &SimulateConfig, torus: &Torus) -> Result<Simulation> 
     let trajectories = plan.thinning * plan.rows;
     let provenance = Provenance {
         config: config.clone(),
-        version: VERSION,
+        version: version(config),
+        inverse_propagator: inverse.map(|inverse| [inverse.zero, inverse.lowest]),
         step: integrator.step,
         steps: integrator.steps,
         acceptance: accepted as f64 / (trajectories * config.chains) as f64,
@@ -160,10 +198,10 @@ pub(crate) fn run(config: &SimulateConfig, torus: &Torus) -> Result<Simulation> 
 
 /// The step size for [`ACCEPTANCE`], by stochastic approximation on `log ε` with averaging over
 /// the second half (Andrieu and Thoms, *A tutorial on adaptive MCMC*, 2008).
-fn tune(pilot: &mut Bundle) -> Integrator {
+fn tune(pilot: &mut Bundle, length: f64) -> Integrator {
     let with_step = |step: f64| Integrator {
         step,
-        steps: ((LENGTH / step).round() as usize).max(1),
+        steps: ((length / step).round() as usize).max(1),
     };
     let mut log_step = 0.3_f64.ln();
     let mut average = 0.0;
@@ -177,6 +215,32 @@ fn tune(pilot: &mut Bundle) -> Integrator {
         }
     }
     with_step(average.exp())
+}
+
+fn length(accelerated: bool) -> f64 {
+    if accelerated {
+        ACCELERATED_LENGTH
+    } else {
+        LENGTH
+    }
+}
+
+/// Gives the pilot masses by momentum, and returns the inverse propagator that they follow: measured
+/// over as many trajectories as a tuning has, with masses that are guessed and then corrected once.
+fn accelerate(pilot: &mut Bundle, torus: &Torus, kappa: f64) -> Propagator {
+    let mut inverse = GUESS;
+    for _ in 0..2 {
+        pilot.accelerate(Acceleration::new(torus, kappa, inverse));
+        let integrator = tune(pilot, ACCELERATED_LENGTH);
+        let mut powers = Powers::default();
+        for _ in 0..TUNING {
+            pilot.advance(integrator);
+            powers.add(torus, &pilot.field);
+        }
+        inverse = powers.inverse();
+    }
+    pilot.accelerate(Acceleration::new(torus, kappa, inverse));
+    inverse
 }
 
 /// Action, `|M|` and `M²` of each chain.

@@ -11,6 +11,7 @@
 //!
 //! A field is a slice of `L²` numbers, row by row: site `x = (t, s)` has index `t L + s`.
 
+mod acceleration;
 mod action;
 mod bundle;
 mod free_energy;

@@ -142,7 +142,7 @@ impl SimulateConfig {
     pub fn kept(&self, path: impl AsRef<Path>) -> Option<Simulation> {
         let kept = Simulation::read(path).ok()?;
         let from = &kept.provenance;
-        (from.config == *self && from.version == hmc::VERSION).then_some(kept)
+        (from.config == *self && from.version == hmc::version(self)).then_some(kept)
     }
 
     /// Refuses a path whose files hold something else than a simulation of these settings.
@@ -156,7 +156,7 @@ impl SimulateConfig {
         };
         let settings = |config: &Self| serde_json::to_string(config).unwrap_or_default();
         match serde_json::from_slice::<Provenance>(&text) {
-            Ok(found) if found.config == *self && found.version == hmc::VERSION => Ok(()),
+            Ok(found) if found.config == *self && found.version == hmc::version(self) => Ok(()),
             Ok(found) => Err(Error::file(
                 path,
                 format!(
@@ -165,7 +165,7 @@ impl SimulateConfig {
                     settings(&found.config),
                     found.version,
                     settings(self),
-                    hmc::VERSION
+                    hmc::version(self)
                 ),
             )),
             Err(_) => Err(Error::file(
@@ -196,7 +196,7 @@ impl SimulateConfig {
             chains,
         } = self;
         let words = [
-            u64::from(hmc::VERSION),
+            u64::from(hmc::version(self)),
             *l as u64,
             kappa.to_bits(),
             lambda.to_bits(),

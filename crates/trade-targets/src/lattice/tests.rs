@@ -162,26 +162,73 @@ fn four_sites_are_a_four_dimensional_integral() {
     assert!(off < 4.5 * curve[3].error + 0.002, "{log_z} {:?}", curve[3]);
 }
 
+/// All observables of two simulations within four and a half standard errors.
+fn agree(a: &Observables, b: &Observables) {
+    for (what, a, b) in [
+        ("|m|", a.magnetisation, b.magnetisation),
+        ("action", a.action, b.action),
+        ("χ", a.susceptibility, b.susceptibility),
+        ("U", a.binder, b.binder),
+        ("ξ", a.correlation_length, b.correlation_length),
+        ("∂_κ log q", a.kappa_score, b.kappa_score),
+    ] {
+        let error = a.error.hypot(b.error);
+        assert!(
+            (a.value - b.value).abs() < 4.5 * error,
+            "{what}: {a:?} {b:?}"
+        );
+        assert!(a.value != b.value && a.error > 0.0, "{what}");
+    }
+}
+
 #[test]
 fn two_seeds_agree_at_published_couplings() {
     for kappa in [0.25, 0.29] {
         let [a, b] = [31, 32].map(|seed| observe(&config(8, kappa, 0.02, 4000, seed)));
-        for (what, a, b) in [
-            ("|m|", a.magnetisation, b.magnetisation),
-            ("action", a.action, b.action),
-            ("χ", a.susceptibility, b.susceptibility),
-            ("U", a.binder, b.binder),
-            ("ξ", a.correlation_length, b.correlation_length),
-            ("∂_κ log q", a.kappa_score, b.kappa_score),
-        ] {
-            let error = a.error.hypot(b.error);
-            assert!(
-                (a.value - b.value).abs() < 4.5 * error,
-                "{what}: {a:?} {b:?}"
-            );
-            assert!(a.value != b.value && a.error > 0.0, "{what}");
-        }
+        agree(&a, &b);
     }
+}
+
+#[test]
+fn fourier_acceleration_samples_the_same_fields() {
+    for l in [8, 16] {
+        let config = config(l, 0.27, 0.02, 2000, 33);
+        let torus = config.torus().unwrap();
+        let [accelerated, plain] = [true, false].map(|accelerated| {
+            let run = hmc::run_with(&config, &torus, accelerated).unwrap();
+            assert_eq!(run.provenance.inverse_propagator.is_some(), accelerated);
+            let observed = Observables::measure(
+                &torus,
+                &run.samples,
+                config.couplings(),
+                None,
+                Resampling::default(),
+            );
+            observed.unwrap()
+        });
+        agree(&accelerated, &plain);
+    }
+}
+
+#[test]
+fn a_large_free_field_is_exact() {
+    // Large enough for Fourier acceleration, and near the end of the symmetric phase.
+    let config = config(16, 0.245, 0.0, 4000, 34);
+    let free = FreeField::new(&config.torus().unwrap(), config.kappa).unwrap();
+    let run = config.run().unwrap();
+    // The propagator that the masses follow is known: A(1, 0).
+    let exact = free.inverse_propagator((1, 0));
+    let [_, found] = run.provenance.inverse_propagator.unwrap();
+    assert!((found - exact).abs() < 0.15 * exact, "{found} {exact}");
+    let found = observe(&config);
+    agrees("action", found.action, free.mean_action() / 256.0, 0.02);
+    agrees("C(0)", found.correlator[0], free.correlator(0), 0.05);
+    agrees(
+        "ξ",
+        found.correlation_length,
+        free.correlation_length(),
+        0.1,
+    );
 }
 
 #[test]
