@@ -146,8 +146,7 @@ pub(crate) struct MoleculeArgs {
 pub(crate) enum ConfigCommand {
     /// The JSON Schema, for editors.
     Schema,
-    /// An example to start from: multi-well, double-well, gaussian-mixture, tilted-wells, phi4,
-    /// phi4-any-side.
+    /// An example to start from: multi-well, double-well, gaussian-mixture, tilted-wells or phi4.
     Example {
         /// Its name.
         name: String,

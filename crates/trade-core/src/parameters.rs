@@ -147,25 +147,42 @@ pub struct Carried {
 }
 
 impl Carried {
-    /// What was carried, and each parameter that was not, in a sentence; `source` names where the
-    /// arrays come from.
+    /// What was carried, and the parameters that were not, in a sentence; `source` names where the
+    /// arrays come from. Of many that were not for the same reason it names the first ones.
     pub fn sentence(&self, source: &str) -> String {
         let all = self.taken + self.misfits.len();
         let mut parts = vec![format!(
             "{} of {all} parameters start from {source}",
             self.taken
         )];
-        parts.extend(self.misfits.iter().map(|misfit| {
-            let Misfit { name, here, there } = misfit;
-            match there {
-                Some(there) => format!("`{name}` has the shape {there:?} there and {here:?} here"),
-                None => format!("`{name}` does not exist there"),
-            }
-        }));
+        let (others, new): (Vec<&Misfit>, Vec<&Misfit>) =
+            (self.misfits.iter()).partition(|misfit| misfit.there.is_some());
+        let others = others.into_iter().map(|Misfit { name, here, there }| {
+            let there = there.as_deref().unwrap_or_default();
+            format!("`{name}` has the shape {there:?} there and {here:?} here")
+        });
+        parts.extend(first_ones(others));
+        let new = new.into_iter();
+        parts.extend(first_ones(
+            new.map(|new| format!("`{}` does not exist there", new.name)),
+        ));
         let unused = self.unused.iter();
-        parts.extend(unused.map(|name| format!("`{name}` of it has no place here")));
+        parts.extend(first_ones(
+            unused.map(|name| format!("`{name}` of it has no place here")),
+        ));
         parts.join("; ")
     }
+}
+
+/// The first of what many parameters share, and how many more there are.
+fn first_ones(sentences: impl ExactSizeIterator<Item = String>) -> Vec<String> {
+    const NAMED: usize = 3;
+    let more = sentences.len().saturating_sub(NAMED);
+    let mut named: Vec<String> = sentences.take(NAMED).collect();
+    if more > 0 {
+        named.push(format!("and {more} more like that"));
+    }
+    named
 }
 
 /// A module with those of its parameters set that arrays have under the same name and in the same
@@ -283,4 +300,31 @@ pub(crate) fn parse_annotated(
         Ok((name.to_string(), (view.shape().to_vec(), values)))
     });
     Ok((arrays.collect::<Result<_>>()?, text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_many_parameters_that_do_not_fit_the_first_are_named() {
+        let misfit = |i: usize, there| Misfit {
+            name: format!("layers.{i}"),
+            here: vec![2],
+            there,
+        };
+        let mut misfits: Vec<Misfit> = (0..5).map(|i| misfit(i, None)).collect();
+        misfits.push(misfit(9, Some(vec![3])));
+        let carried = Carried {
+            taken: 4,
+            misfits,
+            unused: vec!["old".into()],
+        };
+        assert_eq!(
+            carried.sentence("runs/a"),
+            "4 of 10 parameters start from runs/a; `layers.9` has the shape [3] there and [2] here; \
+             `layers.0` does not exist there; `layers.1` does not exist there; `layers.2` does not \
+             exist there; and 2 more like that; `old` of it has no place here"
+        );
+    }
 }

@@ -38,22 +38,28 @@ fn config(side: usize, controls: usize, layers: Vec<Stage>) -> FlowConfig {
 /// Splines that are the identity outside of their knots.
 const IDENTITY: Tails = Tails::Identity { bound: 5.0 };
 
-/// A coupling between the colours of a checkerboard, whose networks see `kernel × kernel` sites.
-fn checkerboard(side: usize, kernel: usize, sign_symmetric: bool) -> LayerConfig {
-    LayerConfig::ConvCoupling(ConvCouplingConfig {
+/// A coupling between the colours of a checkerboard, whose networks have hidden layers of `width` and
+/// see `kernel × kernel` sites.
+fn checkerboard(
+    side: usize,
+    kernel: usize,
+    (width, bins): (usize, usize),
+    sign_symmetric: bool,
+) -> ConvCouplingConfig {
+    ConvCouplingConfig {
         mask: Mask::Checkerboard,
-        bins: 8,
+        bins,
         tails: IDENTITY,
         affine: Some(SoftClamp::default()),
         sign_symmetric,
         conditioner: ConvConditionerConfig {
             kernel,
-            convolutions: vec![64],
-            pointwise: vec![64],
+            convolutions: vec![width],
+            pointwise: vec![width],
             ..ConvConditionerConfig::default()
         },
         ..ConvCouplingConfig::new(Grid::of(side))
-    })
+    }
 }
 
 /// The effective potential of the magnetisation, which starts from that of a constant field at the
@@ -68,7 +74,8 @@ fn potential(side: usize, lambda: f64, extensive: bool) -> LayerConfig {
         quartic: lambda,
         // Where the potential of a constant field has its minimum at κ = 0.365.
         reach: 0.5 / lambda.max(1e-3).sqrt() * side as f64,
-        nodes: 129,
+        // The peaks of an extensive potential have a width of their own, whatever the side.
+        nodes: 1 + 16 * if extensive { side } else { 8 },
         terms: 8,
         extensive,
         conditioner: mlp(&[32, 32]),
@@ -187,7 +194,8 @@ pub fn physical_lattice_flow(
     let mut layers = Vec::new();
     if pieces.checkerboards > 0 {
         // The whole torus.
-        let coupling = checkerboard(side, side + 1, pieces.sign_symmetric);
+        let coupling = checkerboard(side, side + 1, (64, 8), pieces.sign_symmetric);
+        let coupling = LayerConfig::ConvCoupling(coupling);
         layers.push(stage(pieces.checkerboards, vec![coupling]));
     }
     if pieces.mode_couplings > 0 || pieces.zero_mode {
@@ -225,10 +233,10 @@ pub fn physical_lattice_flow(
 }
 
 /// A flow whose parameters do not know the size of the lattice: trained on one, they are a start
-/// for any other whose side is at least `kernel`.
+/// for any other whose side is at least that of the `kernel`.
 ///
 /// From the field to the latent space: checkerboard couplings as in [`physical_lattice_flow`], but
-/// whose networks see `kernel × kernel` sites about their own; the widths of the Fourier modes by
+/// whose networks are small and see a few sites about their own; the widths of the Fourier modes by
 /// their momentum ([`ModeWidths`](crate::layer::ModeWidths)); the effective potential of the
 /// magnetisation, whose learned part is extensive. The density has the exact sign and translations
 /// by an even number of sites as symmetries.
@@ -241,9 +249,12 @@ pub fn scalable_lattice_flow(
     checkerboards: usize,
     kernel: usize,
 ) -> FlowConfig {
+    // Hidden width and bins. Twice of both takes three times as long, for nothing that could be measured.
+    const SIZE: (usize, usize) = (32, 4);
     let mut layers = Vec::new();
     if checkerboards > 0 {
-        let coupling = checkerboard(side, kernel, true);
+        let coupling = checkerboard(side, kernel, SIZE, true);
+        let coupling = LayerConfig::ConvCoupling(coupling);
         layers.push(stage(checkerboards, vec![coupling]));
     }
     let widths = ModeWidthsConfig {

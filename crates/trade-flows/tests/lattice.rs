@@ -378,6 +378,12 @@ fn two_sides(keep: fn(&LayerConfig) -> bool) -> [Flow<Flex>; 2] {
         let mut config = scalable_lattice_flow(side, 1, 0.02, 2, 3);
         for stage in &mut config.layers {
             stage.of.retain(keep);
+            for layer in &mut stage.of {
+                // The same nodes of the mean field, so that its interpolation is the same.
+                if let LayerConfig::ZeroModePotential(potential) = layer {
+                    potential.nodes = 129;
+                }
+            }
         }
         config.layers.retain(|stage| !stage.of.is_empty());
         flow(&config, Noise::moderate(F64))

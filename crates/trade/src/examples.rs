@@ -3,13 +3,12 @@
 use crate::config::RunConfig;
 
 /// The names of the examples.
-pub const NAMES: [&str; 6] = [
+pub const NAMES: [&str; 5] = [
     "multi-well",
     "double-well",
     "gaussian-mixture",
     "tilted-wells",
     "phi4",
-    "phi4-any-side",
 ];
 
 /// An example as it is written, without what has a default.
@@ -20,7 +19,6 @@ pub fn text(name: &str) -> Option<&'static str> {
         "gaussian-mixture" => include_str!("examples/gaussian-mixture.json"),
         "tilted-wells" => include_str!("examples/tilted-wells.json"),
         "phi4" => include_str!("examples/phi4.json"),
-        "phi4-any-side" => include_str!("examples/phi4-any-side.json"),
         _ => return None,
     })
 }

@@ -2,9 +2,11 @@
 
 use std::{f64::consts::TAU, fs, path::Path};
 
+use burn_flex::{Flex, FlexDevice};
 use trade::{
     Draft, RunFolder, TrainOptions,
-    core::{Support, random::Stream},
+    config::LossConfig,
+    core::{Support, parameters::parameters, random::Stream},
     data::write_npy_f64,
     device::DeviceName,
     flows::Base,
@@ -38,6 +40,51 @@ fn samples(a: f64, b: f64, n: usize) -> Vec<f64> {
     let noise = Stream::new(1, 0).normal64(2 * n);
     let row = |z: &[f64]| [b + a * z[0], b + a * (z[0] * z[0] + z[1] / 2.0_f64.sqrt())];
     noise.chunks(2).flat_map(row).collect()
+}
+
+/// A lattice of any even side has a flow whose parameters the other sides share, and more rows the smaller it
+/// is.
+#[test]
+fn lattices_get_a_flow_that_knows_no_side() {
+    let complete = |side: usize, lambda: &str, ranges: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        let target = format!(r#"{{ "phi4": {{ "l": {side}, "lambda": {lambda} }} }}"#);
+        let at = if lambda == "null" {
+            r#"{ "kappa": 0.25, "lambda": 0.02 }"#
+        } else {
+            r#"{ "kappa": 0.25 }"#
+        };
+        let sites = side * side;
+        let x = Stream::new(3, 0).normal64(10 * sites);
+        let draft = draft(folder.path(), &target, ranges, at, &x, sites);
+        let config = draft.complete(DEVICE, Length::Steps(1)).unwrap();
+        let flow = config
+            .flow
+            .init::<Flex>(&FlexDevice, &mut Stream::new(1, 1));
+        let shapes: Vec<(String, Vec<usize>)> = parameters(&flow.unwrap())
+            .into_iter()
+            .map(|(name, (shape, _))| (name, shape))
+            .collect();
+        let rows = config.objectives.iter().find_map(|term| match &term.loss {
+            LossConfig::Nll(nll) => Some(nll.batch),
+            _ => None,
+        });
+        (shapes, rows.unwrap())
+    };
+    let line = r#"{ "kappa": [0.22, 0.3] }"#;
+    let [small, large] = [8, 16].map(|side| complete(side, "0.02", line));
+    assert_eq!(small.0, large.0);
+    assert!(small.0.iter().any(|(name, _)| name.contains("ModeWidths")));
+    assert_eq!([small.1, large.1], [256, 64]);
+    // Both couplings; and no checkerboard.
+    let plane = complete(
+        4,
+        "null",
+        r#"{ "kappa": [0.22, 0.3], "lambda": [0.015, 0.03] }"#,
+    );
+    assert!(plane.0.iter().any(|(name, _)| name.contains("ModeWidths")));
+    let odd = complete(3, "0.02", line);
+    assert!(odd.0.iter().any(|(name, _)| name.contains("RqsCoupling")));
 }
 
 #[test]

@@ -3,12 +3,15 @@
 use trade_core::{Family, PowerFamily, Support, objective::Problem, random::Stream};
 use trade_flows::{
     Base, ConditionerConfig, FlowConfig, LastLayer, PreprocessConfig, Stage,
+    lattice::scalable_lattice_flow,
     layer::{
         AffineCouplingConfig, CircularShiftConfig, CommonScaleConfig, ConditionalAffineConfig,
         ConditionalLinearConfig, GroupCouplingConfig, GroupMap, LayerConfig, Mixing,
         PermutationKind, RqsCouplingConfig, SoftClamp, WhitenConfig,
     },
 };
+
+use trade_targets::lattice::Phi4Config;
 
 use super::{logarithmic, tails};
 use crate::device::AnyDevice;
@@ -172,6 +175,29 @@ pub(super) fn choose<T: AnyDevice>(problem: &Problem<T>, seed: u64) -> FlowConfi
         layers,
         base,
     }
+}
+
+/// Couplings of the sites of a lattice, and the edge of the square of sites that they see.
+const CHECKERBOARDS: usize = 4;
+const KERNEL: usize = 5;
+
+/// The flow of a φ⁴ lattice, whose parameters do not know its side; none for an odd side, which has no
+/// checkerboard.
+pub(super) fn lattice<T: Family>(target: &Phi4Config, problem: &Problem<T>) -> Option<FlowConfig> {
+    let lambda = target.lambda.unwrap_or_else(|| {
+        let (low, high) = problem.ranges.last().copied().unwrap_or_default();
+        0.5 * (low + high)
+    });
+    target.l.is_multiple_of(2).then(|| FlowConfig {
+        preprocess: preprocess(problem),
+        ..scalable_lattice_flow(
+            target.l,
+            problem.ranges.len(),
+            lambda,
+            CHECKERBOARDS,
+            KERNEL,
+        )
+    })
 }
 
 /// Control parameters, or their logarithms, from −1 to 1.

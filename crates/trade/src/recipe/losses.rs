@@ -19,19 +19,29 @@ const MOST_ENTRIES: usize = 64;
 /// Walkers of a target whose evaluations are counted.
 const FEW_WALKERS: usize = 1000;
 /// Rows a step.
-const BATCH: usize = 256;
+pub(super) const BATCH: usize = 256;
+/// The sites of a lattice that has so many rows, and the fewest rows of a larger one.
+const SITES: usize = 64;
+const FEWEST: usize = 32;
 
-pub(super) fn choose<T: Family>(problem: &Problem<T>) -> Vec<ObjectiveConfig> {
+/// The rows a step of fields on a lattice, whose networks learn from every site.
+pub(super) fn rows(sites: usize) -> usize {
+    (BATCH * SITES / sites).clamp(FEWEST, BATCH)
+}
+
+/// The terms with `batch` rows a step, and twice as many for the energy.
+pub(super) fn choose<T: Family>(problem: &Problem<T>, batch: usize) -> Vec<ObjectiveConfig> {
     let known = problem.target.is_known();
-    let mut terms = vec![boundary(problem)];
+    let mut terms = vec![boundary(problem, batch)];
     if walkers_help(problem) {
-        terms.push(walkers(problem));
+        terms.push(walkers(problem, batch));
     }
     let log = logarithmic(problem).iter().all(|log| *log);
-    terms.push(ObjectiveConfig::new(trade(problem, log), after(0.1, 1.0)));
+    let trade = trade(problem, log, batch);
+    terms.push(ObjectiveConfig::new(trade, after(0.1, 1.0)));
     if known {
         let along = LogVarianceConfig {
-            batch: 2 * BATCH,
+            batch: 2 * batch,
             conditions: outward(log),
             // A few points far off must not make the loss of all.
             clip: Clip {
@@ -50,9 +60,9 @@ pub(super) fn choose<T: Family>(problem: &Problem<T>) -> Vec<ObjectiveConfig> {
 
 /// The likelihood of the data. Samples of a pilot run are not independent, and leave it to the energy in
 /// the end.
-fn boundary<T: Family>(problem: &Problem<T>) -> ObjectiveConfig {
+fn boundary<T: Family>(problem: &Problem<T>, batch: usize) -> ObjectiveConfig {
     let nll = NllConfig {
-        batch: BATCH,
+        batch,
         ..NllConfig::default()
     };
     let end = if problem.data.is_some() { 1.0 } else { 0.05 };
@@ -81,7 +91,7 @@ fn walkers_help<T: Family>(problem: &Problem<T>) -> bool {
 }
 
 /// The likelihood of walkers on their way to the ends of the range, until the energy knows better.
-fn walkers<T: Family>(problem: &Problem<T>) -> ObjectiveConfig {
+fn walkers<T: Family>(problem: &Problem<T>, batch: usize) -> ObjectiveConfig {
     let default = WalkersConfig::default();
     // A target that counts its evaluations may be slow.
     let number = match problem.target.calls() {
@@ -89,7 +99,7 @@ fn walkers<T: Family>(problem: &Problem<T>) -> ObjectiveConfig {
         None => default.number,
     };
     let nll = NllConfig {
-        batch: BATCH,
+        batch,
         walkers: Some(WalkersConfig { number, ..default }),
         ..NllConfig::default()
     };
@@ -128,7 +138,7 @@ fn spacing(log: bool) -> Spacing {
     if log { Spacing::Log } else { Spacing::Linear }
 }
 
-fn trade<T: Family>(problem: &Problem<T>, log: bool) -> LossConfig {
+fn trade<T: Family>(problem: &Problem<T>, log: bool, batch: usize) -> LossConfig {
     let target = &*problem.target;
     let trade = TradeConfig {
         energy: if target.is_known() {
@@ -145,8 +155,8 @@ fn trade<T: Family>(problem: &Problem<T>, log: bool) -> LossConfig {
             trade,
             points: 25,
             spacing: spacing(log),
-            batch: BATCH,
-            expectation_samples: 2 * BATCH,
+            batch,
+            expectation_samples: 2 * batch,
             expectation_every: 50,
             ..TradeGridConfig::default()
         });

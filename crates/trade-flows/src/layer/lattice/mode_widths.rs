@@ -42,9 +42,10 @@ fn small() -> ConditionerConfig {
     }
 }
 
-/// How many numbers the network sees of a momentum, and how many of the zero mode.
+/// How many numbers the network sees of a momentum, of the zero mode, and of both.
 const MOMENTUM: usize = 3;
 const ZERO_MODE: usize = 1;
+const BOTH: usize = 1;
 
 /// What the network sees of a momentum: with `k̂_i² = 2(1 − cos k_i)` the sum and the product of both,
 /// and the logarithm of the sum, all of order one. The widths of a field at a small momentum are powers
@@ -86,7 +87,7 @@ impl Recipe for ModeWidthsConfig {
         check::count(self.side, 2, 1024, field, "side")?;
         Grid::of(self.side).validate(widths.dim, &format!("{field}.side"))?;
         self.clamp.validate(&format!("{field}.clamp"))?;
-        let inputs = MOMENTUM + ZERO_MODE + widths.features(true);
+        let inputs = MOMENTUM + ZERO_MODE + BOTH + widths.features(true);
         let conditioner = format!("{field}.conditioner");
         self.conditioner.validate(inputs, 1, &conditioner)
     }
@@ -98,7 +99,7 @@ impl Recipe for ModeWidthsConfig {
         stream: &mut Stream,
     ) -> ModeWidths<B> {
         let (classes, class_of) = self.classes();
-        let inputs = MOMENTUM + ZERO_MODE + widths.features(true);
+        let inputs = MOMENTUM + ZERO_MODE + BOTH + widths.features(true);
         ModeWidths {
             net: self.conditioner.init(inputs, 1, device, stream),
             class_of: index_tensor(&class_of, device),
@@ -110,7 +111,7 @@ impl Recipe for ModeWidthsConfig {
 }
 
 /// A scale of each Fourier mode but the first, which depends on its momentum, on the condition and
-/// on the size of the first mode, `√(1 + z_0²/V)`.
+/// on the size of the first mode, `√(1 + z_0²/V)` and `log(k̂² + z_0²/V)`.
 ///
 /// One network gives the scales of all modes: its weights know nothing of the size of the
 /// lattice, and those of one size are a start for any other. Modes whose momenta differ by a
@@ -136,17 +137,31 @@ impl<B: FlowBackend> ModeWidths<B> {
         let [n, _] = zero.dims();
         let classes = self.classes.len();
         let size = zero.clone().square().mul_scalar(1.0 / self.sites as f64);
-        let known = features.append(size.add_scalar(1.0).sqrt(), true);
-        let [_, width] = known.dims();
-        let known = known
-            .reshape([n, 1, width])
-            .repeat_dim(1, classes)
-            .reshape([n * classes, width]);
-        let momenta = TensorData::new(self.classes.concat(), [classes, MOMENTUM]);
+        let known = features.append(size.clone().add_scalar(1.0).sqrt(), true);
+        let for_each = |x: Dual<B, 2>| {
+            let [_, width] = x.dims();
+            x.reshape([n, 1, width])
+                .repeat_dim(1, classes)
+                .reshape([n * classes, width])
+        };
         let (device, dtype) = (zero.value.device(), zero.dtype());
-        let momenta: Tensor<B, 2> = Tensor::from_data(momenta, (&device, dtype));
-        let momenta = Dual::constant(momenta.repeat_dim(0, n));
-        let raw = self.net.forward(Dual::cat(vec![momenta, known], 1));
+        let constant = |values: Vec<f64>, width| {
+            let values = TensorData::new(values, [classes, width]);
+            let values: Tensor<B, 2> = Tensor::from_data(values, (&device, dtype));
+            Dual::constant(values.repeat_dim(0, n))
+        };
+        let squares = self
+            .classes
+            .iter()
+            .map(|seen| 2.0 * seen[0] + 2.0)
+            .collect();
+        // ½ log(½ k̂² + ½ z_0²/V): a field of this theory about its mean has a mass that grows with
+        // it, which is the width of the waves that are longer.
+        let both = for_each(size.mul_scalar(0.5)) + constant(squares, 1);
+        let both = both.log().mul_scalar(0.5);
+        let momenta = constant(self.classes.concat(), MOMENTUM);
+        let inputs = vec![momenta, both, for_each(known)];
+        let raw = self.net.forward(Dual::cat(inputs, 1));
         let raw = raw.into_dual().reshape([n, classes]);
         self.clamp.apply(raw, None).select(1, self.class_of.clone())
     }
