@@ -233,7 +233,7 @@ pub fn physical_lattice_flow(
 }
 
 /// A flow whose parameters do not know the size of the lattice: trained on one, they are a start
-/// for any other whose side is at least that of the `kernel`.
+/// for any other whose side is at least `kernel`.
 ///
 /// From the field to the latent space: checkerboard couplings as in [`physical_lattice_flow`], but
 /// whose networks are small and see a few sites about their own; the widths of the Fourier modes by
@@ -249,7 +249,8 @@ pub fn scalable_lattice_flow(
     checkerboards: usize,
     kernel: usize,
 ) -> FlowConfig {
-    // Hidden width and bins. Twice of both takes three times as long, for nothing that could be measured.
+    // Hidden width and bins. On 8 × 8 sites twice of both gave three couplings of 7 × 7 sites a mean ESS
+    // of 0.969 for 0.962 after as many steps, and made a step about twice as long.
     const SIZE: (usize, usize) = (32, 4);
     let mut layers = Vec::new();
     if checkerboards > 0 {

@@ -10,7 +10,6 @@ use trade_flows::{
         PermutationKind, RqsCouplingConfig, SoftClamp, WhitenConfig,
     },
 };
-
 use trade_targets::lattice::Phi4Config;
 
 use super::{logarithmic, tails};
