@@ -328,7 +328,7 @@ pub(crate) struct FreeEnergyArgs {
     /// Where it ends, e.g. T=0.5.
     #[arg(long)]
     pub(crate) to: String,
-    /// Conditions on the path, both ends included.
+    /// Conditions on the path, both ends included; at least 3.
     #[arg(long, default_value_t = 21)]
     pub(crate) points: usize,
     /// Flow samples per condition.

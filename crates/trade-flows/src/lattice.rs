@@ -7,8 +7,9 @@ use crate::{
     Base, ConditionerConfig, ConvConditionerConfig, FlowConfig, Padding, PreprocessConfig, Stage,
     Tails,
     layer::{
-        ConditionalAffineConfig, ConvCouplingConfig, GivenZeroModeConfig, Grid, LayerConfig, Mask,
-        ModeWidthsConfig, PermutationKind, RqsCouplingConfig, SoftClamp, ZeroModePotentialConfig,
+        ConditionalAffineConfig, ConvCouplingConfig, GivenZeroModeConfig, Grid, LayerConfig,
+        LongWavesConfig, Mask, ModeWidthsConfig, PermutationKind, RqsCouplingConfig, SoftClamp,
+        ZeroModePotentialConfig,
     },
 };
 
@@ -62,18 +63,27 @@ fn checkerboard(
     }
 }
 
+/// The coefficient of `φ²` for a slow field at κ = 0 and the quartic coupling `lambda`, with the mass that the
+/// fluctuations of a site add at first order, `6λ⟨φ²⟩` with `⟨φ²⟩ = ½`.
+fn slow_field(lambda: f64) -> f64 {
+    1.0 - 2.0 * lambda + 3.0 * lambda
+}
+
+/// Where the potential of a constant field has its minimum at κ = 0.365.
+fn reach(side: usize, lambda: f64) -> f64 {
+    0.5 / lambda.max(1e-3).sqrt() * side as f64
+}
+
 /// The effective potential of the magnetisation, which starts from that of a constant field at the
-/// quartic coupling `lambda`, with the mass that the fluctuations of a site add at first order,
-/// `6λ⟨φ²⟩` with `⟨φ²⟩ = ½`.
+/// quartic coupling `lambda`.
 fn potential(side: usize, lambda: f64, extensive: bool) -> LayerConfig {
     LayerConfig::ZeroModePotential(ZeroModePotentialConfig {
         side,
         hopping: 0,
         unit: 1.0,
-        quadratic: 1.0 - 2.0 * lambda + 3.0 * lambda,
+        quadratic: slow_field(lambda),
         quartic: lambda,
-        // Where the potential of a constant field has its minimum at κ = 0.365.
-        reach: 0.5 / lambda.max(1e-3).sqrt() * side as f64,
+        reach: reach(side, lambda),
         // The peaks of an extensive potential have a width of their own, whatever the side.
         nodes: 1 + 16 * if extensive { side } else { 8 },
         terms: 8,
@@ -258,18 +268,30 @@ pub fn scalable_lattice_flow(
         let coupling = LayerConfig::ConvCoupling(coupling);
         layers.push(stage(checkerboards, vec![coupling]));
     }
-    let widths = ModeWidthsConfig {
-        side,
-        clamp: SoftClamp::default(),
-        conditioner: mlp(&[32, 32]),
-    };
-    layers.push(stage(
-        1,
-        vec![
-            LayerConfig::FourierModes(Grid::of(side)),
-            LayerConfig::ModeWidths(widths),
-            potential(side, lambda, true),
-        ],
-    ));
+    // Along either direction of two sites there is one mode, not a wave that has a phase.
+    let long_waves = side > 2;
+    let mut modes = vec![
+        LayerConfig::FourierModes(Grid::of(side)),
+        LayerConfig::ModeWidths(ModeWidthsConfig {
+            side,
+            given_long_waves: long_waves,
+            clamp: SoftClamp::default(),
+            conditioner: mlp(&[32, 32]),
+        }),
+    ];
+    if long_waves {
+        modes.push(LayerConfig::LongWaves(LongWavesConfig {
+            side,
+            hopping: 0,
+            quadratic: slow_field(lambda),
+            quartic: lambda,
+            reach: reach(side, lambda),
+            nodes: 1 + 32 * side,
+            terms: 8,
+            conditioner: mlp(&[32, 32]),
+        }));
+    }
+    modes.push(potential(side, lambda, true));
+    layers.push(stage(1, modes));
     config(side, controls, layers)
 }

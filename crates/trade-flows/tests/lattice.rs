@@ -191,6 +191,97 @@ fn checkerboards_commute_with_translations_that_keep_the_colours() {
     }
 }
 
+/// The layers of Fourier modes have all symmetries of the torus.
+#[test]
+fn modes_commute_with_translations_and_quarter_turns() {
+    let (side, n) = (6, 16);
+    let sites = side * side;
+    let mut config = scalable_lattice_flow(side, 1, 0.02, 0, 5);
+    let here = fields(n, sites);
+    let turned: Vec<f64> = here
+        .chunks(sites)
+        .flat_map(|x| (0..sites).map(|i| x[i % side * side + (side - i / side) % side]))
+        .collect();
+    let mut check = |long_waves: bool| {
+        if !long_waves {
+            for layer in &mut config.layers[0].of {
+                if let LayerConfig::ModeWidths(widths) = layer {
+                    widths.given_long_waves = false;
+                }
+            }
+            let kept = |layer: &LayerConfig| !matches!(layer, LayerConfig::LongWaves(_));
+            config.layers[0].of.retain(kept);
+        }
+        let flow = flow(&config, Noise::moderate(F64));
+        let found = log_prob(&flow, &here, sites, 1, F64);
+        for there in [
+            moved(&here, side, (0, 1)),
+            moved(&here, side, (2, 5)),
+            turned.clone(),
+        ] {
+            let moved = log_prob(&flow, &there, sites, 1, F64);
+            assert_close(&format!("long waves: {long_waves}"), &moved, &found, 1e-9);
+        }
+    };
+    check(true);
+    check(false);
+}
+
+/// Two fields of the same longest waves' length and zero mode differ in their density, before anything is
+/// learned, as their actions do.
+#[test]
+fn long_waves_start_from_the_action() {
+    let (side, lambda) = (8, 0.02);
+    let sites = side * side;
+    let mut config = scalable_lattice_flow(side, 1, lambda, 0, 5);
+    let kept = |layer: &LayerConfig| {
+        matches!(
+            layer,
+            LayerConfig::FourierModes(_) | LayerConfig::LongWaves(_)
+        )
+    };
+    config.layers[0].of.retain(kept);
+    let flow = flow(
+        &config,
+        Noise {
+            weights: 0.0,
+            biases: 0.0,
+            dtype: F64,
+        },
+    );
+    // A mean field, and waves of this length whose squares along both directions are in this ratio.
+    let field = |mean: f64, length: f64, share: f64| -> Vec<f64> {
+        let wave = |n: usize| (std::f64::consts::TAU * n as f64 / side as f64 + 0.3).cos();
+        let (a, b) = ((1.0 - share).sqrt() * length, share.sqrt() * length);
+        let norm = (2.0 / sites as f64).sqrt();
+        (0..sites)
+            .map(|x| mean + norm * (a * wave(x / side) + b * wave(x % side)))
+            .collect()
+    };
+    for (mean, length) in [(0.0, 5.0), (0.4, 7.0)] {
+        let shares = [0.0, 0.1, 0.3, 0.5];
+        let fields: Vec<Vec<f64>> = shares.iter().map(|s| field(mean, length, *s)).collect();
+        // All else of the action is the same.
+        let quartic: Vec<f64> = fields
+            .iter()
+            .map(|x| lambda * x.iter().map(|x| x.powi(4)).sum::<f64>())
+            .collect();
+        let kappa = Condition::new(rows(&[0.27; 4], 1, F64));
+        let found = flow.log_prob(rows(&fields.concat(), sites, F64), &kappa);
+        let found = numbers(found.value, F64);
+        for i in 1..shares.len() {
+            let (rise, expected) = (found[i] - found[0], quartic[0] - quartic[i]);
+            assert!(expected < -0.05);
+            // The bound on the density of the share takes a little of it.
+            assert!(
+                (rise / expected - 1.0).abs() < 0.03,
+                "{mean} {length} {}: {rise}, expected {expected}",
+                shares[i]
+            );
+        }
+    }
+}
+
 /// The published convolutions on a torus commute with translations by whole blocks; those that pad
 /// with zeros do not.
 #[test]
@@ -235,6 +326,7 @@ fn published_and_physical_flows_start_and_are_saved() {
         physical_lattice_flow(8, 1, 0.02, LatticePieces::default()),
         physical_lattice_flow(4, 2, 0.02, LatticePieces::default()),
         scalable_lattice_flow(8, 1, 0.02, 2, 5),
+        scalable_lattice_flow(2, 2, 0.02, 0, 5),
     ];
     for config in configs {
         let json = serde_json::to_string(&config).unwrap();
@@ -379,9 +471,12 @@ fn two_sides(keep: fn(&LayerConfig) -> bool) -> [Flow<Flex>; 2] {
         for stage in &mut config.layers {
             stage.of.retain(keep);
             for layer in &mut stage.of {
-                // The same nodes of the mean field, so that its interpolation is the same.
-                if let LayerConfig::ZeroModePotential(potential) = layer {
-                    potential.nodes = 129;
+                match layer {
+                    // The same nodes of the mean field, so that its interpolation is the same.
+                    LayerConfig::ZeroModePotential(potential) => potential.nodes = 129,
+                    // The longest waves of the larger lattice are not those of the copies.
+                    LayerConfig::ModeWidths(widths) => widths.given_long_waves = false,
+                    _ => {}
                 }
             }
         }

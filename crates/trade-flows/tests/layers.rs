@@ -217,6 +217,7 @@ fn zero_weights_are_the_identity() {
                 | LayerConfig::SpaceToDepth(_)
                 | LayerConfig::FourierModes(_)
                 | LayerConfig::ZeroModePotential(_)
+                | LayerConfig::LongWaves(_)
                 | LayerConfig::GivenZeroMode(_)
                 | LayerConfig::GroupCoupling(_)
                 | LayerConfig::CircularShift(_)

@@ -29,6 +29,7 @@ fn settings_of_layers_are_named() {
     let grid = r#""grid": { "side": 2, "channels": 4 }"#;
     let group = r#""moved": [0, 2], "given": [2, 4], "circular": [0, 0]"#;
     let potential = r#""side": 2, "quadratic": 1, "quartic": 0.1"#;
+    let waves = r#""side": 3, "quadratic": 1, "quartic": 0.1"#;
     for (dim, layer, field, reason) in [
         (2, r#"{ "rqs_coupling": { "bins": 0 } }"#.to_string(), "rqs_coupling.bins", "not 0"),
         (2, r#"{ "rqs_coupling": { "bins": 60 } }"#.into(), "rqs_coupling.bins", "not 60"),
@@ -74,6 +75,11 @@ fn settings_of_layers_are_named() {
         (4, r#"{ "mode_widths": { "side": 3 } }"#.into(), "mode_widths.side", "9 entries"),
         (1, r#"{ "mode_widths": { "side": 1 } }"#.into(), "mode_widths.side", "not 1"),
         (4, r#"{ "mode_widths": { "side": 2, "conditioner": { "hidden": [0] } } }"#.into(), "mode_widths.conditioner.hidden[0]", "not 0"),
+        (4, r#"{ "mode_widths": { "side": 2, "given_long_waves": true } }"#.into(), "mode_widths.side", "not 2"),
+        (4, format!(r#"{{ "long_waves": {{ {potential}, "reach": 1, "nodes": 9 }} }}"#), "long_waves.side", "not 2"),
+        (9, format!(r#"{{ "long_waves": {{ {waves}, "reach": 1, "nodes": 2 }} }}"#), "long_waves.nodes", "not 2"),
+        (9, format!(r#"{{ "long_waves": {{ {waves}, "reach": 1, "nodes": 9, "terms": 0 }} }}"#), "long_waves.terms", "not 0"),
+        (9, format!(r#"{{ "long_waves": {{ {waves}, "nodes": 9, "reach": -1 }} }}"#), "long_waves.reach", "-1"),
         (1, r#"{ "given_zero_mode": { "of": [] } }"#.into(), "given_zero_mode", "at least 2"),
         (3, r#"{ "given_zero_mode": { "of": [ { "rqs_coupling": { "bins": 0 } } ] } }"#.into(), "given_zero_mode.of[0].rqs_coupling.bins", "not 0"),
         (3, r#"{ "given_zero_mode": { "of": [ "unit_clamp" ] } }"#.into(), "given_zero_mode.of[0]", "flat"),

@@ -26,7 +26,7 @@ use crate::{
 /// A straight path between two conditions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PathConfig {
-    /// Conditions on the path, both ends included.
+    /// Conditions on the path, both ends included; at least 3.
     pub points: usize,
     /// Flow samples per condition.
     pub samples: usize,
@@ -106,7 +106,11 @@ pub fn free_energy(
     to: &[f64],
     config: PathConfig,
 ) -> Result<Vec<PathPoint>> {
-    ensure!(config.points >= 2, "a path has at least 2 points");
+    ensure!(
+        config.points >= 3,
+        "a path has at least 3 points, found {}: of fewer, the error of the integral is not known",
+        config.points
+    );
     ensure!(config.samples >= 2, "at least 2 samples are needed");
     let target = &run.target;
     ensure!(

@@ -43,12 +43,13 @@ fn table(controls: &[String], points: &[PathPoint]) -> String {
         }
     };
     let mut text = format!(
-        "{:>24}  {:>20}  {:>20}{}  {:>10}  {:>12}  {:>8}  {:>10}\n",
+        "{:>24}  {:>20}  {:>20}{}  {:>10}  {:>20}  {:>12}  {:>8}  {:>10}\n",
         controls.join(", "),
         "log Z/Z₀ (weights)",
         "log Z/Z₀ (integral)",
         pool("log Z/Z₀ (pool)".into()),
         "exact",
+        "log Z",
         "relative ESS",
         "Pareto k",
         "weights"
@@ -59,17 +60,19 @@ fn table(controls: &[String], points: &[PathPoint]) -> String {
             .iter()
             .map(|c| trade::condition::number(*c))
             .collect();
-        let exact = p.exact.map_or("–".to_string(), |e| format!("{e:.4}"));
+        let exact = p.exact.map_or("–".to_string(), |e| format!("{e:.5}"));
         let shape = p.pareto_k.map_or("–".to_string(), |k| format!("{k:.2}"));
+        let found = |value: f64, error: f64| format!("{value:.5} ± {error:.5}");
         let joint = p.pooled.zip(p.pooled_error);
-        let joint = joint.map_or(String::new(), |(z, error)| format!("{z:.5} ± {error:.5}"));
+        let joint = joint.map_or(String::new(), |(z, error)| found(z, error));
         let _ = writeln!(
             text,
-            "{:>24}  {:>20}  {:>20}{}  {exact:>10}  {:>12.4}  {shape:>8}  {:>10}",
+            "{:>24}  {:>20}  {:>20}{}  {exact:>10}  {:>20}  {:>12.4}  {shape:>8}  {:>10}",
             condition.join(", "),
-            format!("{:.4} ± {:.4}", p.weights, p.weights_error),
-            format!("{:.4} ± {:.4}", p.integral, p.integral_error),
+            found(p.weights, p.weights_error),
+            found(p.integral, p.integral_error),
             pool(joint),
+            found(p.log_z, p.log_z_error),
             p.ess,
             verdict::word(Some(p.fit)),
         );

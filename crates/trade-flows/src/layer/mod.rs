@@ -28,8 +28,9 @@ pub use coupling::{
     AffineCoupling, AffineCouplingConfig, AffineKind, RqsCoupling, RqsCouplingConfig, SoftClamp,
 };
 pub use lattice::{
-    ConvCoupling, ConvCouplingConfig, GivenZeroMode, GivenZeroModeConfig, Grid, Mask, ModeLayer,
-    ModeWidths, ModeWidthsConfig, ZeroModePotential, ZeroModePotentialConfig,
+    ConvCoupling, ConvCouplingConfig, GivenZeroMode, GivenZeroModeConfig, Grid, LongWaves,
+    LongWavesConfig, Mask, ModeLayer, ModeWidths, ModeWidthsConfig, ZeroModePotential,
+    ZeroModePotentialConfig,
 };
 pub use permutation::{Mixing, Permutation, PermutationKind};
 pub use relative::{Relative, RelativeConfig};
@@ -241,6 +242,10 @@ layers! {
     GivenZeroMode<B> {
         /// See [`GivenZeroMode`].
         GivenZeroMode(GivenZeroModeConfig),
+    }
+    LongWaves<B> {
+        /// See [`LongWaves`]; after [`FourierModes`](Self::FourierModes).
+        LongWaves(LongWavesConfig),
     }
     ModeWidths<B> {
         /// See [`ModeWidths`].

@@ -11,8 +11,8 @@ use trade_flows::{
     layer::{
         AffineCouplingConfig, AffineKind, CircularShiftConfig, CommonScaleConfig,
         ConditionalAffineConfig, ConditionalLinearConfig, ConvCouplingConfig, GivenZeroModeConfig,
-        Grid, GroupCouplingConfig, GroupMap, Layer, LayerConfig, Mask, ModeWidthsConfig,
-        PermutationKind, RelativeConfig, RqsCouplingConfig, SoftClamp, Widths,
+        Grid, GroupCouplingConfig, GroupMap, Layer, LayerConfig, LongWavesConfig, Mask,
+        ModeWidthsConfig, PermutationKind, RelativeConfig, RqsCouplingConfig, SoftClamp, Widths,
         ZeroModePotentialConfig,
     },
 };
@@ -219,9 +219,23 @@ fn mode_cases() -> Vec<Case> {
         };
         push(LayerConfig::ZeroModePotential(config), &[9][..]);
     }
-    for side in [2, 3] {
+    for quartic in [0.2, 1.0] {
+        let config = LongWavesConfig {
+            side: 3,
+            hopping: 0,
+            quadratic: 3.0,
+            quartic,
+            reach: 4.0,
+            nodes: 60,
+            terms: 3,
+            conditioner: conditioner(),
+        };
+        push(LayerConfig::LongWaves(config), &[9][..]);
+    }
+    for (side, given_long_waves) in [(2, false), (3, false), (3, true)] {
         let config = ModeWidthsConfig {
             side,
+            given_long_waves,
             clamp: SoftClamp::default(),
             conditioner: conditioner(),
         };

@@ -1,6 +1,6 @@
 //! Densities on an interval whose logarithm is linear between evenly spaced nodes.
 
-use burn::tensor::{Int, Tensor, backend::Backend};
+use burn::tensor::{DType, Int, Tensor, TensorData, backend::Backend};
 use trade_core::Dual;
 
 use crate::FlowBackend;
@@ -31,18 +31,20 @@ pub(super) struct LogLinear<B: Backend> {
     step: f64,
 }
 
-/// Relative to its largest value, a density counts as no less than `e^LEAST`, so that no bin of it
+/// Relative to its largest value, a density should count as no less than `e^LEAST`, so that no bin of it
 /// is empty in single precision.
-const LEAST: f64 = -75.0;
+pub(super) const LEAST: f64 = -75.0;
 
 impl<B: FlowBackend> LogLinear<B> {
-    /// A density by its logarithm at evenly spaced nodes, `[n, k + 1]`, up to a constant.
-    pub(super) fn new(log: Dual<B, 2>, reach: f64) -> Self {
+    /// A density by its logarithm at evenly spaced nodes, `[n, k + 1]`, up to a constant; relative to the
+    /// largest it counts as no less than `least`.
+    pub(super) fn new(log: Dual<B, 2>, reach: f64, least: f64) -> Self {
         let [n, nodes] = log.dims();
         let bins = nodes - 1;
         let step = reach / bins as f64;
-        let largest = log.value.clone().detach().max_dim(1);
-        let log = (log - Dual::constant(largest)).clamp(LEAST, f64::INFINITY);
+        // With its derivative, which is that of what counts as the least.
+        let largest = log.clone().gather(1, log.value.clone().detach().argmax(1));
+        let log = (log - largest).clamp(least, f64::INFINITY);
         let low = log.clone().slice_dim(1, 0..bins);
         let rise = log.clone().slice_dim(1, 1..nodes) - low.clone();
         let mass = (low.exp() * relative_exp(rise)).mul_scalar(step);
@@ -145,6 +147,52 @@ impl<B: FlowBackend> LogLinear<B> {
     }
 }
 
+/// The points that leave the same shares of `to` as `x` does of `from`, and the logarithms of the slopes,
+/// `[n, 1]` each. Beyond the end of `from` the map is a shift to beyond the end of `to`.
+pub(super) fn match_shares<B: FlowBackend>(
+    from: &LogLinear<B>,
+    to: &LogLinear<B>,
+    (from_reach, to_reach): (f64, f64),
+    x: Dual<B, 2>,
+) -> (Dual<B, 2>, Dual<B, 2>) {
+    let outside = x.value.clone().greater_equal_elem(from_reach);
+    let half = Dual::constant(x.value.ones_like().mul_scalar(0.5 * from_reach));
+    let within = x.clone().mask_where(outside.clone(), half);
+    let (shares, log_from) = from.shares(within);
+    let inner = to.points(shares);
+    let (_, log_to) = to.shares(inner.clone());
+    let log_slope = log_from - log_to;
+    let none = log_slope.zeros(log_slope.dims());
+    let log_slope = log_slope.mask_where(outside.clone(), none);
+    let beyond = x.add_scalar(to_reach - from_reach);
+    (inner.mask_where(outside, beyond), log_slope)
+}
+
+/// Twice the size of the first polynomial for a network that says 1.
+const SIZE: f64 = 3.0;
+/// The share of the nodes that the polynomials vary over. On much more than what is visited their
+/// weights are large and cancel.
+const SPAN: f64 = 0.875;
+
+/// Smooth functions of a size, each by its values at `nodes` nodes from zero on: the Chebyshev
+/// polynomials of degree 2, 4 and so on in `x/(SPAN · reach)`, and the value at the end beyond.
+pub(super) fn even_polynomials(terms: usize, nodes: usize) -> Vec<Vec<f64>> {
+    let last = SPAN * (nodes - 1) as f64;
+    let angle = |i: usize| (i as f64 / last).min(1.0).acos();
+    let polynomial = |j: usize| -> Vec<f64> {
+        let j = j as f64;
+        let at = |i| SIZE / (1.0 + j) * (2.0 * j * angle(i)).cos();
+        (0..nodes).map(at).collect()
+    };
+    (1..=terms).map(polynomial).collect()
+}
+
+/// A row of constants, `[1, k]`.
+pub(super) fn row<B: Backend>(values: Vec<f64>, device: &B::Device, dtype: DType) -> Tensor<B, 2> {
+    let width = values.len();
+    Tensor::from_data(TensorData::new(values, [1, width]), (device, dtype))
+}
+
 /// `(e^u − 1)/u`.
 fn relative_exp<B: FlowBackend>(u: Dual<B, 2>) -> Dual<B, 2> {
     let small = u.value.clone().abs().lower_elem(0.1);
@@ -199,4 +247,25 @@ fn polynomial<B: Backend>(u: &Dual<B, 2>, coefficients: &[f64]) -> Dual<B, 2> {
         sum = (sum * u.clone()).add_scalar(c);
     }
     sum
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_functions_are_even_chebyshev_polynomials() {
+        let functions = even_polynomials(2, 9);
+        // Seven eighths of the reach are seven of the eight intervals.
+        for i in 0..9 {
+            let s = (f64::from(i) / 7.0).min(1.0);
+            let expected = [
+                SIZE / 2.0 * (2.0 * s * s - 1.0),
+                SIZE / 3.0 * (8.0 * s.powi(4) - 8.0 * s * s + 1.0),
+            ];
+            for (f, expected) in functions.iter().zip(expected) {
+                assert!((f[i as usize] - expected).abs() < 1e-12, "{i}: {f:?}");
+            }
+        }
+    }
 }

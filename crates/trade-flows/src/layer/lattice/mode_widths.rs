@@ -14,6 +14,7 @@ use super::{
     super::{Recipe, SoftClamp, Widths, permutation::index_tensor},
     Grid,
     fourier::momenta,
+    long_waves::LONGEST,
 };
 use crate::{
     FlowBackend, check,
@@ -27,6 +28,10 @@ use crate::{
 pub struct ModeWidthsConfig {
     /// The edge of the torus, in sites.
     pub side: usize,
+    /// Whether the four longest waves are kept with the zero mode, and the widths of the others follow the
+    /// size of all five.
+    #[serde(default)]
+    pub given_long_waves: bool,
     /// The bound on the log scales.
     #[serde(default)]
     pub clamp: SoftClamp,
@@ -61,13 +66,18 @@ fn seen(side: usize, (a, b): (usize, usize)) -> [f64; MOMENTUM] {
 }
 
 impl ModeWidthsConfig {
-    /// The momenta that differ by more than a reflection or a quarter turn, but for zero, and for each
-    /// mode but the first the number of its own among them.
+    /// The number of modes that are kept as they are.
+    fn kept(&self) -> usize {
+        if self.given_long_waves { LONGEST } else { 1 }
+    }
+
+    /// The momenta that differ by more than a reflection or a quarter turn, but for those that are kept, and
+    /// for each other mode the number of its own among them.
     fn classes(&self) -> (Vec<(usize, usize)>, Vec<usize>) {
         let folded = |n: usize| n.min(self.side - n);
         let mut classes = Vec::new();
         let mut class_of = Vec::new();
-        for (a, b) in momenta(self.side).into_iter().skip(1) {
+        for (a, b) in momenta(self.side).into_iter().skip(self.kept()) {
             let (a, b) = (folded(a), folded(b));
             let class = (a.min(b), a.max(b));
             let known = classes.iter().position(|c| *c == class);
@@ -84,7 +94,8 @@ impl Recipe for ModeWidthsConfig {
     type Layer<B: Backend> = ModeWidths<B>;
 
     fn validate(&self, widths: Widths, field: &str) -> Result<()> {
-        check::count(self.side, 2, 1024, field, "side")?;
+        let least = if self.given_long_waves { 3 } else { 2 };
+        check::count(self.side, least, 1024, field, "side")?;
         Grid::of(self.side).validate(widths.dim, &format!("{field}.side"))?;
         self.clamp.validate(&format!("{field}.clamp"))?;
         let inputs = MOMENTUM + ZERO_MODE + BOTH + widths.features(true);
@@ -104,14 +115,14 @@ impl Recipe for ModeWidthsConfig {
             net: self.conditioner.init(inputs, 1, device, stream),
             class_of: index_tensor(&class_of, device),
             classes: classes.iter().map(|n| seen(self.side, *n)).collect(),
-            sites: self.side * self.side,
-            clamp: self.clamp,
+            config: self.clone(),
         }
     }
 }
 
 /// A scale of each Fourier mode but the first, which depends on its momentum, on the condition and
-/// on the size of the first mode, `√(1 + z_0²/V)` and `log(k̂² + z_0²/V)`.
+/// on the size of the first mode, `√(1 + z_0²/V)` and `log(k̂² + z_0²/V)`; or of each but the first five, by
+/// the size of these.
 ///
 /// One network gives the scales of all modes: its weights know nothing of the size of the
 /// lattice, and those of one size are a start for any other. Modes whose momenta differ by a
@@ -126,17 +137,16 @@ pub struct ModeWidths<B: Backend> {
     #[module(skip)]
     classes: Vec<[f64; MOMENTUM]>,
     #[module(skip)]
-    sites: usize,
-    #[module(skip)]
-    clamp: SoftClamp,
+    config: ModeWidthsConfig,
 }
 
 impl<B: FlowBackend> ModeWidths<B> {
-    /// The log scales of all modes but the first, `[n, V − 1]`.
-    fn log_scale(&self, zero: &Dual<B, 2>, features: &Features<B>) -> Dual<B, 2> {
-        let [n, _] = zero.dims();
+    /// The log scales of the modes that are not kept, by those that are, `[n, V − kept]`.
+    fn log_scale(&self, kept: &Dual<B, 2>, features: &Features<B>) -> Dual<B, 2> {
+        let [n, _] = kept.dims();
         let classes = self.classes.len();
-        let size = zero.clone().square().mul_scalar(1.0 / self.sites as f64);
+        let sites = (self.config.side * self.config.side) as f64;
+        let size = kept.clone().square().sum_dim(1).mul_scalar(1.0 / sites);
         let known = features.append(size.clone().add_scalar(1.0).sqrt(), true);
         let for_each = |x: Dual<B, 2>| {
             let [_, width] = x.dims();
@@ -144,7 +154,7 @@ impl<B: FlowBackend> ModeWidths<B> {
                 .repeat_dim(1, classes)
                 .reshape([n * classes, width])
         };
-        let (device, dtype) = (zero.value.device(), zero.dtype());
+        let (device, dtype) = (kept.value.device(), kept.dtype());
         let constant = |values: Vec<f64>, width| {
             let values = TensorData::new(values, [classes, width]);
             let values: Tensor<B, 2> = Tensor::from_data(values, (&device, dtype));
@@ -163,16 +173,17 @@ impl<B: FlowBackend> ModeWidths<B> {
         let inputs = vec![momenta, both, for_each(known)];
         let raw = self.net.forward(Dual::cat(inputs, 1));
         let raw = raw.into_dual().reshape([n, classes]);
-        self.clamp.apply(raw, None).select(1, self.class_of.clone())
+        let clamp = self.config.clamp;
+        clamp.apply(raw, None).select(1, self.class_of.clone())
     }
 
     /// Scales by the exponential of `sign` times the log scales.
     fn scaled(&self, x: Dual<B, 2>, features: &Features<B>, sign: f64) -> (Dual<B, 2>, Dual<B, 1>) {
         let [_, d] = x.dims();
-        let zero = x.clone().slice_dim(1, 0..1);
-        let log_scale = self.log_scale(&zero, features).mul_scalar(sign);
-        let rest = x.slice_dim(1, 1..d) * log_scale.clone().exp();
-        (Dual::cat(vec![zero, rest], 1), log_scale.sum_columns())
+        let kept = x.clone().slice_dim(1, 0..self.config.kept());
+        let log_scale = self.log_scale(&kept, features).mul_scalar(sign);
+        let rest = x.slice_dim(1, self.config.kept()..d) * log_scale.clone().exp();
+        (Dual::cat(vec![kept, rest], 1), log_scale.sum_columns())
     }
 }
 
@@ -195,6 +206,7 @@ mod tests {
         // L = 4: (0,1), (1,1), (0,2), (1,2), (2,2), with 4, 4, 2, 4 and 1 modes.
         let config = ModeWidthsConfig {
             side: 4,
+            given_long_waves: false,
             clamp: SoftClamp::default(),
             conditioner: small(),
         };

@@ -2,7 +2,7 @@
 
 use burn::{
     module::Module,
-    tensor::{DType, Tensor, TensorData, backend::Backend},
+    tensor::{Tensor, backend::Backend},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,7 @@ use trade_core::{Dual, Result, random::Stream};
 use super::{
     super::{Recipe, Widths},
     Grid,
-    log_linear::LogLinear,
+    log_linear::{LEAST, LogLinear, even_polynomials, match_shares, row},
 };
 use crate::{
     FlowBackend, check,
@@ -82,13 +82,7 @@ fn terms() -> usize {
 const NORMAL_REACH: f64 = 8.0;
 const NORMAL_BINS: usize = 256;
 /// The sites of the lattice on which an extensive potential has the network's weights as they are.
-const SITES: f64 = 64.0;
-/// Twice the size of the first polynomial for a network that says 1.
-const SIZE: f64 = 3.0;
-/// The share of the reach that the polynomials vary over. On much more than what is visited their
-/// weights are large and cancel.
-const SPAN: f64 = 0.875;
-
+pub(super) const SITES: f64 = 64.0;
 impl ZeroModePotentialConfig {
     /// `φ_0²` at the nodes.
     fn squares(&self) -> Vec<f64> {
@@ -96,17 +90,9 @@ impl ZeroModePotentialConfig {
         (0..self.nodes).map(|i| (step * i as f64).powi(2)).collect()
     }
 
-    /// The functions that the network weighs, at the nodes: the Chebyshev polynomials of even degree
-    /// in `z_0/(SPAN · reach)`, and the value at the end beyond.
+    /// The functions that the network weighs, at the nodes.
     fn functions(&self) -> Vec<Vec<f64>> {
-        let last = SPAN * (self.nodes - 1) as f64;
-        let angle = |i: usize| (i as f64 / last).min(1.0).acos();
-        let polynomial = |j: usize| -> Vec<f64> {
-            let j = j as f64;
-            let at = |i| SIZE / (1.0 + j) * (2.0 * j * angle(i)).cos();
-            (0..self.nodes).map(at).collect()
-        };
-        (1..=self.terms).map(polynomial).collect()
+        even_polynomials(self.terms, self.nodes)
     }
 }
 
@@ -181,11 +167,6 @@ pub struct ZeroModePotential<B: Backend> {
     config: ZeroModePotentialConfig,
 }
 
-fn row<B: Backend>(values: Vec<f64>, device: &B::Device, dtype: DType) -> Tensor<B, 2> {
-    let width = values.len();
-    Tensor::from_data(TensorData::new(values, [1, width]), (device, dtype))
-}
-
 impl<B: FlowBackend> ZeroModePotential<B> {
     /// The density of the entry's size, a row for each condition.
     fn density(&self, features: &Features<B>) -> Option<LogLinear<B>> {
@@ -219,6 +200,7 @@ impl<B: FlowBackend> ZeroModePotential<B> {
         Some(LogLinear::new(
             learned + tilt + Dual::constant(start),
             config.reach,
+            LEAST,
         ))
     }
 
@@ -227,7 +209,7 @@ impl<B: FlowBackend> ZeroModePotential<B> {
         let step = NORMAL_REACH / NORMAL_BINS as f64;
         let log = (0..=NORMAL_BINS).map(|i| -0.5 * (step * i as f64).powi(2));
         let log = row(log.collect(), &like.value.device(), like.dtype());
-        LogLinear::new(Dual::constant(log), NORMAL_REACH).repeated(n)
+        LogLinear::new(Dual::constant(log), NORMAL_REACH, LEAST).repeated(n)
     }
 
     fn apply(
@@ -252,20 +234,8 @@ impl<B: FlowBackend> ZeroModePotential<B> {
         let negative = first.value.clone().lower_elem(0.0);
         let sign = first.value.ones_like().mask_fill(negative, -1.0);
         let size = first.linear(|t| t * sign.clone());
-        let outside = size.value.clone().greater_equal_elem(from_reach);
-        let half = Dual::constant(size.value.ones_like().mul_scalar(0.5 * from_reach));
-        let within = size.clone().mask_where(outside.clone(), half);
-        let (shares, log_from) = from.shares(within);
-        let inner = to.points(shares);
-        let (_, log_to) = to.shares(inner.clone());
-        let log_det = log_from - log_to;
-        let log_det = log_det
-            .clone()
-            .mask_where(outside.clone(), log_det.zeros([n, 1]));
-        let beyond_reach = size.add_scalar(to_reach - from_reach);
-        let first = inner
-            .mask_where(outside, beyond_reach)
-            .linear(|t| t * sign.clone());
+        let (size, log_det) = match_shares(&from, &to, (from_reach, to_reach), size);
+        let first = size.linear(|t| t * sign.clone());
         let log_det = log_det.reshape([n]);
         if d == 1 {
             return (first, log_det);
@@ -281,38 +251,5 @@ impl<B: FlowBackend> Transform<B> for ZeroModePotential<B> {
 
     fn inverse(&self, z: Dual<B, 2>, features: &Features<B>) -> (Dual<B, 2>, Dual<B, 1>) {
         self.apply(false, z, features)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_functions_are_even_chebyshev_polynomials() {
-        let config = ZeroModePotentialConfig {
-            side: 4,
-            hopping: 0,
-            unit: 1.0,
-            quadratic: 1.0,
-            quartic: 0.02,
-            reach: 8.0,
-            nodes: 9,
-            terms: 2,
-            extensive: false,
-            conditioner: small(),
-        };
-        let functions = config.functions();
-        // Seven eighths of the reach are seven of the eight intervals.
-        for i in 0..9 {
-            let s = (f64::from(i) / 7.0).min(1.0);
-            let expected = [
-                SIZE / 2.0 * (2.0 * s * s - 1.0),
-                SIZE / 3.0 * (8.0 * s.powi(4) - 8.0 * s * s + 1.0),
-            ];
-            for (f, expected) in functions.iter().zip(expected) {
-                assert!((f[i as usize] - expected).abs() < 1e-12, "{i}: {f:?}");
-            }
-        }
     }
 }
