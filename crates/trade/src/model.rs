@@ -4,6 +4,7 @@ use std::{fs, path::Path};
 
 use crate::error::{Context, Result, bail};
 use burn::tensor::Tensor;
+use rayon::prelude::*;
 use trade_core::{
     Condition, Density,
     parameters::{Arrays, read_arrays, with_parameters, write_arrays},
@@ -17,8 +18,13 @@ use crate::{
     stop::stop_if_told,
 };
 
-/// Rows handled at once.
+/// Rows handled at once, at most.
 const CHUNK: usize = 4096;
+/// Numbers of states handled at once by a thread of the host: with more, the hidden layers of a flow of large
+/// states leave the caches, and each buffer is new memory.
+const CHUNK_ON_HOST: usize = 1 << 16;
+/// Chunks between two looks at whether the run is told to stop.
+const WAVE: usize = 64;
 /// Noise draws behind the log density of an augmented flow.
 const DRAWS: usize = 16;
 
@@ -118,6 +124,27 @@ pub struct Samples {
     pub log_prob: Vec<f64>,
 }
 
+/// Rows handled at once: fewer where the kernels of the host compute, which take several chunks side by side.
+fn rows_at_once<B: FlowBackend>(dim: usize) -> usize {
+    if B::kernels().is_some() {
+        (CHUNK_ON_HOST / dim.max(1)).clamp(128, CHUNK)
+    } else {
+        CHUNK
+    }
+}
+
+/// What a function makes of each part, in their order; on the host, of several at a time.
+fn side_by_side<B: FlowBackend, I: Send, R: Send>(
+    parts: Vec<I>,
+    of: impl Fn(I) -> R + Send + Sync,
+) -> Vec<R> {
+    if B::kernels().is_some() {
+        parts.into_par_iter().map(of).collect()
+    } else {
+        parts.into_iter().map(of).collect()
+    }
+}
+
 /// Draws `n` samples at a condition, given observations.
 pub fn sample<B: FlowBackend>(
     flow: &Flow<B>,
@@ -129,15 +156,24 @@ pub fn sample<B: FlowBackend>(
 ) -> Samples {
     let width = flow.noise_dim();
     let (mut x, mut log_prob) = (Vec::with_capacity(n * flow.dim()), Vec::with_capacity(n));
-    for start in (0..n).step_by(CHUNK) {
+    let most = rows_at_once::<B>(width);
+    let starts: Vec<usize> = (0..n).step_by(most).collect();
+    for wave in starts.chunks(WAVE) {
         stop_if_told();
-        let rows = CHUNK.min(n - start);
-        let noise: Tensor<B, 2> = upload(stream.normal(rows * width), width, device);
-        let condition =
-            Condition::uniform(c, rows, &noise).with_context(given.rows(start, rows, device));
-        let (points, log) = flow.sample(noise, &condition);
-        x.extend(points.into_data().iter::<f32>());
-        log_prob.extend(log.into_data().iter::<f64>());
+        let noise = |&start: &usize| (start, stream.normal(most.min(n - start) * width));
+        let parts: Vec<(usize, Vec<f32>)> = wave.iter().map(noise).collect();
+        let drawn = side_by_side::<B, _, _>(parts, |(start, noise)| {
+            let rows = noise.len() / width;
+            let noise: Tensor<B, 2> = upload(noise, width, device);
+            let condition =
+                Condition::uniform(c, rows, &noise).with_context(given.rows(start, rows, device));
+            let (points, log) = flow.sample(noise, &condition);
+            (points.into_data(), log.into_data())
+        });
+        for (points, log) in drawn {
+            x.extend(points.iter::<f32>());
+            log_prob.extend(log.iter::<f64>());
+        }
     }
     Samples { x, log_prob }
 }
@@ -154,6 +190,36 @@ pub fn log_prob<B: FlowBackend>(
     stream: &mut Stream,
     device: &B::Device,
 ) -> Vec<f64> {
+    if flow.augmentation() > 0 {
+        return augmented_log_prob(flow, x, c, given, stream, device);
+    }
+    let dim = flow.dim();
+    let most = rows_at_once::<B>(dim);
+    let parts: Vec<(usize, &[f32])> = x.chunks(most * dim).enumerate().collect();
+    let mut all = Vec::with_capacity(x.len() / dim);
+    for wave in parts.chunks(WAVE) {
+        stop_if_told();
+        let found = side_by_side::<B, _, _>(wave.to_vec(), |(i, part)| {
+            let points: Tensor<B, 2> = upload(part.to_vec(), dim, device);
+            let rows = part.len() / dim;
+            let context = given.rows(i * most, rows, device);
+            let condition = Condition::uniform(c, rows, &points).with_context(context);
+            flow.log_prob(points, &condition).value.into_data()
+        });
+        all.extend(found.iter().flat_map(|log| log.iter::<f64>()));
+    }
+    all
+}
+
+/// [`log_prob`] of an augmented flow; the noise of one chunk is drawn after that of the other.
+fn augmented_log_prob<B: FlowBackend>(
+    flow: &Flow<B>,
+    x: &[f32],
+    c: &[f64],
+    given: &Given,
+    stream: &mut Stream,
+    device: &B::Device,
+) -> Vec<f64> {
     let (dim, extra) = (flow.dim(), flow.augmentation());
     let mut all = Vec::with_capacity(x.len() / dim);
     for chunk in x.chunks(CHUNK * dim) {
@@ -162,15 +228,6 @@ pub fn log_prob<B: FlowBackend>(
         let rows = chunk.len() / dim;
         let context = given.rows(all.len(), rows, device);
         let condition = Condition::uniform(c, rows, &points).with_context(context);
-        if extra == 0 {
-            all.extend(
-                flow.log_prob(points, &condition)
-                    .value
-                    .into_data()
-                    .iter::<f64>(),
-            );
-            continue;
-        }
         let mut draws = vec![Vec::with_capacity(DRAWS); rows];
         for _ in 0..DRAWS {
             let noise = upload(stream.normal(rows * extra), extra, device);
@@ -185,4 +242,39 @@ pub fn log_prob<B: FlowBackend>(
         all.extend(draws.into_iter().map(mean));
     }
     all
+}
+
+#[cfg(test)]
+#[cfg(feature = "flex")]
+mod tests {
+    use burn_flex::{Flex, FlexDevice};
+
+    use super::*;
+
+    #[test]
+    fn samples_and_densities_do_not_depend_on_the_number_of_threads() {
+        let config = FlowConfig::spline(2);
+        let flow: Flow<Flex> = config
+            .init(&FlexDevice, &mut Stream::new(3, 0))
+            .expect("a flow");
+        let n = 2 * CHUNK + 100;
+        let on = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+            pool.build().expect("threads").install(|| {
+                let mut stream = Stream::new(4, 0);
+                let given = Given::Nothing;
+                let drawn = sample(&flow, &[0.7], &given, n, &mut stream, &FlexDevice);
+                let again = log_prob(&flow, &drawn.x, &[0.7], &given, &mut stream, &FlexDevice);
+                assert_eq!(drawn.x.len(), 2 * n);
+                // One after the other, in the order of the rows.
+                let rows = drawn.x.chunks(2).zip(&again).step_by(997);
+                for (x, log) in rows {
+                    let own = log_prob(&flow, x, &[0.7], &given, &mut stream, &FlexDevice);
+                    assert!((own[0] - log).abs() < 1e-5);
+                }
+                (drawn.x, drawn.log_prob, again)
+            })
+        };
+        assert_eq!(on(1), on(3));
+    }
 }
