@@ -19,9 +19,12 @@ pub(crate) fn log_probs(
     samples: usize,
 ) -> Result<Vec<Vec<f64>>> {
     let row = |(i, condition): (usize, &Vec<f64>)| {
-        let mut density = flow.at(condition).log_prob(x)?;
+        let at = flow.at(condition);
         let own = first + i * samples..first + (i + 1) * samples;
-        density[own.clone()].copy_from_slice(&log_prob[own]);
+        let dim = x.len() / log_prob.len().max(1);
+        let mut density = at.log_prob(&x[..own.start * dim])?;
+        density.extend(&log_prob[own.clone()]);
+        density.extend(at.log_prob(&x[own.end * dim..])?);
         let broken = density.iter_mut().filter(|density| density.is_nan());
         broken.for_each(|density| *density = f64::NEG_INFINITY);
         Ok(density)
