@@ -125,9 +125,10 @@ pub struct Samples {
 }
 
 /// Rows handled at once: fewer where the kernels of the host compute, which take several chunks side by side.
+/// Their number is even, since normal numbers are drawn in pairs: samples are then of the same noise on all devices.
 fn rows_at_once<B: FlowBackend>(dim: usize) -> usize {
     if B::kernels().is_some() {
-        (CHUNK_ON_HOST / dim.max(1)).clamp(128, CHUNK)
+        (CHUNK_ON_HOST / dim.max(1)).clamp(128, CHUNK) & !1
     } else {
         CHUNK
     }

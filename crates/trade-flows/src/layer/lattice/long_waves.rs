@@ -14,7 +14,7 @@ use super::{
     super::{Recipe, Widths},
     Grid,
     log_linear::{LEAST, LogLinear, even_polynomials, match_shares, row},
-    zero_mode_potential::SITES,
+    zero_mode_potential::{SITES, small, terms},
 };
 use crate::{
     FlowBackend, check,
@@ -46,17 +46,6 @@ pub struct LongWavesConfig {
     /// The networks.
     #[serde(default = "small")]
     pub conditioner: ConditionerConfig,
-}
-
-fn small() -> ConditionerConfig {
-    ConditionerConfig {
-        hidden: vec![32, 32],
-        ..ConditionerConfig::default()
-    }
-}
-
-fn terms() -> usize {
-    8
 }
 
 /// The modes that a wave along either direction has: the zero mode, and a cosine and a sine of each.

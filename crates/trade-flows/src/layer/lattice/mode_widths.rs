@@ -15,6 +15,7 @@ use super::{
     Grid,
     fourier::momenta,
     long_waves::LONGEST,
+    zero_mode_potential::small,
 };
 use crate::{
     FlowBackend, check,
@@ -38,13 +39,6 @@ pub struct ModeWidthsConfig {
     /// The network.
     #[serde(default = "small")]
     pub conditioner: ConditionerConfig,
-}
-
-fn small() -> ConditionerConfig {
-    ConditionerConfig {
-        hidden: vec![32, 32],
-        ..ConditionerConfig::default()
-    }
 }
 
 /// How many numbers the network sees of a momentum, of the zero mode, and of both.

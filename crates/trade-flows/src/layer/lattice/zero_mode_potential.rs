@@ -55,7 +55,7 @@ pub struct ZeroModePotentialConfig {
 }
 
 /// A small network: it describes smooth functions of a few numbers.
-fn small() -> ConditionerConfig {
+pub(super) fn small() -> ConditionerConfig {
     ConditionerConfig {
         hidden: vec![32, 32],
         ..ConditionerConfig::default()
@@ -74,7 +74,7 @@ fn nodes() -> usize {
     128
 }
 
-fn terms() -> usize {
+pub(super) fn terms() -> usize {
     8
 }
 
@@ -83,6 +83,7 @@ const NORMAL_REACH: f64 = 8.0;
 const NORMAL_BINS: usize = 256;
 /// The sites of the lattice on which an extensive potential has the network's weights as they are.
 pub(super) const SITES: f64 = 64.0;
+
 impl ZeroModePotentialConfig {
     /// `φ_0²` at the nodes.
     fn squares(&self) -> Vec<f64> {
