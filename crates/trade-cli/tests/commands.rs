@@ -298,7 +298,10 @@ fn weights_that_mean_nothing_are_marked() {
     // Of two points nothing says how far the integral is off.
     let two = [&["free-energy", "run"], &path[..6], &["--points", "2"]].concat();
     let sentence = refused(folder, &two);
-    assert!(sentence.contains("at least 3 points, found 2"), "{sentence}");
+    assert!(
+        sentence.contains("at least 3 points, found 2"),
+        "{sentence}"
+    );
 }
 
 #[test]
