@@ -34,5 +34,5 @@ pub use dual::{Dual, softplus};
 pub use error::{Error, Result};
 pub use interval::Interval;
 pub use support::Support;
-pub use target::{Family, Perturbation, PowerFamily, Prior, Target};
+pub use target::{Family, Perturbation, PowerFamily, Prior, ScalarLattice, Target};
 pub use validate::Validate;

@@ -66,6 +66,17 @@ impl PowerFamily {
     }
 }
 
+/// A periodic square lattice whose sites carry a scalar field with the action
+/// `Σ (1 − 2λ) φ² + λ φ⁴ − 2κ φ_x (φ_{x+0̂} + φ_{x+1̂})`. A state is a field, row by row, and the first
+/// control parameter is `κ`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ScalarLattice {
+    /// Sites along one direction.
+    pub side: usize,
+    /// The quartic coupling `λ`, or none if it is the second control parameter.
+    pub quartic: Option<f64>,
+}
+
 /// What is known of a family of densities `q(x|c,y)` without any tensor.
 pub trait Family {
     /// The dimension of the state.
@@ -103,6 +114,11 @@ pub trait Family {
 
     /// The power family this target belongs to, if it is one (with a single control parameter).
     fn power_family(&self) -> Option<PowerFamily> {
+        None
+    }
+
+    /// The lattice whose fields are the states, if they are such fields; by default they are not.
+    fn lattice(&self) -> Option<ScalarLattice> {
         None
     }
 

@@ -7,8 +7,8 @@ use rand::Rng;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use trade_core::{
-    Condition, Error, Family, Interval, Perturbation, PowerFamily, Prior, Result, Support, Target,
-    random::Stream, ranks::Share,
+    Condition, Error, Family, Interval, Perturbation, PowerFamily, Prior, Result, ScalarLattice,
+    Support, Target, random::Stream, ranks::Share,
 };
 use trade_molecule::{Molecule, MoleculeConfig};
 use trade_targets::{
@@ -245,6 +245,10 @@ impl Family for AnyTarget {
 
     fn power_family(&self) -> Option<PowerFamily> {
         self.family().power_family()
+    }
+
+    fn lattice(&self) -> Option<ScalarLattice> {
+        self.family().lattice()
     }
 
     fn prior(&self) -> Option<&dyn Prior> {

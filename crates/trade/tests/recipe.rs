@@ -6,12 +6,13 @@ use burn_flex::{Flex, FlexDevice};
 use trade::{
     Draft, RunFolder, TrainOptions,
     config::LossConfig,
-    core::{Support, parameters::parameters, random::Stream},
+    core::{Support, objective::Problem, parameters::parameters, random::Stream},
     data::write_npy_f64,
     device::DeviceName,
     flows::Base,
     problem,
-    recipe::{Length, SelectionConfig},
+    recipe::{self, Length, SelectionConfig},
+    targets::lattice::Phi4Config,
 };
 
 const DEVICE: DeviceName = DeviceName::Flex;
@@ -85,6 +86,11 @@ fn lattices_get_a_flow_that_knows_no_side() {
     assert!(plane.0.iter().any(|(name, _)| name.contains("ModeWidths")));
     let odd = complete(3, "0.02", line);
     assert!(odd.0.iter().any(|(name, _)| name.contains("RqsCoupling")));
+    // A problem in Rust has no configuration that names the target.
+    let phi4 = Phi4Config::default().init().unwrap();
+    let problem = Problem::new(phi4, [("kappa", [0.22, 0.3])]).unwrap();
+    let layers = format!("{:?}", recipe::flow(&problem, 0).layers);
+    assert!(layers.contains("ModeWidths"), "{layers}");
 }
 
 #[test]

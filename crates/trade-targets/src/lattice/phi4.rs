@@ -3,7 +3,7 @@
 use burn::tensor::{Int, Tensor, TensorData, backend::Backend};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use trade_core::{Condition, Family, Interval, Target, random::Stream};
+use trade_core::{Condition, Family, Interval, ScalarLattice, Target, random::Stream};
 
 use super::{Couplings, SimulateConfig, Symmetry, Torus};
 use crate::{Error, Result};
@@ -152,6 +152,13 @@ impl Family for Phi4 {
             Some(_) => vec![Interval::REAL],
             None => vec![Interval::REAL, Interval::above(0.0)],
         }
+    }
+
+    fn lattice(&self) -> Option<ScalarLattice> {
+        Some(ScalarLattice {
+            side: self.config.l,
+            quartic: self.config.lambda,
+        })
     }
 }
 

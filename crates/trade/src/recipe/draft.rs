@@ -124,7 +124,7 @@ impl Draft {
         );
         let dim = problem.target.dim();
         let chosen = || {
-            let mut flow = super::flow_for(&self.target, &problem, self.seed);
+            let mut flow = super::flow(&problem, self.seed);
             if let Some(start) = &start {
                 start.space_flow(&mut flow);
             }
@@ -134,7 +134,7 @@ impl Draft {
         let chosen = || match &start {
             Some(start) => start.objectives(),
             // Walkers evaluate the density much before the first step.
-            None => (super::objectives_for(&self.target, &problem).into_iter())
+            None => (super::objectives(&problem).into_iter())
                 .filter(|term| self.max_calls.is_none() || !term.loss.has_walkers())
                 .collect(),
         };

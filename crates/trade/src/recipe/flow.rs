@@ -1,6 +1,6 @@
 //! The flow of a problem.
 
-use trade_core::{Family, PowerFamily, Support, objective::Problem, random::Stream};
+use trade_core::{Family, PowerFamily, ScalarLattice, Support, objective::Problem, random::Stream};
 use trade_flows::{
     Base, ConditionerConfig, FlowConfig, LastLayer, PreprocessConfig, Stage,
     lattice::scalable_lattice_flow,
@@ -10,7 +10,6 @@ use trade_flows::{
         PermutationKind, RqsCouplingConfig, SoftClamp, WhitenConfig,
     },
 };
-use trade_targets::lattice::Phi4Config;
 
 use super::{logarithmic, tails};
 use crate::device::AnyDevice;
@@ -74,6 +73,12 @@ fn size(dim: usize, contexts: usize, samples: Option<usize>) -> Size {
 
 pub(super) fn choose<T: AnyDevice>(problem: &Problem<T>, seed: u64) -> FlowConfig {
     let target = &*problem.target;
+    if let Some(flow) = target
+        .lattice()
+        .and_then(|lattice| of_lattice(lattice, problem))
+    {
+        return flow;
+    }
     let (dim, support) = (target.dim(), target.support());
     let samples = problem.data.as_ref().map(|data| data.len());
     // Where the energy is known, it says more than the samples do.
@@ -182,15 +187,15 @@ const KERNEL: usize = 5;
 
 /// The flow of a φ⁴ lattice, whose parameters do not know its side; none for an odd side, which has no
 /// checkerboard.
-pub(super) fn lattice<T: Family>(target: &Phi4Config, problem: &Problem<T>) -> Option<FlowConfig> {
-    let lambda = target.lambda.unwrap_or_else(|| {
+fn of_lattice<T: Family>(lattice: ScalarLattice, problem: &Problem<T>) -> Option<FlowConfig> {
+    let lambda = lattice.quartic.unwrap_or_else(|| {
         let (low, high) = problem.ranges.last().copied().unwrap_or_default();
         0.5 * (low + high)
     });
-    target.l.is_multiple_of(2).then(|| FlowConfig {
+    lattice.side.is_multiple_of(2).then(|| FlowConfig {
         preprocess: preprocess(problem),
         ..scalable_lattice_flow(
-            target.l,
+            lattice.side,
             problem.ranges.len(),
             lambda,
             CHECKERBOARDS,

@@ -19,18 +19,22 @@ const MOST_ENTRIES: usize = 64;
 /// Walkers of a target whose evaluations are counted.
 const FEW_WALKERS: usize = 1000;
 /// Rows a step.
-pub(super) const BATCH: usize = 256;
+const BATCH: usize = 256;
 /// The sites of a lattice that has so many rows, and the fewest rows of a larger one.
 const SITES: usize = 64;
 const FEWEST: usize = 32;
 
-/// The rows a step of fields on a lattice, whose networks learn from every site.
-pub(super) fn rows(sites: usize) -> usize {
-    (BATCH * SITES / sites).clamp(FEWEST, BATCH)
+/// The rows a step. Networks of fields on a lattice learn from every site.
+fn rows<T: Family>(target: &T) -> usize {
+    match target.lattice() {
+        Some(_) => (BATCH * SITES / target.dim()).clamp(FEWEST, BATCH),
+        None => BATCH,
+    }
 }
 
-/// The terms with `batch` rows a step, and twice as many for the energy.
-pub(super) fn choose<T: Family>(problem: &Problem<T>, batch: usize) -> Vec<ObjectiveConfig> {
+/// The terms, of which that for the energy has twice as many rows a step.
+pub(super) fn choose<T: Family>(problem: &Problem<T>) -> Vec<ObjectiveConfig> {
+    let batch = rows(&*problem.target);
     let known = problem.target.is_known();
     let mut terms = vec![boundary(problem, batch)];
     if walkers_help(problem) {

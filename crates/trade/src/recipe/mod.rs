@@ -24,7 +24,7 @@ use trade_core::{
 };
 use trade_flows::FlowConfig;
 
-use crate::{config::ObjectiveConfig, device::AnyDevice, target::TargetConfig};
+use crate::{config::ObjectiveConfig, device::AnyDevice};
 
 pub use draft::Draft;
 pub(crate) use judge::FlowJudge;
@@ -49,33 +49,9 @@ pub fn flow<T: AnyDevice>(problem: &Problem<T>, seed: u64) -> FlowConfig {
     flow::choose(problem, seed)
 }
 
-/// A flow for a problem of a configured target, which may be of a kind that has a flow of its own.
-pub fn flow_for<T: AnyDevice>(
-    target: &TargetConfig,
-    problem: &Problem<T>,
-    seed: u64,
-) -> FlowConfig {
-    let own = match target {
-        TargetConfig::Phi4(config) => flow::lattice(config, problem),
-        _ => None,
-    };
-    own.unwrap_or_else(|| flow(problem, seed))
-}
-
 /// The terms of a loss for a problem.
 pub fn objectives<T: Family>(problem: &Problem<T>) -> Vec<ObjectiveConfig> {
-    losses::choose(problem, losses::BATCH)
-}
-
-/// The terms for a problem of a configured target, as [`flow_for`].
-pub fn objectives_for<T: Family>(
-    target: &TargetConfig,
-    problem: &Problem<T>,
-) -> Vec<ObjectiveConfig> {
-    match target {
-        TargetConfig::Phi4(_) => losses::choose(problem, losses::rows(problem.target.dim())),
-        _ => objectives(problem),
-    }
+    losses::choose(problem)
 }
 
 /// A pilot run that takes the place of data, where there are none and the density is known.
