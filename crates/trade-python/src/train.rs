@@ -35,6 +35,7 @@ struct Request {
     folder: RunFolder,
     length: Length,
     resume: bool,
+    init_from: Option<PathBuf>,
     accept_changed_target: bool,
     device: DeviceName,
     quiet: bool,
@@ -44,7 +45,7 @@ struct Request {
 
 /// Trains a run as a JSON configuration says; relative files in it start at `base`.
 #[pyfunction]
-#[pyo3(signature = (configuration, base, target, out, minutes, steps, resume, accept_changed_target, device, quiet, watch))]
+#[pyo3(signature = (configuration, base, target, out, minutes, steps, resume, init_from, accept_changed_target, device, quiet, watch))]
 #[allow(clippy::too_many_arguments)] // Python names them
 #[allow(clippy::fn_params_excessive_bools)]
 pub(crate) fn train(
@@ -56,6 +57,7 @@ pub(crate) fn train(
     minutes: Option<f64>,
     steps: Option<usize>,
     resume: bool,
+    init_from: Option<PathBuf>,
     accept_changed_target: bool,
     device: &str,
     quiet: bool,
@@ -79,6 +81,7 @@ pub(crate) fn train(
         folder: RunFolder::new(out),
         length: steps.map_or(Length::Within(budget), Length::Steps),
         resume,
+        init_from,
         accept_changed_target,
         device: device.parse().map_err(refused)?,
         quiet,
@@ -104,7 +107,7 @@ impl Request {
                 observers.push(Box::new(watch));
             }
             let options = TrainOptions {
-                init_from: None,
+                init_from: self.init_from.map(RunFolder::new),
                 resume: self.resume,
                 device: self.device,
                 observers,

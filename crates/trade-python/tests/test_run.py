@@ -69,6 +69,16 @@ def test_the_tool_samples_a_run_whose_target_is_a_function(target, small, tmp_pa
     assert tf.Run.open(run.path, target).at(T=1.0).sample(50).ess > 0
 
 
+def test_a_training_starts_from_another_run(run, tmp_path):
+    still = {"steps": 1, "learning_rate": {"constant": {"lr": 1e-9}}}
+    for start in (run, str(run.path)):
+        second = tf.train(wells(train=still), init_from=start, progress=False)
+        here, there = (r.at(temperature=0.7).log_prob([[0.5, 0.1], [-2.0, 1.0]]) for r in (second, run))
+        assert np.allclose(here, there, atol=1e-4)
+    with pytest.raises(tf.TradeError, match="holds no trained model to start from"):
+        tf.train(wells(train=still), init_from=tmp_path, progress=False)
+
+
 def test_the_command_answers():
     assert "trade" in tool("--version", cwd=".").stdout
     assert tool("no-such-command", cwd=".").returncode == 2

@@ -68,6 +68,7 @@ def train(
     minutes: float | None,
     steps: int | None,
     resume: bool,
+    init_from: str | None,
     accept_changed_target: bool,
     device: str,
     quiet: bool,

@@ -31,6 +31,7 @@ def train(
     seed: int | None = None,
     out: str | os.PathLike[str] | None = None,
     resume: bool = False,
+    init_from: str | os.PathLike[str] | Run | None = None,
     progress: bool | Callable[[dict[str, Any]], None] = True,
     device: str = "flex",
     accept_changed_target: bool = False,
@@ -38,7 +39,8 @@ def train(
     """Trains a flow, for five minutes at most or as ``minutes`` or ``steps`` say.
 
     The run is kept in the folder ``out``; without it in a folder that is deleted with the returned object.
-    With ``resume`` a training that was stopped in ``out`` goes on. ``progress`` is whether a bar is drawn on
+    With ``resume`` a training that was stopped in ``out`` goes on. ``init_from`` is a trained run, or its folder,
+    whose weights this training starts from wherever names and shapes are the same. ``progress`` is whether a bar is drawn on
     the terminal, or a function that gets each report as a dict. Ctrl-C and an exception in a function of
     the problem end the training with a checkpoint; the exception says where. A target whose source has
     changed since the run began is refused unless ``accept_changed_target``.
@@ -78,6 +80,7 @@ def train(
             minutes,
             steps,
             resume,
+            None if init_from is None else os.path.abspath(getattr(init_from, "path", init_from)),
             accept_changed_target,
             device,
             progress is not True,

@@ -47,8 +47,8 @@ impl Start {
         if !folder.initial_weights().is_file() {
             ensure!(
                 asked.is_none(),
-                "{place} was started from random weights; go on without --init-from, or choose another \
-                 folder with --out"
+                "{place} was started from random weights; go on without another start, or choose another \
+                 folder"
             );
             return Ok(None);
         }
@@ -56,8 +56,8 @@ impl Start {
         if let Some(asked) = asked {
             ensure!(
                 asked.weights == weights && asked.flow == flow,
-                "{place} was started from other weights than {} holds now; go on without --init-from, \
-                 or choose another folder with --out",
+                "{place} was started from other weights than {} holds now; go on without that start, or choose \
+                 another folder",
                 asked.source
             );
         }
@@ -115,7 +115,7 @@ impl Start {
         let said = carried.sentence(&self.source);
         ensure!(
             carried.taken > 0,
-            "--init-from: {said}; start from a run whose flow has layers of the same kinds and widths"
+            "{said}; start from a run whose flow has layers of the same kinds and widths"
         );
         Ok((flow, said))
     }
