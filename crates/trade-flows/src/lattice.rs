@@ -8,8 +8,8 @@ use crate::{
     Tails,
     layer::{
         ConditionalAffineConfig, ConvCouplingConfig, GivenZeroModeConfig, Grid, LayerConfig,
-        LongWavesConfig, Mask, ModeWidthsConfig, PermutationKind, RqsCouplingConfig, SoftClamp,
-        ZeroModePotentialConfig,
+        LongWavesConfig, Mask, ModeMeansConfig, ModeWidthsConfig, PermutationKind,
+        RqsCouplingConfig, SoftClamp, ZeroModePotentialConfig,
     },
 };
 
@@ -246,8 +246,9 @@ pub fn physical_lattice_flow(
 /// for any other whose side is at least `kernel`.
 ///
 /// From the field to the latent space: checkerboard couplings as in [`physical_lattice_flow`], but
-/// whose networks are small and see a few sites about their own; the widths of the Fourier modes by
-/// their momentum ([`ModeWidths`](crate::layer::ModeWidths)); the effective potential of the
+/// whose networks are small and see a few sites about their own; the means of the longer Fourier modes by
+/// what still longer ones do to them ([`ModeMeans`](crate::layer::ModeMeans)); the widths of all modes by their
+/// momentum ([`ModeWidths`](crate::layer::ModeWidths)); the effective potential of the
 /// magnetisation, whose learned part is extensive. The density has the exact sign and translations
 /// by an even number of sites as symmetries.
 ///
@@ -270,15 +271,21 @@ pub fn scalable_lattice_flow(
     }
     // Along either direction of two sites there is one mode, not a wave that has a phase.
     let long_waves = side > 2;
-    let mut modes = vec![
-        LayerConfig::FourierModes(Grid::of(side)),
-        LayerConfig::ModeWidths(ModeWidthsConfig {
+    let mut modes = vec![LayerConfig::FourierModes(Grid::of(side))];
+    if long_waves {
+        modes.push(LayerConfig::ModeMeans(ModeMeansConfig {
             side,
-            given_long_waves: long_waves,
+            shortest: 4.0,
             clamp: SoftClamp::default(),
             conditioner: mlp(&[32, 32]),
-        }),
-    ];
+        }));
+    }
+    modes.push(LayerConfig::ModeWidths(ModeWidthsConfig {
+        side,
+        given_long_waves: long_waves,
+        clamp: SoftClamp::default(),
+        conditioner: mlp(&[32, 32]),
+    }));
     if long_waves {
         modes.push(LayerConfig::LongWaves(LongWavesConfig {
             side,

@@ -29,8 +29,8 @@ pub use coupling::{
 };
 pub use lattice::{
     ConvCoupling, ConvCouplingConfig, GivenZeroMode, GivenZeroModeConfig, Grid, LongWaves,
-    LongWavesConfig, Mask, ModeLayer, ModeWidths, ModeWidthsConfig, ZeroModePotential,
-    ZeroModePotentialConfig,
+    LongWavesConfig, Mask, ModeLayer, ModeMeans, ModeMeansConfig, ModeWidths, ModeWidthsConfig,
+    ZeroModePotential, ZeroModePotentialConfig,
 };
 pub use permutation::{Mixing, Permutation, PermutationKind};
 pub use relative::{Relative, RelativeConfig};
@@ -246,6 +246,10 @@ layers! {
     LongWaves<B> {
         /// See [`LongWaves`]; after [`FourierModes`](Self::FourierModes).
         LongWaves(LongWavesConfig),
+    }
+    ModeMeans<B> {
+        /// See [`ModeMeans`]; after [`FourierModes`](Self::FourierModes).
+        ModeMeans(ModeMeansConfig),
     }
     ModeWidths<B> {
         /// See [`ModeWidths`].

@@ -12,8 +12,8 @@ use trade_flows::{
         AffineCouplingConfig, AffineKind, CircularShiftConfig, CommonScaleConfig,
         ConditionalAffineConfig, ConditionalLinearConfig, ConvCouplingConfig, GivenZeroModeConfig,
         Grid, GroupCouplingConfig, GroupMap, Layer, LayerConfig, LongWavesConfig, Mask,
-        ModeWidthsConfig, PermutationKind, RelativeConfig, RqsCouplingConfig, SoftClamp, Widths,
-        ZeroModePotentialConfig,
+        ModeMeansConfig, ModeWidthsConfig, PermutationKind, RelativeConfig, RqsCouplingConfig,
+        SoftClamp, Widths, ZeroModePotentialConfig,
     },
 };
 
@@ -145,12 +145,22 @@ fn grid_cases() -> Vec<Case> {
         dims,
         unit: false,
     };
+    let means = ModeMeansConfig {
+        side: 5,
+        shortest: 2.0,
+        clamp: SoftClamp::default(),
+        conditioner: ConditionerConfig {
+            hidden: vec![6],
+            ..ConditionerConfig::default()
+        },
+    };
     let mut cases = vec![
         case(LayerConfig::ChannelActNorm(grid(2, 3)), false, &[12][..]),
         case(LayerConfig::ChannelPermutation(grid(2, 3)), true, &[12]),
         case(LayerConfig::SpaceToDepth(grid(4, 1)), true, &[16]),
         case(LayerConfig::SpaceToDepth(grid(2, 2)), true, &[8]),
         case(LayerConfig::FourierModes(grid(3, 1)), true, &[9]),
+        case(LayerConfig::ModeMeans(means), true, &[25]),
     ];
     let coupling = |of, mask, convolutions: &[usize], padding| ConvCouplingConfig {
         mask,

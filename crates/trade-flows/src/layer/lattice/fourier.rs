@@ -6,7 +6,7 @@ use std::f64::consts::TAU;
 /// Fourier basis of the `side × side` torus, one mode a column. The constant mode comes first, then
 /// cosines and sines by growing lattice momentum `k̂² = Σ_i 2(1 − cos k_i)`.
 pub(super) fn fourier_columns(side: usize) -> Vec<Vec<f64>> {
-    let modes = modes(side);
+    let modes = rows(side, side * side);
     (0..side * side)
         .map(|x| modes.iter().map(|mode| mode[x]).collect())
         .collect()
@@ -29,8 +29,15 @@ pub(super) fn momenta(side: usize) -> Vec<(usize, usize)> {
         .collect()
 }
 
-/// One mode a row.
-fn modes(side: usize) -> Vec<Vec<f64>> {
+/// The lattice momentum `k̂²` of each mode, which does not fall.
+pub(super) fn momentum_squares(side: usize) -> Vec<f64> {
+    let square = |n: usize| 2.0 - 2.0 * (TAU * n as f64 / side as f64).cos();
+    let momenta = momenta(side).into_iter();
+    momenta.map(|(a, b)| square(a) + square(b)).collect()
+}
+
+/// The first `count` modes, one a row.
+pub(super) fn rows(side: usize, count: usize) -> Vec<Vec<f64>> {
     let sites = side * side;
     let momenta = momenta(side);
     let mode = |i: usize| -> Vec<f64> {
@@ -46,7 +53,7 @@ fn modes(side: usize) -> Vec<Vec<f64>> {
         };
         (0..sites).map(value).collect()
     };
-    (0..sites).map(mode).collect()
+    (0..count).map(mode).collect()
 }
 
 #[cfg(test)]
@@ -56,8 +63,8 @@ mod tests {
     #[test]
     fn modes_are_orthonormal_and_diagonalise_the_hopping() {
         for side in [1, 2, 3, 4, 8] {
-            let modes = modes(side);
             let sites = side * side;
+            let modes = rows(side, sites);
             assert_eq!(modes.len(), sites);
             // Twice cos k_0 + cos k_1 of each mode.
             let mut hoppings = Vec::new();
