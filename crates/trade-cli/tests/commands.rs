@@ -334,6 +334,7 @@ fn mistakes_end_in_one_sentence() {
     write(folder, "missing.json", &missing);
     std::fs::write(folder.join("text.npy"), "not an array").expect("written");
     trade::data::write_npy_f64(folder.join("wide.npy"), &[4, 3], &[0.0; 12]).expect("written");
+    trade::data::write_npy_f64(folder.join("two.npy"), &[4, 2], &[0.5; 8]).expect("written");
 
     for (arguments, says) in [
         (&["train", "nowhere.json"][..], &["nowhere.json"][..]),
@@ -390,6 +391,30 @@ fn mistakes_end_in_one_sentence() {
                 "log-prob", "run", "--at", "T=1", "-i", "wide.npy", "-o", "l.npy",
             ],
             &["wide.npy", "[n, 2]", "[4, 3]"],
+        ),
+        (
+            &["sample", "run", "--at", "T=0", "-o", "x.npy"],
+            &["temperature = 0", "above 0"],
+        ),
+        (
+            &[
+                "log-prob", "run", "--at", "T=-1", "-i", "two.npy", "-o", "l.npy",
+            ],
+            &["temperature = -1", "above 0"],
+        ),
+        (
+            &["free-energy", "run", "--from", "T=1", "--to", "T=0"],
+            &["temperature = 0", "above 0"],
+        ),
+        (
+            &[
+                "log-prob", "run", "--at", "T=1", "-i", "two.npy", "-o", "two.npy",
+            ],
+            &["two.npy", "input"],
+        ),
+        (
+            &["sample", "run", "--at", "T=1", "-o", "s.csv"],
+            &["s.csv", ".npy, .npz"],
         ),
         (&["evaluate", "."], &["config.json"]),
         (

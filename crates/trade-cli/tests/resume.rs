@@ -96,6 +96,47 @@ fn killed_ten_times_is_bit_equal_to_never_killed() {
     );
 }
 
+/// As Ctrl-C and the end of a batch job do it.
+#[cfg(unix)]
+#[test]
+fn a_signal_ends_after_the_step_with_a_checkpoint_to_go_on_from() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    // Without the signal the only checkpoint would be the last one.
+    let mut config = small_config(STEPS);
+    config["train"]["checkpoint_every"] = serde_json::json!(STEPS);
+    write(folder, "small.json", &config);
+    ok(
+        folder,
+        &["train", "small.json", "--out", "whole", "--quiet"],
+    );
+    for (signal, code) in [("-INT", 130), ("-TERM", 143)] {
+        let out = format!("run{signal}");
+        let train = ["train", "small.json", "--out", &out];
+        let child = trade(folder)
+            .args(train)
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the tool starts");
+        let metrics = folder.join(&out).join("metrics.jsonl");
+        let start = Instant::now();
+        while fs::read_to_string(&metrics).map_or(0, |text| text.lines().count()) < 5 {
+            assert!(start.elapsed() < Duration::from_secs(60), "no step");
+            sleep(Duration::from_millis(2));
+        }
+        let sent = std::process::Command::new("kill")
+            .args([signal, &child.id().to_string()])
+            .status();
+        assert!(sent.expect("kill starts").success());
+        let ended = child.wait_with_output().expect("ended");
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(code), "{said}");
+        assert!(said.contains("with a checkpoint; continue with"), "{said}");
+        ok(folder, &[&train[..], &["--resume", "--quiet"]].concat());
+        assert_eq!(result(&folder.join(&out)), result(&folder.join("whole")));
+    }
+}
+
 #[test]
 fn a_damaged_checkpoint_is_named() {
     let folder = tempfile::tempdir().expect("a folder");

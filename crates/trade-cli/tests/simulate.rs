@@ -5,8 +5,8 @@ mod binary;
 
 use std::path::Path;
 
-use binary::{ok, run};
-use serde_json::Value;
+use binary::{ok, run, write};
+use serde_json::{Value, json};
 use trade::targets::lattice::{Couplings, FreeField, Torus};
 
 /// The number after a name in the printed table.
@@ -122,4 +122,26 @@ fn what_cannot_be_simulated_is_refused_by_name() {
         );
         assert!(!said.contains("panicked"), "{said}");
     }
+}
+
+#[test]
+fn fields_of_another_coupling_are_refused_by_their_record() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    phi4(folder, &["--kappa", "0.2", "-n", "64", "-o", "x.npy"]);
+    let config = |kappa: f64| {
+        json!({
+            "target": { "phi4": { "l": 4 } }, "ranges": { "kappa": [0.15, 0.3] },
+            "data": [ { "at": { "kappa": kappa }, "from": { "file": "x.npy" } } ]
+        })
+    };
+    write(folder, "wrong.json", &config(0.25));
+    let output = run(folder, &["train", "wrong.json", "--steps", "1", "--quiet"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        !output.status.success() && said.contains("x.npy") && said.contains("kappa = 0.2,"),
+        "{said}"
+    );
+    write(folder, "right.json", &config(0.2));
+    ok(folder, &["train", "right.json", "--steps", "1", "--quiet"]);
 }

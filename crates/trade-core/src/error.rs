@@ -10,7 +10,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum Error {
     /// A file could not be read or written.
-    #[error("{}: {cause}", path.display())]
+    #[error("{}: {cause}{}", path.display(), advice(cause))]
     Io {
         /// The file or folder.
         path: PathBuf,
@@ -115,6 +115,22 @@ pub enum Error {
     /// An estimate is not defined for the given samples.
     #[error("{0}")]
     Estimate(String),
+}
+
+/// What to do about what the operating system said.
+fn advice(cause: &std::io::Error) -> &'static str {
+    use std::io::ErrorKind;
+    match cause.kind() {
+        ErrorKind::NotFound => "; check the path",
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+            "; choose another place, or ask for access to this one"
+        }
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+            "; free some space, or choose another place"
+        }
+        ErrorKind::InvalidFilename => "; choose a shorter or another name",
+        _ => "",
+    }
 }
 
 impl Error {

@@ -3,12 +3,13 @@
 //! A regular file is either the old one or the new one, whenever the process is killed. A pipe or a
 //! device is written through.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
+use crate::hash::fnv;
 
 /// The first bytes of a file that gzip has compressed.
 pub const GZIP: &[u8] = b"\x1f\x8b";
@@ -133,6 +134,11 @@ fn write_through<T>(
     Ok(value)
 }
 
+/// The end of the name of a partial file.
+const ENDING: &str = ".partial";
+/// The bytes that a name may have on most file systems.
+const LONGEST_NAME: usize = 255;
+
 /// An empty file under its temporary name, which this writer alone has. Unless it was renamed, it is
 /// removed when it goes out of scope.
 struct Partial {
@@ -144,14 +150,26 @@ struct Partial {
 }
 
 impl Partial {
+    /// The name of the partial file of a file. One that has no room for more gets a short name of its own.
+    fn name(of: &OsStr) -> OsString {
+        let mut name = OsString::from(".");
+        if of.len() + ENDING.len() < LONGEST_NAME {
+            name.push(of);
+        } else {
+            name.push(format!(
+                "{:016x}",
+                fnv(of.as_encoded_bytes().iter().copied())
+            ));
+        }
+        name.push(ENDING);
+        name
+    }
+
     fn beside(path: &Path) -> Result<Self> {
         let Some(name) = path.file_name() else {
             return Err(Error::file(path, "expected the name of a file"));
         };
-        let mut partial = OsString::from(".");
-        partial.push(name);
-        partial.push(".partial");
-        let name = path.with_file_name(partial);
+        let name = path.with_file_name(Self::name(name));
         let file = Self::claim(&name).map_err(|error| Error::io(path, error))?;
         Ok(Self {
             name,

@@ -16,6 +16,7 @@ pub mod device_data;
 pub mod estimate;
 pub mod file;
 pub mod grid;
+pub mod hash;
 pub mod learning_rate;
 pub mod objective;
 pub mod observe;

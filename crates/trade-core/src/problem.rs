@@ -8,6 +8,9 @@ use crate::{
     objective::Problem,
 };
 
+/// The fewest numbers that single precision must have in a range, for conditions to be told apart.
+const FEWEST_CONDITIONS: f64 = 1000.0;
+
 impl<T> Clone for Problem<T> {
     /// The target and the data are shared.
     fn clone(&self) -> Self {
@@ -126,6 +129,14 @@ fn ordered_ranges<'a>(
                 "[{low:e}, {high:e}] is too {} for single precision; choose another unit, in which the \
                  numbers are of order 1",
                 if largest > 1.0 { "large" } else { "small" }
+            );
+            return Err(Error::setting(field, reason));
+        }
+        let numbers = (high - low) / (largest * f64::from(f32::EPSILON));
+        if numbers < FEWEST_CONDITIONS {
+            let reason = format!(
+                "between {low} and {high} single precision has some {numbers:.0} numbers, too few to tell \
+                 conditions apart; subtract {low} from {name} in the target"
             );
             return Err(Error::setting(field, reason));
         }

@@ -55,6 +55,9 @@ struct Wave {
     sine: f64,
 }
 
+/// The least square of a normal vector of three atoms, nm⁴.
+const LINE: f64 = 1e-24;
+
 /// Periodic torsions, the terms of the same four atoms together.
 #[derive(Clone, Debug)]
 pub(super) struct Torsions {
@@ -65,7 +68,7 @@ impl Torsions {
     /// Groups the terms by their atoms.
     pub(super) fn new(torsions: &[Torsion]) -> Self {
         let mut quadruples: Vec<([usize; 4], Vec<Wave>)> = Vec::new();
-        for torsion in torsions {
+        for torsion in torsions.iter().filter(|t| t.stiffness != 0.0) {
             let wave = Wave {
                 stiffness: torsion.stiffness,
                 periodicity: torsion.periodicity,
@@ -96,7 +99,13 @@ impl Torsions {
             let g = difference(x[*j], x[*k]);
             let h = difference(x[*l], x[*k]);
             let (a, b) = (cross(f, g), cross(h, g));
-            let (a2, b2, g2) = (dot(a, a), dot(b, b), dot(g, g));
+            // About three atoms in a line there is no angle, and nothing turns.
+            let least = S::splat(LINE);
+            let square = |v: Vec3<S>| {
+                let square = dot(v, v);
+                square.select_less(least, least, square)
+            };
+            let (a2, b2, g2) = (square(a), square(b), dot(g, g));
             let length = g2.sqrt();
             let norm = (a2 * b2).sqrt().recip();
             let cosine = dot(a, b) * norm;

@@ -45,7 +45,6 @@ pub fn write_dcd(path: impl AsRef<Path>, atoms: usize, frames: &[f32], spacing: 
         }
         Ok(())
     })
-    .map_err(|e| Error::file(path, e.to_string()))
 }
 
 /// How many frames of `atoms` atoms these numbers are.

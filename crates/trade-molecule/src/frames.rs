@@ -84,7 +84,7 @@ impl Molecule {
             .map(|entry| (entry, count(entry)))
             .max_by_key(|(_, count)| *count)?;
         let (frame, row) = rows().find(|(_, row)| outside(&row[entry]))?;
-        let unit = self.scaling().units()[usize::from(entry >= bonds)];
+        let unit = self.scaling().units().concat()[entry];
         let ((what, atoms), centre, unit_name) = if entry < bonds {
             let pair = self.z_matrix().bond_pairs()[self.scaling().free_bonds()[entry]];
             (

@@ -73,10 +73,10 @@ impl System {
             let [i, j] = entry.atoms(atoms)?;
             let distance = entry.positive("d")?;
             match known.insert([i.min(j), i.max(j)], distance) {
-                Some(before) if before != distance => Err(entry.fault(format!(
-                    "atoms {i} and {j} are constrained to {before} nm and to {distance} nm"
+                Some(before) => Err(entry.fault(format!(
+                    "atoms {i} and {j} are constrained twice, to {before} nm and to {distance} nm; leave one out"
                 ))),
-                _ => Ok(Constraint {
+                None => Ok(Constraint {
                     atoms: [i, j],
                     distance,
                 }),

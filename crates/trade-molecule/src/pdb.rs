@@ -322,7 +322,6 @@ pub fn write_pdb(path: impl AsRef<Path>, topology: &Topology, frames: &[f32]) ->
         let written = writer.write_all(text.as_bytes());
         written.map_err(|e| trade_core::Error::io(path, e))
     })
-    .map_err(|e| Error::file(path, e.to_string()))
 }
 
 /// The line of an atom at `x`, in ångström. A name begins in column 13 where it has four letters or

@@ -3,27 +3,32 @@
 use std::f64::consts::{PI, TAU};
 
 use super::internal::{InternalCoordinates, expect_length};
-use super::system::Constraint;
+use super::system::{Angle, Bond, Constraint, System};
 use super::zmatrix::ZMatrix;
 use crate::Result;
 
 /// Spread of a scaled bond or angle that moves by its standard deviation.
 const SPREAD: f64 = 0.1;
+/// The unit cube ends at so many deviations.
+const REACH: f64 = 0.5 / SPREAD;
+/// The share of its length that a bond may lose at most.
+const MOST_SHORTENED: f64 = 0.9;
 
 /// Affine map between internal coordinates and the latent unit cube, about a reference structure.
 ///
 /// Latent coordinates are (free bonds, angles, torsions): `0.5 + (b − b_ref) 0.1/σ_b`,
 /// `0.5 + (θ − θ_ref) 0.1/σ_θ` and `(τ + π)/2π`. Constrained bonds are left out on the way there
 /// and take their fixed lengths on the way back. This is the scaling of the paper's alanine
-/// dipeptide (arXiv 2410.19492), where `σ_b` = 0.005 nm and `σ_θ` = 0.15 rad.
+/// dipeptide (arXiv 2410.19492), where `σ_b` = 0.005 nm and `σ_θ` = 0.15 rad. Softer bonds and angles have
+/// deviations of their own, see [`softened`](Self::softened).
 #[derive(Clone, Debug, PartialEq)]
 pub struct InternalScaling {
     /// The fixed length of each bond coordinate, or none where it is free.
     fixed: Vec<Option<f64>>,
     bond_centres: Vec<f64>,
     angle_centres: Vec<f64>,
-    bond_deviation: f64,
-    angle_deviation: f64,
+    bond_deviations: Vec<f64>,
+    angle_deviations: Vec<f64>,
 }
 
 impl InternalScaling {
@@ -48,7 +53,7 @@ impl InternalScaling {
                     .map(|c| c.distance)
             })
             .collect();
-        let bond_centres = centre
+        let bond_centres: Vec<f64> = centre
             .bonds
             .iter()
             .zip(&fixed)
@@ -56,11 +61,39 @@ impl InternalScaling {
             .collect();
         Self {
             fixed,
+            bond_deviations: vec![Self::BOND_DEVIATION; bond_centres.len()],
             bond_centres,
             angle_centres: centre.angles.clone(),
-            bond_deviation: Self::BOND_DEVIATION,
-            angle_deviation: Self::ANGLE_DEVIATION,
+            angle_deviations: vec![Self::ANGLE_DEVIATION; centre.angles.len()],
         }
+    }
+
+    /// The scaling with room for soft springs: a bond or an angle whose own spring gives it a larger deviation
+    /// `√(k_B T/k)` at the thermal energy `k_B T`, in kJ/mol, has that one. An angle without a spring
+    /// may take every value. Bonds stay positive.
+    #[must_use]
+    pub fn softened(mut self, z_matrix: &ZMatrix, system: &System, thermal_energy: f64) -> Self {
+        let deviation = |stiffness: f64| (thermal_energy / stiffness).sqrt();
+        let pairs = z_matrix.bond_pairs();
+        for (k, place) in self.free_bonds().into_iter().enumerate() {
+            let [i, j] = pairs[place];
+            let same = |b: &&Bond| b.atoms == [i, j] || b.atoms == [j, i];
+            let stiffness: f64 = system.bonds.iter().filter(same).map(|b| b.stiffness).sum();
+            let most = MOST_SHORTENED * self.bond_centres[k] / REACH;
+            let own = deviation(stiffness).min(most);
+            self.bond_deviations[k] = self.bond_deviations[k].max(own);
+        }
+        for (triple, own) in z_matrix
+            .angle_triples()
+            .iter()
+            .zip(&mut self.angle_deviations)
+        {
+            let [i, j, k] = *triple;
+            let same = |a: &&Angle| a.atoms == [i, j, k] || a.atoms == [k, j, i];
+            let stiffness: f64 = system.angles.iter().filter(same).map(|a| a.stiffness).sum();
+            *own = own.max(deviation(stiffness).min(PI / REACH));
+        }
+        self
     }
 
     /// How many bonds, angles and torsions are free.
@@ -86,9 +119,10 @@ impl InternalScaling {
         self.fixed.iter().copied().flatten().collect()
     }
 
-    /// What one unit of a latent bond (nm) and of a latent angle (rad) is.
-    pub(super) fn units(&self) -> [f64; 2] {
-        [self.bond_deviation, self.angle_deviation].map(|deviation| deviation / SPREAD)
+    /// What one unit of each latent bond (nm) and of each latent angle (rad) is.
+    pub(super) fn units(&self) -> [Vec<f64>; 2] {
+        let units = |deviations: &[f64]| deviations.iter().map(|d| d / SPREAD).collect();
+        [units(&self.bond_deviations), units(&self.angle_deviations)]
     }
 
     /// How many latent coordinates there are.
@@ -113,10 +147,10 @@ impl InternalScaling {
     /// to Cartesian positions. bgflow, which keeps the two azimuths of the orientation in units of
     /// a turn, has `2 ln 2π` more.
     pub fn log_det(&self) -> f64 {
-        let [bonds, angles, torsions] = self.free().map(|n| n as f64);
-        bonds * (self.bond_deviation / SPREAD).ln()
-            + angles * (self.angle_deviation / SPREAD).ln()
-            + torsions * TAU.ln()
+        let [bonds, angles] = self.units();
+        let units = bonds.iter().chain(&angles);
+        let [_, _, torsions] = self.free();
+        units.map(|unit| unit.ln()).sum::<f64>() + torsions as f64 * TAU.ln()
     }
 
     /// Latent coordinates of a conformation; constrained bonds, position and orientation are
@@ -134,12 +168,13 @@ impl InternalScaling {
             expect_length(what, found, expected)?;
         }
         let mut latent = Vec::with_capacity(self.dimension());
-        for (position, centre) in self.free_bonds().iter().zip(&self.bond_centres) {
-            let offset = internal.bonds[*position] - centre;
-            latent.push(0.5 + offset * SPREAD / self.bond_deviation);
+        for (k, position) in self.free_bonds().into_iter().enumerate() {
+            let offset = internal.bonds[position] - self.bond_centres[k];
+            latent.push(0.5 + offset * SPREAD / self.bond_deviations[k]);
         }
-        for (angle, centre) in internal.angles.iter().zip(&self.angle_centres) {
-            latent.push(0.5 + (angle - centre) * SPREAD / self.angle_deviation);
+        for (k, angle) in internal.angles.iter().enumerate() {
+            let offset = angle - self.angle_centres[k];
+            latent.push(0.5 + offset * SPREAD / self.angle_deviations[k]);
         }
         latent.extend(internal.torsions.iter().map(|t| (t + PI) / TAU));
         Ok(latent)
@@ -153,10 +188,13 @@ impl InternalScaling {
     pub fn to_internal(&self, latent: &[f64]) -> Result<InternalCoordinates> {
         expect_length("latent coordinates", latent.len(), self.dimension())?;
         let [free, angles, _] = self.free();
-        let mut free_bonds = latent[..free]
-            .iter()
-            .zip(&self.bond_centres)
-            .map(|(u, centre)| centre + (u - 0.5) * self.bond_deviation / SPREAD);
+        let bond =
+            |k: usize| self.bond_centres[k] + (latent[k] - 0.5) * self.bond_deviations[k] / SPREAD;
+        let angle = |k: usize| {
+            let offset = (latent[free + k] - 0.5) * self.angle_deviations[k] / SPREAD;
+            self.angle_centres[k] + offset
+        };
+        let mut free_bonds = (0..free).map(bond);
         let bonds = self
             .fixed
             .iter()
@@ -164,11 +202,7 @@ impl InternalScaling {
             .collect();
         Ok(InternalCoordinates {
             bonds,
-            angles: latent[free..free + angles]
-                .iter()
-                .zip(&self.angle_centres)
-                .map(|(u, centre)| centre + (u - 0.5) * self.angle_deviation / SPREAD)
-                .collect(),
+            angles: (0..angles).map(angle).collect(),
             torsions: latent[free + angles..]
                 .iter()
                 .map(|u| u * TAU - PI)

@@ -12,7 +12,8 @@ use super::topology::Topology;
 const BOND: std::ops::Range<f64> = 0.5..1.3;
 /// By which factor the length of a bond may differ from its rest length in any conformation.
 const STRETCH: f64 = 2.0;
-/// The same in half of all frames.
+/// The same in half of all frames, and in a structure to start from. Atoms that have changed places are further
+/// apart: the ends of an angle between tetrahedral bonds are 1.63 bonds apart, and more with a hydrogen.
 const USUAL: f64 = 1.6;
 /// By which factor all bonds together may differ from their rest lengths.
 const SIZE: f64 = 1.3;
@@ -176,7 +177,7 @@ impl Skeleton {
         topology: &Topology,
         unit: &str,
     ) -> Result<Vec<String>, String> {
-        let worst = self.misfit(x, STRETCH);
+        let worst = self.misfit(x, USUAL);
         let mut ratios: Vec<f64> = self.ratios(x).collect();
         let typical = median(&mut ratios);
         if typical.ln().abs() > SIZE.ln()

@@ -39,6 +39,13 @@ impl MoleculeConfig {
         self.check()?;
         let system = System::read(&self.system)?;
         let (topology, skeleton, mut warnings) = fit(&system, &self.system, &self.pdb)?;
+        if let Some(atom) = system.masses.iter().position(|m| *m <= 0.0) {
+            let reason = format!(
+                "{} has no mass, and is held in place by OpenMM; the flow moves every atom, so give it a mass",
+                topology.describe(atom)
+            );
+            return Err(Error::file(&self.system, reason));
+        }
         let z_matrix = match &self.zmatrix {
             Some(table) => table.init()?,
             None => ZMatrix::from_bonds(system.atoms(), &skeleton.pairs())?,
@@ -69,9 +76,25 @@ impl MoleculeConfig {
                 Error::setting(format!("molecule.restrict.{field}"), reason)
             })?;
         let energy = PotentialEnergy::new(&system);
+        let thermal_energy = BOLTZMANN * self.temperature;
+        let (mut forces, mut work) = (centre.clone(), energy.workspace());
+        let reduced = energy.evaluate(&centre, &mut forces, &mut work).total() / thermal_energy;
+        if reduced > self.linear_up_to {
+            let reason = format!(
+                "is {}, and the energy of the reference structure is {reduced:.0} k_B T_ref, where the target \
+                 would be flat; set it to {:.0} or more, or give a relaxed reference",
+                self.linear_up_to,
+                reduced + self.linear_up_to
+            );
+            return Err(Error::setting("molecule.linear_up_to", reason));
+        }
         let rotors = rotors(&skeleton.pairs(), &system.masses, &energy, &centre);
         let centre = z_matrix.to_internal(&centre)?;
-        let scaling = InternalScaling::new(&z_matrix, &system.constraints, &centre);
+        let scaling = InternalScaling::new(&z_matrix, &system.constraints, &centre).softened(
+            &z_matrix,
+            &system,
+            thermal_energy,
+        );
         warnings.extend(strained(&system, &z_matrix, &scaling, &centre, &topology));
         Ok(Molecule {
             parts: Arc::new(Parts {

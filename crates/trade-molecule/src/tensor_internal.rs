@@ -123,7 +123,7 @@ impl TensorPlacement {
     /// All internal coordinates, constrained bonds at their lengths.
     fn internal<B: Backend>(&self, state: &Tensor<B, 2>) -> Internal<B> {
         let [bonds, angles, torsions] = self.scaling.free();
-        let [bond_unit, angle_unit] = self.scaling.units();
+        let [bond_units, angle_units] = self.scaling.units();
         let n = state.dims()[0];
         let part = |from: usize, len: usize| state.clone().narrow(1, from, len);
         // Constrained bonds, then free ones; then into their order.
@@ -134,7 +134,7 @@ impl TensorPlacement {
             all.push(lengths.expand([n, places.len()]));
         }
         if bonds > 0 {
-            let free = part(0, bonds).sub_scalar(0.5).mul_scalar(bond_unit);
+            let free = part(0, bonds).sub_scalar(0.5) * row(&bond_units, state);
             all.push(free + row(self.scaling.bond_centres(), state));
             places.extend(self.scaling.free_bonds());
         }
@@ -143,7 +143,7 @@ impl TensorPlacement {
         for (at, place) in places.iter().enumerate() {
             inverse[*place] = at;
         }
-        let turned = part(bonds, angles).sub_scalar(0.5).mul_scalar(angle_unit);
+        let turned = part(bonds, angles).sub_scalar(0.5) * row(&angle_units, state);
         let tau = std::f64::consts::TAU;
         Internal {
             bonds: columns(&all, &inverse).clamp_min(LEAST),

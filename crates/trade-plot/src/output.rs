@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 /// The error of a figure that could not be written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-#[error("the figure {} cannot be written: {source}", path.display())]
+#[error("the figure {} cannot be written", path.display())]
 pub struct Error {
     /// The file, or the folder that should hold it.
     pub path: PathBuf,

@@ -290,7 +290,11 @@ fn marginal(target: &AnyTarget, samples: &Samples, c: &[f64]) -> Result<Marginal
         "none of the flow's samples at {c:?} is finite"
     );
     let (low, high) = (quantile(0.0005), quantile(0.9995));
-    let margin = 0.15 * (high - low).max(1e-6);
+    // States that are all the same still have a bin.
+    let margin = 0.15
+        * (high - low)
+            .max(1e-6 * low.abs())
+            .max(f64::from(f32::MIN_POSITIVE));
     let (low, width) = (low - margin, (high - low + 2.0 * margin) / BINS as f64);
     let mut counts = vec![0.0; BINS];
     for v in &sorted {

@@ -83,6 +83,12 @@ pub struct PathPoint {
 }
 
 impl PathPoint {
+    /// Whether weights and integral contradict each other.
+    pub(crate) fn is_apart(&self) -> bool {
+        let error = self.weights_error.hypot(self.integral_error);
+        (self.weights - self.integral).abs() > verdict::MOST_APART * error
+    }
+
     /// The weights at this condition as the verdict sees them.
     pub(crate) fn judged(&self) -> Judged {
         Judged {
@@ -168,7 +174,7 @@ pub fn free_energy(
         let pooled = pooled.get(i);
         let log_z = pooled.map_or(by_weights[i], |pooled| pooled.log_z);
         let (ess, pareto_k, fit) = marks[i];
-        PathPoint {
+        let mut point = PathPoint {
             exact: exact(&condition).zip(start).map(|(z, z0)| z - z0),
             condition,
             weights: weights.value,
@@ -183,7 +189,10 @@ pub fn free_energy(
             ess,
             pareto_k,
             fit,
-        }
+        };
+        // Weights know nothing of the score, and the integral nothing of jumps that no score shows.
+        point.fit &= !point.is_apart();
+        point
     });
     Ok(points.collect())
 }

@@ -34,6 +34,8 @@ mod pooled;
 pub mod prelude;
 pub mod problem;
 pub mod recipe;
+mod recorded;
+mod resolution;
 pub mod run;
 pub mod states;
 pub mod stop;

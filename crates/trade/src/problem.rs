@@ -15,6 +15,8 @@ use crate::{
     error::{Context, Error, Result, bail, ensure},
     plausible,
     recipe::Draft,
+    recorded,
+    resolution::unresolved,
     states::read_samples,
     support::{contradiction, outside},
     target::{AnyTarget, TargetConfig},
@@ -168,12 +170,20 @@ fn draw(
             let what = format!("samples of the target for `data[{entry}]`");
             // A prior has the tails that it has.
             let warnings = match target {
-                AnyTarget::Posterior(_) | AnyTarget::External(_) => Vec::new(),
+                AnyTarget::Posterior(_) | AnyTarget::External(_) => {
+                    if let Some(reason) = unresolved(&drawn.x, &target.support()) {
+                        bail!("`target`: {reason}");
+                    }
+                    Vec::new()
+                }
                 _ => inspect(&drawn.x, target.dim(), &what)?,
             };
             Ok((drawn, warnings))
         }
         DataSource::File(path) => {
+            if let Some(reason) = recorded::contradiction(path, target, at) {
+                bail!("{}: {reason}", path.display());
+            }
             let (drawn, mut warnings) = read_samples(path, target)?;
             if let AnyTarget::Expression(expression) = target {
                 let log_density = |x: &[f64]| expression.log_density_at(x, at);

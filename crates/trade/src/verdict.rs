@@ -23,6 +23,9 @@ pub const LEAST_EFFECTIVE: f64 = 100.0;
 /// More samples than this are no advice.
 const MOST_SAMPLES: f64 = 1e6;
 
+/// Estimates of one number that are further apart, in units of their errors, mark the condition.
+pub(crate) const MOST_APART: f64 = 10.0;
+
 /// Whether ESS, `log Z` and their errors mean something: the tail of the weights is harmless, see
 /// [`Tail::is_harmless`], and relative ESS × samples is at least [`LEAST_EFFECTIVE`], with what no
 /// weight has seen yet, see [`Tail::cautious`]. A tail that
@@ -143,6 +146,13 @@ pub fn of_path(
         text += " The path starts where the weights are unreliable, and so every difference is.";
     } else if judged.iter().any(|j| !j.fit) {
         text += " The integral uses the same weights on its way, so it does not check them there.";
+    }
+    if let Some(point) = points.iter().find(|point| point.is_apart()) {
+        let at = stretches::named(controls, &point.condition);
+        text += &format!(
+            " At {at} weights and integral differ by more than {MOST_APART} of their errors: one misses a part of the \
+             density, or the density jumps where its derivative shows nothing, as at a wall that moves."
+        );
     }
     text
 }

@@ -255,7 +255,13 @@ impl Simulated {
     /// What was done, in sentences.
     fn messages(&self) -> Vec<String> {
         let frames: usize = self.provenance.temperatures.iter().map(|t| t.frames).sum();
-        let output = self.output.display();
+        let config = &self.provenance.config;
+        let file = |rung| Simulation::frames_path(&self.output, config, rung);
+        let last = file(config.temperatures().len() - 1);
+        let output = match file(0) {
+            one if one == last => one.display().to_string(),
+            first => format!("{} to {}", first.display(), last.display()),
+        };
         match self.speed {
             Some([ns, seconds]) => vec![format!(
                 "simulated {ns:.3} ns of walkers in {seconds:.1} s, {:.0} ns/day; {frames} frames \

@@ -26,8 +26,8 @@ impl TensorBoard {
     /// Start a new event file in `folder`, which is created if it is missing; record every
     /// `every`-th step and the last one.
     ///
-    /// `first_step` is the step training begins at. If it is not 0, the file says so, and
-    /// `TensorBoard` drops the points of older files from that step on, which a kill may have left.
+    /// `first_step` is the step training begins at. The file says so, and `TensorBoard` drops the points of
+    /// older files from that step on, which a kill may have left.
     ///
     /// # Errors
     /// If the folder or the file cannot be created.
@@ -43,13 +43,11 @@ impl TensorBoard {
         let mut version = Message::event(0);
         version.bytes(3, b"brain.Event:2");
         board.write(&version)?;
-        if first_step > 0 {
-            let mut log = Message::default();
-            log.varint(1, SESSION_START);
-            let mut event = Message::event(first_step);
-            event.bytes(7, &log.0);
-            board.write(&event)?;
-        }
+        let mut log = Message::default();
+        log.varint(1, SESSION_START);
+        let mut event = Message::event(first_step);
+        event.bytes(7, &log.0);
+        board.write(&event)?;
         board.flush()?;
         Ok(board)
     }
@@ -282,6 +280,9 @@ mod tests {
         let mut board = TensorBoard::create(&path, 300, 1).unwrap();
         board.step(&report(300, 0.5)).unwrap();
         board.finish().unwrap();
+        // A run that begins again hides what a kill before its first checkpoint has left.
+        let again = events(&TensorBoard::create(&path, 0, 1).unwrap().path);
+        assert_eq!(again[1].last(), Some(&(7, vec![0x08, 0x01])));
         let events = events(&board.path);
         assert_eq!(events.len(), 3);
         assert_eq!(events[0][2], (3, b"brain.Event:2".to_vec()));

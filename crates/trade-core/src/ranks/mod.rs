@@ -29,7 +29,10 @@ use std::{cell::RefCell, path::Path, sync::Arc};
 pub use share::{Share, spread};
 pub use threads::Threads;
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    hash::fnv,
+};
 
 /// The ranks of a computation, seen from one of them. Every rank makes the same calls in the same order.
 ///
@@ -215,10 +218,7 @@ pub fn same(what: &str, advice: &str, bytes: impl Iterator<Item = u8>) -> Result
     if ranks.size() == 1 {
         return Ok(());
     }
-    // 64-bit FNV-1a.
-    let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
+    let hash = fnv(bytes);
     let all = ranks.gather(&hash.to_le_bytes());
     match all.iter().position(|other| *other != all[0]) {
         None => Ok(()),

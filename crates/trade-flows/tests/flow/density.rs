@@ -94,7 +94,7 @@ fn scores_and_samples_are_differentiated_in_the_parameters() {
 }
 
 /// The trapezoid rule on `[−reach, reach]`: points and the weight of each.
-fn line(reach: f64, count: usize) -> (Vec<f64>, f64) {
+pub(super) fn line(reach: f64, count: usize) -> (Vec<f64>, f64) {
     let step = 2.0 * reach / (count - 1) as f64;
     ((0..count).map(|i| -reach + step * i as f64).collect(), step)
 }

@@ -9,7 +9,7 @@ use trade_core::{
     parameters::{parameters, read_arrays, with_parameters, write_arrays},
     random::Stream,
 };
-use trade_flows::{Base, FlowConfig, PreprocessConfig, layer::LayerConfig};
+use trade_flows::{Base, FlowConfig, PreprocessConfig, Transform, layer::LayerConfig};
 
 use super::{
     Conditions,

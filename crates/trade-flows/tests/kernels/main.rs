@@ -15,7 +15,7 @@ use burn::{
 use burn_flex::Flex;
 use numeric::{numbers, rows};
 use trade_core::{Dual, random::Stream};
-use trade_flows::Stacked;
+use trade_flows::{FlowBackend, Stacked};
 use trade_simd::InstructionSet;
 
 type Traced = Autodiff<Flex>;

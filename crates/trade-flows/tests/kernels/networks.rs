@@ -14,7 +14,7 @@ use super::{
     F32, F64, Inputs, Traced, assert_same, compare,
     numeric::{numbers, rows},
     run,
-    splines::{argument, reference, spline},
+    splines::{reference, spline},
 };
 
 /// Networks of several kinds: a linear layer, a perceptron, one whose input is yet to be activated,

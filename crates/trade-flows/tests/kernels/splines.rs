@@ -2,11 +2,10 @@
 
 use burn::tensor::DType;
 use trade_core::random::Stream;
-use trade_flows::{Direction, RqsShape, Stacked, Tails, reference_rqs};
+use trade_flows::{Direction, FlowBackend, RqsShape, Stacked, Tails, reference_rqs};
 
 use super::{
     F32, F64, Inputs, Output, Traced, assert_same, compare,
-    networks::parameters,
     numeric::{numbers, rows},
     run, stacked,
 };
@@ -55,7 +54,7 @@ fn each(check: impl Fn(&str, RqsShape, Direction, bool)) {
 }
 
 /// Arguments inside and far outside the knots under random parameters.
-fn spline(shape: RqsShape, pair: bool, n: usize, d: usize, spread: f64) -> Inputs {
+pub(super) fn spline(shape: RqsShape, pair: bool, n: usize, d: usize, spread: f64) -> Inputs {
     let mut stream = Stream::new(1, 1);
     let mut x: Vec<f64> = stream.normal64(n * d).iter().map(|z| 2.0 * z).collect();
     for (x, far) in x.iter_mut().step_by(5).zip([1e3, -1e3, 40.0, -7.0]) {
@@ -80,7 +79,7 @@ fn kernel(shape: RqsShape, direction: Direction, inputs: &Inputs, dtype: DType) 
     })
 }
 
-fn reference(shape: RqsShape, direction: Direction, inputs: &Inputs) -> Output {
+pub(super) fn reference(shape: RqsShape, direction: Direction, inputs: &Inputs) -> Output {
     run(inputs, F64, |x, p| {
         reference_rqs(&shape, direction, x, stacked(p, inputs.pair))
     })

@@ -1,9 +1,11 @@
 //! Flows whose parameters do not know the side.
 
+use std::f64::consts::TAU;
+
 use burn::tensor::DType;
 use burn_flex::Flex;
-use trade_core::{Condition, Density, parameters::parameters};
-use trade_flows::{Flow, lattice::scalable_lattice_flow, layer::LayerConfig};
+use trade_core::{Condition, Density, Dual, parameters::parameters};
+use trade_flows::{Flow, Transform, lattice::scalable_lattice_flow, layer::LayerConfig};
 
 use super::{
     F64, conditions, fields, flow, log_prob,
@@ -82,7 +84,7 @@ fn widths_follow_the_momentum_and_the_mean_field() {
     let lengths = |flow: &Flow<Flex>, fields: &[f64], sites: usize| -> Vec<f64> {
         let condition = conditions(16, 1, F64);
         let features = flow.features(&condition);
-        let mut x = trade_core::Dual::constant(rows(fields, sites, F64));
+        let mut x = Dual::constant(rows(fields, sites, F64));
         for layer in flow.layers() {
             x = layer.forward(x, &features).0;
         }
@@ -104,6 +106,59 @@ fn widths_follow_the_momentum_and_the_mean_field() {
     );
     let four: Vec<f64> = small.iter().map(|square| 4.0 * square).collect();
     assert_close("tiled", &lengths(&flows[1], &there, 64), &four, 1e-11);
+}
+
+/// A field's part with these momenta, by a sum over all sites.
+fn part(field: &[f64], side: usize, momenta: &[(i32, i32)]) -> Vec<f64> {
+    let turns = |i: usize, j: usize, (a, b): (i32, i32)| {
+        let along = |i: usize, j: usize| i as f64 - j as f64;
+        let (t, s) = (along(i / side, j / side), along(i % side, j % side));
+        TAU * (f64::from(a) * t + f64::from(b) * s) / side as f64
+    };
+    let kernel = |i, j| momenta.iter().map(|n| turns(i, j, *n).cos()).sum::<f64>();
+    let at = |i| {
+        (0..field.len())
+            .map(|j| kernel(i, j) * field[j])
+            .sum::<f64>()
+    };
+    (0..field.len())
+        .map(|i| at(i) / field.len() as f64)
+        .collect()
+}
+
+/// Diagonal waves are moved by what has their momentum in the cube of the longer ones.
+#[test]
+fn a_wave_is_moved_by_the_cube_of_longer_ones() {
+    let (n, side, sites) = (8, 8, 64);
+    let mut config = scalable_lattice_flow(side, 1, 0.02, 0, 5);
+    for layer in &mut config.layers[0].of {
+        if let LayerConfig::ModeMeans(means) = layer {
+            means.shortest = 5.0;
+        }
+    }
+    config.layers[0].of.truncate(2);
+    let flow = flow(&config, Noise::moderate(F64));
+    let [modes, means] = flow.layers() else {
+        panic!("two layers");
+    };
+    let here = fields(n, sites);
+    let features = flow.features(&conditions(n, 1, F64));
+    let x = modes.forward(Dual::constant(rows(&here, sites, F64)), &features);
+    let moved = modes.inverse(means.forward(x.0, &features).0, &features);
+    let moved = numbers(moved.0.value, F64);
+    let longer = [(0, 0), (0, 1), (0, -1), (1, 0), (-1, 0)];
+    let diagonal = [(1, 1), (1, -1), (-1, 1), (-1, -1)];
+    for (x, moved) in here.chunks(sites).zip(moved.chunks(sites)) {
+        let slow = part(x, side, &longer);
+        let cube: Vec<f64> = slow.iter().map(|s| s.powi(3)).collect();
+        let force = part(&cube, side, &diagonal);
+        let shift: Vec<f64> = moved.iter().zip(x).map(|(a, b)| a - b).collect();
+        let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+        let amplitude = dot(&shift, &force) / dot(&force, &force);
+        assert!(amplitude.abs() > 1e-3, "{amplitude}");
+        let expected: Vec<f64> = force.iter().map(|f| amplitude * f).collect();
+        assert_close("shift", &shift, &expected, 1e-12);
+    }
 }
 
 /// Between two uniform fields the log density of the magnetisation differs by four times as much on

@@ -2,9 +2,10 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use trade_core::hash::fnv;
 
 use super::basin::Basin;
-use super::molecule::{Molecule, fnv};
+use super::molecule::Molecule;
 use super::tempering::geometric;
 use crate::{Error, Result};
 

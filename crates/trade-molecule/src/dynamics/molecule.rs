@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use trade_core::hash::fnv;
+
 use super::super::fit::fit;
 use super::super::system::System;
 use super::super::topology::Topology;
@@ -80,11 +82,4 @@ impl Molecule {
         let text = format!("{:?}", (&self.system, &self.start));
         format!("{:016x}", fnv(text.bytes()))
     }
-}
-
-/// 64-bit FNV-1a, the same on every machine.
-pub(super) fn fnv(bytes: impl Iterator<Item = u8>) -> u64 {
-    bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    })
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use trade_core::file::write_atomically;
+use trade_core::file::write_atomic;
 use trade_data::{read_npy, write_npy_f32};
 
 use super::config::{SimulateConfig, VERSION};
@@ -88,16 +88,27 @@ impl SimulateConfig {
     }
 }
 
+/// Digits that tell any two temperatures of a ladder apart.
+const MOST_DIGITS: usize = 17;
+
 impl Simulation {
     /// The file of the frames at a temperature, for a simulation written to `path`: `path` itself
     /// where there is one temperature, else `path` with the temperature in its name, as
-    /// `frames-300.0K.npy`.
+    /// `frames-300.0K.npy`, with as many digits as tell the temperatures apart.
     pub fn frames_path(path: impl AsRef<Path>, config: &SimulateConfig, rung: usize) -> PathBuf {
         let path = path.as_ref();
-        match config.temperatures().get(rung) {
+        let temperatures = config.temperatures();
+        match temperatures.get(rung) {
             Some(temperature) if config.replicas > 1 => {
                 let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-                path.with_file_name(format!("{stem}-{temperature:.1}K.npy"))
+                let named = |t: &f64, digits: usize| format!("{t:.digits$}");
+                let distinct = |digits: &usize| {
+                    let names = temperatures.windows(2);
+                    let mut pairs = names.map(|pair| [0, 1].map(|k| named(&pair[k], *digits)));
+                    pairs.all(|[a, b]| a != b)
+                };
+                let digits = (1..MOST_DIGITS).find(distinct).unwrap_or(MOST_DIGITS);
+                path.with_file_name(format!("{stem}-{}K.npy", named(temperature, digits)))
             }
             _ => path.to_path_buf(),
         }
@@ -120,12 +131,7 @@ impl Simulation {
             write_npy_f32(path, &shape, frames)?;
         }
         // Last: where there is provenance, there are frames.
-        write_atomically(&beside, |writer| {
-            let io = |e| trade_core::Error::io(&beside, e);
-            writer.write_all(&text).map_err(io)?;
-            writer.write_all(b"\n").map_err(io)
-        })
-        .map_err(|e| Error::file(&beside, e.to_string()))
+        write_atomic(&beside, [&text[..], b"\n"].concat())
     }
 
     /// Reads what [`write`](Self::write) wrote to `path`.

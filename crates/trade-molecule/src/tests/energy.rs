@@ -1,6 +1,6 @@
 //! Energies and forces against OpenMM, differences and each other.
 
-use super::super::{EnergyTerms, Lanes, PotentialEnergy, System};
+use super::super::{EnergyTerms, Lanes, PotentialEnergy, System, Torsion};
 use super::{
     Checked, ENERGIES, FORCES, alanine, at, conformations, each, exact_terms, largest, numbers,
     vectors,
@@ -32,6 +32,33 @@ fn evaluate(energy: &PotentialEnergy, x: &[[f64; 3]]) -> (EnergyTerms<f64>, Vec<
     let mut forces = vec![[0.0; 3]; x.len()];
     let terms = energy.evaluate(x, &mut forces, &mut energy.workspace());
     (terms, forces)
+}
+
+/// OpenMM gives a finite energy to atoms in a line, as of acetylene, and no term that is zero says anything.
+#[test]
+fn atoms_in_a_line_have_an_energy() -> Checked {
+    let mut system = alanine()?;
+    (system.masses, system.constraints) = (vec![12.0; 4], Vec::new());
+    (system.bonds, system.angles) = (Vec::new(), Vec::new());
+    (system.nonbonded, system.generalized_born) = (None, None);
+    let torsion = |stiffness: f64| Torsion {
+        atoms: [0, 1, 2, 3],
+        periodicity: 2,
+        phase: 0.0,
+        stiffness,
+    };
+    let line = [0.0, 0.1, 0.22, 0.32].map(|x| [x, 0.0, 0.0]);
+    for stiffness in [0.0, 1.0] {
+        system.torsions = vec![torsion(stiffness)];
+        let (terms, forces) = evaluate(&PotentialEnergy::new(&system), &line);
+        let total = terms.total();
+        assert!((0.0..=2.0 * stiffness).contains(&total), "{total}");
+        assert!(
+            forces.as_flattened().iter().all(|f| *f == 0.0),
+            "{forces:?}"
+        );
+    }
+    Ok(())
 }
 
 fn relative(got: f64, exact: f64) -> f64 {

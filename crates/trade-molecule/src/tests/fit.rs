@@ -159,6 +159,40 @@ fn atoms_in_another_order_are_named() {
     lines.swap(1, 18);
     refused(SYSTEM, &lines.join("\n"), &["bonded at", "lie", "order"]);
     refused(SYSTEM, &lines[1..].join("\n"), &["21 atoms", "22"]);
+    // Two hydrogens for each other would make the other enantiomer.
+    let mut lines: Vec<&str> = PDB.lines().filter(|l| l.starts_with("ATOM")).collect();
+    let place = |name: &str| {
+        lines
+            .iter()
+            .position(|l| l[12..16].trim() == name && l[17..20] == *"ALA")
+    };
+    let (Some(alpha), Some(beta)) = (place("HA"), place("HB1")) else {
+        panic!("no such hydrogens");
+    };
+    lines.swap(alpha, beta);
+    refused(SYSTEM, &lines.join("\n"), &["bonded at 0.1", "order"]);
+}
+
+#[test]
+fn what_a_flow_cannot_move_or_see_is_named() {
+    let (before, rest) = SYSTEM.split_once("mass=\"").expect("masses");
+    let (_, after) = rest.split_once('"').expect("a mass");
+    let frozen = format!("{before}mass=\"0\"{after}");
+    refused(&frozen, PDB, &["atom 0", "has no mass", "held in place"]);
+    let (_, rest) = SYSTEM.split_once("<Constraint ").expect("constraints");
+    let (entry, _) = rest.split_once("/>").expect("a constraint");
+    let twice = format!("<Constraints><Constraint {entry}/>");
+    let twice = SYSTEM.replacen("<Constraints>", &twice, 1);
+    refused(&twice, PDB, &["constrained twice"]);
+    // Torsions that add 20 000 kJ/mol to every conformation, of which 1000 k_B T are seen.
+    let torsion = |phase: f64| {
+        format!(
+            "<Torsion k=\"10000\" p1=\"0\" p2=\"1\" p3=\"4\" p4=\"6\" periodicity=\"1\" phase=\"{phase}\"/>"
+        )
+    };
+    let constant = [0.0, std::f64::consts::PI].map(torsion).concat();
+    let constant = with_force("PeriodicTorsionForce", &constant);
+    refused(&constant, PDB, &["linear_up_to", "would be flat"]);
 }
 
 #[test]

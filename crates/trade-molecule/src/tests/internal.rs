@@ -176,6 +176,47 @@ fn wrong_sizes_are_refused() -> Checked {
 }
 
 #[test]
+fn soft_springs_have_room() -> Checked {
+    let table = published()?;
+    let x = vectors(&conformations(INTERNAL)?[0], "positions_nm")?;
+    let centre = table.to_internal(&x)?;
+    let mut system = alanine()?;
+    let plain = InternalScaling::new(&table, &system.constraints, &centre);
+    // Springs of proteins are stiff enough for the published deviations.
+    assert_eq!(plain.clone().softened(&table, &system, 5.0), plain);
+    let bond = table.bond_pairs()[plain.free_bonds()[0]];
+    for spring in &mut system.bonds {
+        let same = spring.atoms.iter().all(|atom| bond.contains(atom));
+        spring.stiffness = if same { 1250.0 } else { spring.stiffness };
+    }
+    let triple = table.angle_triples()[3];
+    let mut turned = triple;
+    turned.reverse();
+    system
+        .angles
+        .retain(|a| a.atoms != triple && a.atoms != turned);
+    let soft = plain.clone().softened(&table, &system, 2.5);
+    let [bonds, angles] = soft.units();
+    // √(k_B T/k), ten to a unit, unless the bond could vanish; the whole circle for an angle without a spring.
+    let deviation = (2.5_f64 / 1250.0)
+        .sqrt()
+        .min(0.9 * plain.bond_centres()[0] / 5.0);
+    assert!((bonds[0] - 10.0 * deviation).abs() < 1e-12, "{}", bonds[0]);
+    assert!((angles[3] - std::f64::consts::TAU).abs() < 1e-12);
+    assert!((bonds[1] - 0.05).abs() < 1e-12 && (angles[2] - 1.5).abs() < 1e-12);
+    let there = soft.to_internal(&soft.to_latent(&centre)?)?;
+    same(
+        &there.bonds,
+        &plain.to_internal(&plain.to_latent(&centre)?)?.bonds,
+        "bonds",
+    );
+    same(&there.angles, &centre.angles, "angles");
+    let ratio = (bonds[0] / 0.05).ln() + (angles[3] / 1.5).ln();
+    assert!((soft.log_det() - plain.log_det() - ratio).abs() < 1e-10);
+    Ok(())
+}
+
+#[test]
 fn reference_structure_is_the_centre_of_the_scaling() -> Checked {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/data/alanine/min_energy.npy");
     let values = trade_data::read_npy(path)?.into_data();

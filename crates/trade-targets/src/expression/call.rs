@@ -103,6 +103,42 @@ pub(super) fn together(
     Ok((ids, common))
 }
 
+/// Refuses counts that are no counts, where they are constant: a mass function of other numbers is no density of
+/// anything.
+fn counts(graph: &Graph, name: &str, arguments: &[Argument], ids: &[Id]) -> Result<(), Fault> {
+    let (counted, what): (usize, _) = match name {
+        "poisson_lpmf" => (1, "a whole number that is not negative"),
+        "binomial_lpmf" => (2, "a whole number that is not negative"),
+        "bernoulli_logit_lpmf" => (1, "0 or 1"),
+        _ => return Ok(()),
+    };
+    let most = if name == "bernoulli_logit_lpmf" {
+        1.0
+    } else {
+        f64::MAX
+    };
+    let counts = |value: f64| value >= 0.0 && value <= most && value.fract() == 0.0;
+    for (argument, id) in arguments.iter().zip(ids).take(counted) {
+        let known = graph.known(*id).unwrap_or_default();
+        if let Some((i, value)) = known.iter().enumerate().find(|(_, v)| !counts(**v)) {
+            let reason = format!("{name} takes {what}, found {value} at entry {i}");
+            return fault(argument.column, reason);
+        }
+    }
+    if let ("binomial_lpmf", &[k, n, _]) = (name, ids)
+        && let (Some(k), Some(n)) = (graph.known(k), graph.known(n))
+    {
+        let of = |list: &[f64], i: usize| list[i.min(list.len() - 1)];
+        let more = (0..k.len().max(n.len())).find(|i| of(k, *i) > of(n, *i));
+        if let Some(i) = more {
+            let (k, n) = (of(k, i), of(n, i));
+            let reason = format!("binomial_lpmf has {k} of {n} at entry {i}");
+            return fault(arguments[0].column, reason);
+        }
+    }
+    Ok(())
+}
+
 /// Calls a function by its name, other than `where`.
 ///
 /// # Errors
@@ -138,6 +174,7 @@ pub(super) fn call(
         "roll" | "roll_rows" => roll(graph, arguments)?,
         _ => {
             let (ids, width) = together(graph, name, arguments)?;
+            counts(graph, name, arguments, &ids)?;
             match (function(name), &ids[..]) {
                 (Some(function), &[a]) => graph.apply(function, a),
                 _ => match composed(graph, name, &ids, width) {

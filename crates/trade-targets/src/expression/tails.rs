@@ -8,7 +8,7 @@ use super::target::Expression;
 /// Entries at which an unbounded entry is looked at.
 const FAR: [f64; 3] = [1e10, 1e14, 1e18];
 /// Distances from a finite end of a support, as shares of the distance of the state.
-const NEAR: [f64; 3] = [1e-4, 1e-7, 1e-10];
+const NEAR: [f64; 3] = [1e-6, 1e-10, 1e-14];
 /// Rounding of log densities.
 const ROUNDING: f64 = 1e-6;
 /// The step from an end of the range inwards, as a share of the range.
@@ -76,6 +76,12 @@ impl Expression {
                 distance.copysign(end)
             } else {
                 end + distance.copysign(x[entry] - end)
+            };
+            // The distance as it is after rounding, which the density sees too.
+            let distance = if end.is_infinite() {
+                distance
+            } else {
+                (at[entry] - end).abs()
             };
             self.log_density_at(&at, c) + distance.ln()
         });

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use trade_core::file::write_atomically;
+use trade_core::{file::write_atomically, hash::fnv};
 
 use super::bundle::LANES;
 use super::hmc::{self, Provenance, Simulation};
@@ -184,8 +184,7 @@ impl SimulateConfig {
             .join(format!("phi4-{:016x}.npy", self.hash()))
     }
 
-    /// A hash of the settings and of the algorithm's version, the same on every machine: 64-bit
-    /// FNV-1a.
+    /// A hash of the settings and of the algorithm's version, the same on every machine.
     pub(crate) fn hash(&self) -> u64 {
         let Self {
             l,
@@ -205,9 +204,7 @@ impl SimulateConfig {
             *chains as u64,
         ];
         let bytes = words.iter().flat_map(|word| word.to_le_bytes());
-        bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        })
+        fnv(bytes)
     }
 }
 

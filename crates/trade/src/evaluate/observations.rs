@@ -53,15 +53,24 @@ pub(super) fn pairs(run: &Run, c: &[f64], stream: &mut Stream) -> Result<Option<
         return Ok(Some(target.draw(c, count, stream)?));
     }
     let names = target.controls();
+    let mut all: Option<Drawn> = None;
     for data in &config.data {
         if let DataSource::File(path) = &data.from
             && ordered(&data.at, &names)? == c
         {
-            let (mut pairs, _) = read_samples(path, target)?;
-            pairs.x.truncate(count * target.dim());
-            pairs.context.truncate(count * pairs.contexts);
-            return Ok(Some(pairs));
+            let (pairs, _) = read_samples(path, target)?;
+            match &mut all {
+                Some(all) => {
+                    all.x.extend(pairs.x);
+                    all.context.extend(pairs.context);
+                }
+                None => all = Some(pairs),
+            }
         }
     }
-    Ok(None)
+    if let Some(pairs) = &mut all {
+        pairs.x.truncate(count * target.dim());
+        pairs.context.truncate(count * pairs.contexts);
+    }
+    Ok(all)
 }

@@ -201,6 +201,7 @@ pub fn evidence(run: &Run, config: &EvidenceConfig) -> Result<Evidence> {
         } else {
             pareto_tail(&log_weights)?
         };
+        let disagreement = disagreement(&[Some(pool_z), Some(weights), integral[i]]);
         Ok(EvidencePoint {
             beta,
             log_z: pool_z.value,
@@ -210,12 +211,13 @@ pub fn evidence(run: &Run, config: &EvidenceConfig) -> Result<Evidence> {
             weights_error: weights.error,
             integral: integral[i].map(|found| found.value),
             integral_error: integral[i].map(|found| found.error),
-            disagreement: disagreement(&[Some(pool_z), Some(weights), integral[i]]),
+            disagreement,
             mean_log_likelihood: means[i].value,
             mean_log_likelihood_error: means[i].variance.sqrt(),
             ess,
             pareto_k: tail.map(|tail| tail.k),
-            fit: verdict::is_fit(tail, ess, config.samples)
+            fit: disagreement < verdict::MOST_APART
+                && verdict::is_fit(tail, ess, config.samples)
                 && pool_tail.is_none_or(|tail| tail.is_harmless(ess, config.samples)),
         })
     });

@@ -29,6 +29,7 @@ use crate::{
     error::{Context, Result},
     evaluate, model, problem,
     recipe::{self, Budget, FlowJudge, Paid, PilotConfig, SelectionConfig, Walk},
+    resolution::resolution,
     run::{RunFolder, TrainingCalls, write_file},
     trained::{On, TrainedFlow},
 };
@@ -295,6 +296,7 @@ impl<T: AnyDevice> Training<T> {
             flow = started;
             said.push(sentence);
         }
+        said.extend(resolution::<B::InnerBackend, T>(&problem, &device)?);
         let mut judge = None;
         if let Some(selection) = self.selection {
             selection.validate("selection")?;
@@ -354,11 +356,10 @@ pub fn train(config: &RunConfig, folder: &RunFolder, options: TrainOptions) -> R
         }
     }
     let advice = "start all of them in one folder, with files of the same paths";
-    ranks::same(
-        "the configurations",
-        advice,
-        config.to_json()?.into_bytes().into_iter(),
-    )?;
+    if ranks::current().size() > 1 {
+        let bytes = config.to_json()?.into_bytes();
+        ranks::same("the configurations", advice, bytes.into_iter())?;
+    }
     if ranks::is_first() {
         folder.admit(&config, resume)?;
     }

@@ -1,5 +1,6 @@
 //! Extreme parameters, threads, and batches of odd shapes.
 
+use super::values::plain;
 use super::*;
 
 #[test]

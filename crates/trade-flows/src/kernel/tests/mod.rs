@@ -2,7 +2,7 @@
 
 mod gradient;
 mod limits;
-mod plain;
+mod values;
 
 use super::noise::uniform;
 use super::*;

@@ -236,6 +236,18 @@ fn simulations_are_kept_and_found_again() -> Checked {
     let first = config.run_cached(&molecule, folder.path())?;
     let path = config.cached(&molecule, folder.path());
     let frames = Simulation::frames_path(&path, &config, 2);
+    // Temperatures that are close have names of their own.
+    let close = SimulateConfig {
+        temperature: 300.0,
+        t_max: 300.2,
+        replicas: 5,
+        ..config.clone()
+    };
+    let mut names: Vec<_> = (0..5)
+        .map(|rung| Simulation::frames_path(&path, &close, rung))
+        .collect();
+    names.dedup();
+    assert_eq!(names.len(), 5, "{names:?}");
     assert!(
         frames.to_string_lossy().ends_with("-450.0K.npy"),
         "{frames:?}"

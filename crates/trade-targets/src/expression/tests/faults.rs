@@ -22,6 +22,17 @@ fn every_mistake_has_its_column_and_a_sentence() {
             2,
             "expected an operator or the end of the text, found `)`",
         ),
+        (
+            "a + bernoulli_logit_lpmf([1, 2], a)",
+            26,
+            "takes 0 or 1, found 2 at entry 1",
+        ),
+        (
+            "a + poisson_lpmf([2, 0.5], 1)",
+            18,
+            "takes a whole number that is not negative, found 0.5 at entry 1",
+        ),
+        ("a + binomial_lpmf(5, 3, 0.5)", 19, "has 5 of 3 at entry 0"),
         ("a b", 3, "found `b`"),
         ("2a", 2, "found `a`"),
         ("a ** 2", 3, "written `^`"),

@@ -50,6 +50,13 @@ fn integrals_that_diverge_are_found() {
         ),
         // Lognormal, heavy on both sides.
         (positive, "-log(s)^2/T - log(s) - x^2", &[], &[0.5, 100.0]),
+        // A power above an end that is far below most of the support.
+        (
+            r#"{ "interval": { "low": 1, "high": 1e9 } }"#,
+            "-(T + 1)*log(s) - x^2",
+            &[],
+            &[1.0, 5.0],
+        ),
         // A plateau within walls, and two modes that are far from each other.
         (unit, "0*T*s - x^2", &[], &[1.0]),
         (

@@ -83,6 +83,8 @@ fn range(clouds: &[Cloud], axis: usize) -> (f64, f64) {
         .filter_map(|cloud| interval(cloud.column(axis).into_iter(), 0.001));
     let all = ends.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
     let (low, high) = all.unwrap_or((0.0, 1.0));
-    let room = (0.06 * (high - low)).max(1e-6 * (1.0 + low.abs()));
+    let room = (0.06 * (high - low))
+        .max(1e-6 * low.abs())
+        .max(f64::from(f32::MIN_POSITIVE));
     (low - room, high + room)
 }

@@ -74,7 +74,7 @@ fn plain_knots(shape: RqsShape, p: &[f64]) -> (Vec<f64>, Vec<f64>, Vec<f64>) {
 }
 
 /// `f(x)` and `ln f′(x)` of one entry.
-fn plain(shape: RqsShape, x: f64, p: &[f64]) -> (f64, f64) {
+pub(super) fn plain(shape: RqsShape, x: f64, p: &[f64]) -> (f64, f64) {
     let (xs, ys, d) = plain_knots(shape, p);
     let k = shape.bins;
     let x = if shape.tails.is_unit() {
