@@ -1,7 +1,7 @@
 //! Whether single precision tells log densities and states apart.
 
 use burn::tensor::backend::Backend;
-use trade_core::{Condition, Family, Support, Target, objective::Problem};
+use trade_core::{Condition, Support, Target, objective::Problem};
 
 use crate::{
     condition::describe,

@@ -149,10 +149,11 @@ pub fn of_path(
     }
     if let Some(point) = points.iter().find(|point| point.is_apart()) {
         let at = stretches::named(controls, &point.condition);
-        text += &format!(
+        let sentence = format!(
             " At {at} weights and integral differ by more than {MOST_APART} of their errors: one misses a part of the \
              density, or the density jumps where its derivative shows nothing, as at a wall that moves."
         );
+        text += &sentence;
     }
     text
 }

@@ -3,9 +3,8 @@
 use burn::module::AutodiffModule;
 use trade_core::{
     objective::{
-        Clip, LogVariance, LogVarianceConfig, Nll, NllConfig, Objective, RefinedNll,
-        RefinedNllConfig, ReverseKl, ReverseKlConfig, ReweightedNll, ReweightedNllConfig, Robust,
-        Term,
+        Clip, LogVariance, LogVarianceConfig, Nll, NllConfig, RefinedNll, RefinedNllConfig,
+        ReverseKl, ReverseKlConfig, ReweightedNll, ReweightedNllConfig, Robust, Term,
         trade::{
             Centre, EnergyOrigin, TradeConfig, TradeContinuous, TradeContinuousConfig, TradeGrid,
             TradeGridConfig,

@@ -10,8 +10,8 @@ use trade_core::{
 
 use super::{
     Host, Model, UNIFORM, data, first,
-    gaussian::{Bath, DIM, Training, gradient, moved},
-    number, problem, refined, square,
+    gaussian::{Bath, DIM, Training, gradient},
+    number, problem, refined,
 };
 
 /// `E[−log p_θ]` of the wrong model at the temperature `t` under independent entries with these first

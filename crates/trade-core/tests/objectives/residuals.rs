@@ -11,9 +11,9 @@ use trade_core::{
 };
 
 use super::{
-    Boxed, Host, Model, SEED, continuous, first, first_condition,
+    Boxed, Host, Model, SEED, continuous, first, first_condition, fresh,
     gaussian::{Bath, DIM, gradient, moved},
-    number, problem, square, step,
+    number, problem, square, squared,
 };
 
 #[test]

@@ -7,7 +7,7 @@ use trade_core::{
     Dataset,
     causality::CausalityConfig,
     objective::{
-        Objective, Problem,
+        Problem,
         trade::{
             Blur, EnergyOrigin, SampleOrigin, TradeConfig, TradeContinuous, TradeContinuousConfig,
             TradeGrid, TradeGridConfig,

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use burn::tensor::Tensor;
 use burn_flex::FlexDevice;
-use gaussian::{Bath, DIM, Gaussian, Training, values};
+use gaussian::{Bath, DIM, Gaussian, Training};
 use trade_core::{
     Condition, Dataset, Density, Result,
     objective::{Objective, Problem, StepContext, Term},

@@ -8,7 +8,7 @@ use trade_core::{
     Error,
     learning_rate::{LearningRate, OneCycle},
     objective::{
-        Nll, NllConfig, Objective, RefinedNll, RefinedNllConfig, ReverseKl, ReverseKlConfig,
+        Nll, NllConfig, RefinedNll, RefinedNllConfig, ReverseKl, ReverseKlConfig,
         trade::{TradeContinuous, TradeContinuousConfig, TradeGrid, TradeGridConfig},
     },
     parameters::parameters,
@@ -21,7 +21,6 @@ use super::{
     Model, bits, constant, data,
     gaussian::{Bath, Training, values},
     problem, trainer,
-    weights::named,
 };
 
 const STEPS: usize = 60;
@@ -101,7 +100,7 @@ fn full() -> Trainer<Training, Model> {
 }
 
 /// Takes `count` steps; the bits of every loss.
-fn advance(trainer: &mut Trainer<Training, Model>, count: usize) -> Vec<Vec<u64>> {
+pub(super) fn advance(trainer: &mut Trainer<Training, Model>, count: usize) -> Vec<Vec<u64>> {
     let mut losses = Vec::new();
     for _ in 0..count {
         let report = trainer.advance().unwrap();

@@ -12,9 +12,7 @@ use trade_core::{
 };
 
 use super::{
-    Fixed, Model,
-    broken::broken,
-    constant, data,
+    Fixed, Model, constant, data,
     gaussian::{Bath, DIM, gradient, values},
     problem, trainer,
 };

@@ -5,20 +5,16 @@ use std::path::Path;
 use burn_flex::FlexDevice;
 use trade_core::{
     Result,
-    objective::{Nll, NllConfig, Objective, ReverseKl, ReverseKlConfig},
+    objective::{Nll, NllConfig, ReverseKl, ReverseKlConfig},
     ramp::Ramp,
     random::Streams,
     train::{AdaptiveConfig, AdaptiveRule, TrainConfig, Trainer, WeightedObjective},
 };
 
 use super::{
-    Fixed, Model, bits,
-    broken::broken,
-    constant, data,
+    Fixed, Model, bits, constant, data,
     gaussian::{Bath, Training},
-    problem,
-    resume::advance,
-    trainer,
+    problem, trainer,
 };
 
 /// Two likelihoods, one of them with noise and a weight that follows that of a term.

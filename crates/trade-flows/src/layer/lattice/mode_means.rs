@@ -227,15 +227,16 @@ mod tests {
             let classes = |stage: Momenta| (stage.modes, stage.classes);
             config.stages().into_iter().map(classes).collect::<Vec<_>>()
         };
-        let [diagonal, half] = [(5..9, vec![(1, 1)]), (9..13, vec![(0, 2)])];
-        assert_eq!(modes(8, 4.0), [diagonal.clone(), half.clone()]);
-        assert_eq!(modes(8, 5.0), [diagonal.clone()]);
+        let diagonal = || (5..9, vec![(1, 1)]);
+        let half = || (9..13, vec![(0, 2)]);
+        assert_eq!(modes(8, 4.0), [diagonal(), half()]);
+        assert_eq!(modes(8, 5.0), [diagonal()]);
         assert_eq!(modes(8, 8.0), []);
         assert_eq!(
             modes(16, 4.0),
             [
-                diagonal,
-                half,
+                diagonal(),
+                half(),
                 (13..21, vec![(1, 2)]),
                 (21..37, vec![(2, 2), (0, 3), (1, 3)]),
                 (37..49, vec![(2, 3), (0, 4)]),
