@@ -14,7 +14,9 @@ use trade_core::{
 use super::{
     Fixed, Model, bits, constant, data,
     gaussian::{Bath, Training},
-    problem, trainer,
+    problem,
+    resume::advance,
+    trainer,
 };
 
 /// Two likelihoods, one of them with noise and a weight that follows that of a term.
