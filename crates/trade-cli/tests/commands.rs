@@ -413,6 +413,10 @@ fn mistakes_end_in_one_sentence() {
             &["two.npy", "input"],
         ),
         (
+            &["free-energy", "run", "--from", "T=1", "--to", "T=1"],
+            &["both are [1.0]"],
+        ),
+        (
             &["sample", "run", "--at", "T=1", "-o", "s.csv"],
             &["s.csv", ".npy, .npz"],
         ),

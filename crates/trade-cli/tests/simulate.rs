@@ -139,7 +139,16 @@ fn fields_of_another_coupling_are_refused_by_their_record() {
     let output = run(folder, &["train", "wrong.json", "--steps", "1", "--quiet"]);
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(
-        !output.status.success() && said.contains("x.npy") && said.contains("kappa = 0.2,"),
+        !output.status.success() && said.contains("x.npy") && said.contains("kappa = 0.2000, and"),
+        "{said}"
+    );
+    let mut other = config(0.2);
+    other["target"]["phi4"]["lambda"] = json!(0.03);
+    write(folder, "other.json", &other);
+    let output = run(folder, &["train", "other.json", "--steps", "1", "--quiet"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        said.contains("lambda = 0.02, and the target has 0.03"),
         "{said}"
     );
     write(folder, "right.json", &config(0.2));

@@ -86,7 +86,8 @@ impl PathPoint {
     /// Whether weights and integral contradict each other.
     pub(crate) fn is_apart(&self) -> bool {
         let error = self.weights_error.hypot(self.integral_error);
-        (self.weights - self.integral).abs() > verdict::MOST_APART * error
+        let rounding = verdict::ROUNDING * (1.0 + self.weights.abs());
+        (self.weights - self.integral).abs() > verdict::MOST_APART * error.max(rounding)
     }
 
     /// The weights at this condition as the verdict sees them.
@@ -118,6 +119,10 @@ pub fn free_energy(
         config.points
     );
     ensure!(config.samples >= 2, "at least 2 samples are needed");
+    ensure!(
+        from != to,
+        "a path leads from one condition to another, and both are {from:?}"
+    );
     let target = &run.target;
     ensure!(
         target.is_known() && target.contexts() == 0,

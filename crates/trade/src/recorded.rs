@@ -13,6 +13,16 @@ const SAME: f64 = 1e-3;
 /// Why samples of a file are not of this condition, where the record of the simulation that wrote them lies beside
 /// the file and says so.
 pub(crate) fn contradiction(path: &Path, target: &AnyTarget, at: &[f64]) -> Option<String> {
+    if let AnyTarget::Phi4(phi4) = target
+        && let Some(lambda) = phi4.lattice()?.quartic
+        && let Some(recorded) = config(&path.with_extension("json"))?["lambda"].as_f64()
+        && recorded != lambda
+    {
+        return Some(format!(
+            "its record says that it was simulated with lambda = {recorded}, and the target has {lambda}; correct \
+             `target.phi4.lambda`"
+        ));
+    }
     let recorded = condition(path, target)?;
     let same = |(a, b): (&f64, &f64)| (a - b).abs() <= SAME * a.abs().max(b.abs());
     if recorded.iter().zip(at).all(same) {
@@ -32,7 +42,6 @@ fn condition(path: &Path, target: &AnyTarget) -> Option<Vec<f64>> {
         AnyTarget::Phi4(phi4) => {
             let config = config(&path.with_extension("json"))?;
             let number = |name: &str| config[name].as_f64();
-            // Another lattice, or another coupling, is none of this target's conditions.
             match phi4.lattice()?.quartic {
                 Some(_) => Some(vec![number("kappa")?]),
                 None => Some(vec![number("kappa")?, number("lambda")?]),

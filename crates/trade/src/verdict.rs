@@ -25,6 +25,8 @@ const MOST_SAMPLES: f64 = 1e6;
 
 /// Estimates of one number that are further apart, in units of their errors, mark the condition.
 pub(crate) const MOST_APART: f64 = 10.0;
+/// The least error of such an estimate, relatively: sums of single precision have no less.
+pub(crate) const ROUNDING: f64 = 1e-6;
 
 /// Whether ESS, `log Z` and their errors mean something: the tail of the weights is harmless, see
 /// [`Tail::is_harmless`], and relative ESS × samples is at least [`LEAST_EFFECTIVE`], with what no

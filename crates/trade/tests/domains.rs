@@ -20,7 +20,8 @@ fn conditions_without_a_density_are_refused() {
     let at = |name: &str, c: f64| {
         format!(r#""data": [ {{ "at": {{ "{name}": {c} }}, "from": {{ "exact": 200 }} }} ]"#)
     };
-    let mixture = r#"{ "gaussian_mixture": {} }"#;
+    let mixture =
+        r#"{ "gaussian_mixture": { "weights": [1], "means": [[0]], "covariances": [[[1]]] } }"#;
     let free = r#"{ "phi4": { "l": 4, "lambda": 0 } }"#;
     for (target, ranges, data, says) in [
         (

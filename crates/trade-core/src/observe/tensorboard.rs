@@ -323,7 +323,7 @@ mod tests {
         let first = TensorBoard::create(folder.path(), 0, 1).unwrap();
         let second = TensorBoard::create(folder.path(), 0, 1).unwrap();
         assert!(first.path < second.path);
-        assert_eq!(events(&first.path).len(), 1);
+        assert_eq!(events(&first.path).len(), 2);
     }
 
     #[test]
@@ -333,7 +333,7 @@ mod tests {
         for step in 0..100 {
             board.step(&report(step, 1.0)).unwrap();
         }
-        // The version and steps 0, 40, 80, 99.
-        assert_eq!(events(&board.path).len(), 5);
+        // The version, the start, and steps 0, 40, 80, 99.
+        assert_eq!(events(&board.path).len(), 6);
     }
 }

@@ -260,7 +260,8 @@ fn disagreement(estimates: &[Option<Estimate>]) -> f64 {
         for b in &known[i + 1..] {
             let (difference, error) = ((a.value - b.value).abs(), a.error.hypot(b.error));
             if difference > 0.0 {
-                most = most.max(difference / error.max(f64::MIN_POSITIVE));
+                let rounding = verdict::ROUNDING * (1.0 + a.value.abs());
+                most = most.max(difference / error.max(rounding));
             }
         }
     }

@@ -16,6 +16,7 @@ use trade_core::{
     learning_rate::LearningRate,
     objective::{Clip, LogVarianceConfig, NllConfig, PoolConfig, Problem},
     ramp::Ramp,
+    random::Stream,
     schedule::Schedule,
     train::TrainConfig,
 };
@@ -29,12 +30,15 @@ use trade_targets::expression::Posterior;
 use super::{Draft, Paid, SelectionConfig, population::population};
 use crate::{
     config::{DataConfig, DataSource, LossConfig, ObjectiveConfig, RunConfig},
-    error::{Context, Result, ensure},
+    error::{Context, Result, bail, ensure},
+    resolution::unresolved,
     target::AnyTarget,
 };
 
 /// Draws of the prior behind the boundary term.
 const DRAWS: usize = 100_000;
+/// Draws by which it is judged whether single precision holds the prior.
+const CHECKED: usize = 10_000;
 /// The most numbers of all draws together.
 const MOST_NUMBERS: usize = 20_000_000;
 /// Fewer points of the flow than this train nothing.
@@ -82,6 +86,11 @@ impl FromPrior {
         let range = problem.ranges[0];
         if range.0 != 0.0 || stated {
             return Ok(None);
+        }
+        // Before particles move in steps that are rounded away.
+        let draws = target.draw(CHECKED, &mut Stream::new(draft.seed, 1000))?;
+        if let Some(reason) = unresolved(&draws, &problem.target.support()) {
+            bail!("`target`: {reason}");
         }
         let before = target.calls().unwrap_or(0);
         let found = population(target, target.dim(), range.1, draft.seed).context("`target`")?;
