@@ -36,7 +36,10 @@ fn refused(system: &str, pdb: &str, parts: &[&str]) {
 
 /// The System with one more force.
 fn with_force(kind: &str, entries: &str) -> String {
-    let list = kind.replace("Harmonic", "").replace("Force", "s");
+    let list = kind
+        .replace("Harmonic", "")
+        .replace("Periodic", "")
+        .replace("Force", "s");
     let force = format!("<Force type=\"{kind}\"><{list}>{entries}</{list}></Force></Forces>");
     SYSTEM.replacen("</Forces>", &force, 1)
 }
