@@ -89,7 +89,7 @@ impl FromPrior {
         }
         // Before particles move in steps that are rounded away.
         let draws = target.draw(CHECKED, &mut Stream::new(draft.seed, 1000))?;
-        if let Some(reason) = unresolved(&draws, &problem.target.support()) {
+        if let Some(reason) = unresolved(&draws, &target.support()) {
             bail!("`target`: {reason}");
         }
         let before = target.calls().unwrap_or(0);
