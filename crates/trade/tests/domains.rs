@@ -43,7 +43,7 @@ fn conditions_without_a_density_are_refused() {
             "only where kappa is",
         ),
         (
-            r#"{ "expression": { "variables": { "x": 1 }, "controls": ["a"], "log_density": "-a*x^2" } }"#,
+            r#"{ "expression": { "variables": { "x": 1 }, "controls": ["a"], "log_density": "x - a*x^2" } }"#,
             r#"{ "a": [-1, 1] }"#,
             r#""data": []"#.to_string(),
             "has no density at a = -1",
