@@ -12,6 +12,9 @@ const LIGHT: std::ops::Range<f64> = 0.9..4.6;
 /// the distance of two hydrogens on one atom is larger.
 const SHORT: f64 = 0.15;
 
+/// A united CH₂, u, where masses are whole numbers; that of nitrogen is 14.007.
+const UNITED: f64 = 14.0;
+
 /// Gives each atom of `topology` the element that its mass in the System says, or else the one that
 /// the file states.
 ///
@@ -34,6 +37,15 @@ pub(super) fn assign(system: &System, topology: &mut Topology) -> Result<(), Str
                 contradictions.push((place, stated, by_mass));
             }
             _ => atom.element = Some(by_mass),
+        }
+    }
+    // Atoms in another order would make some nitrogen a carbon too.
+    let united = |(place, stated, _): &(usize, ChemicalElement, _)| {
+        *stated == ChemicalElement::CARBON && (system.masses[*place] - UNITED).abs() < 1e-3
+    };
+    if contradictions.iter().all(united) {
+        for (place, stated, _) in contradictions.drain(..) {
+            topology.atoms[place].element = Some(stated);
         }
     }
     let Some((place, stated, by_mass)) = contradictions.first() else {

@@ -39,6 +39,7 @@ pub(super) fn fit(
     elements::assign(system, &mut topology).map_err(failed)?;
     let skeleton =
         Skeleton::new(system, &topology).map_err(|reason| Error::file(system_path, reason))?;
+    topology.bonds = skeleton.pairs();
     let whole = skeleton.whole(&topology.positions());
     let mut warnings = Vec::new();
     if whole != topology.positions() {

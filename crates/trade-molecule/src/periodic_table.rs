@@ -65,6 +65,12 @@ pub struct ChemicalElement(usize);
 impl ChemicalElement {
     /// Hydrogen.
     pub const HYDROGEN: Self = Self(0);
+    /// Carbon.
+    pub const CARBON: Self = Self(4);
+    /// Nitrogen.
+    pub const NITROGEN: Self = Self(5);
+    /// Oxygen.
+    pub const OXYGEN: Self = Self(6);
 
     /// The element of this symbol, in any case; deuterium counts as hydrogen.
     pub fn of_symbol(symbol: &str) -> Option<Self> {
@@ -147,6 +153,13 @@ mod tests {
         assert_eq!(by_name("CL1"), ["Cl", "C"]);
         assert_eq!(by_name("OXT"), ["O"]);
         assert!(by_name("X1").is_empty() && by_name("*").is_empty());
+        for (element, symbol) in [
+            (ChemicalElement::CARBON, "C"),
+            (ChemicalElement::NITROGEN, "N"),
+            (ChemicalElement::OXYGEN, "O"),
+        ] {
+            assert_eq!(element.symbol(), symbol);
+        }
         assert_eq!(
             ChemicalElement::of_symbol("d"),
             Some(ChemicalElement::HYDROGEN)

@@ -31,7 +31,8 @@ pub struct Topology {
     pub residues: Vec<usize>,
     /// The residues after which the file ends a chain.
     pub(super) chain_ends: Vec<usize>,
-    /// The pairs of atoms that the file's CONECT records name as bonded.
+    /// The pairs of bonded atoms: those of the file's CONECT records, and all covalent ones where the file was
+    /// read beside a System.
     pub bonds: Vec<[usize; 2]>,
     /// The vectors of the periodic box, nm, lower triangular, where the file states one.
     pub cell: Option<[[f64; 3]; 3]>,

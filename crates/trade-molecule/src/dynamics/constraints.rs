@@ -1,11 +1,15 @@
 //! Distances that a simulation holds fixed.
 
+use trade_core::random::Stream;
+
 use super::super::lanes::SideBySide;
 use super::super::scalar::{Vec3, add_to, difference, dot, scaled, subtract_from};
 use super::super::system::System;
 
 /// Sweeps after which the solution is taken as it is. Bonds to hydrogen take three or four.
 const SWEEPS: usize = 200;
+/// What is left, relatively, of the gradient of a constraint that follows from the others.
+const DEPENDENT: f64 = 1e-9;
 
 /// A fixed distance with what its equations need.
 #[derive(Clone, Copy, Debug)]
@@ -111,19 +115,53 @@ impl Constraints {
         }
     }
 
-    /// The largest relative error of a fixed distance at `x`.
-    pub(super) fn violation<S: SideBySide>(&self, x: &[Vec3<S>]) -> f64 {
-        let mut worst = 0.0_f64;
-        for rod in &self.rods {
+    /// The fixed distance that is furthest off at `x`, with its largest relative error.
+    pub(super) fn worst<S: SideBySide>(&self, x: &[Vec3<S>]) -> Option<([usize; 2], f64)> {
+        let off = |rod: &Rod| {
             let [i, j] = rod.atoms;
-            for lane in 0..S::WIDTH {
+            let errors = (0..S::WIDTH).map(|lane| {
                 let square: f64 = (0..3)
                     .map(|axis| (x[i][axis].lane(lane) - x[j][axis].lane(lane)).powi(2))
                     .sum();
-                worst = worst.max((square.sqrt() / rod.square.sqrt() - 1.0).abs());
+                (square.sqrt() / rod.square.sqrt() - 1.0).abs()
+            });
+            (rod.atoms, errors.fold(0.0, f64::max))
+        };
+        self.rods.iter().map(off).max_by(|a, b| a.1.total_cmp(&b.1))
+    }
+
+    /// The largest relative error of a fixed distance at `x`.
+    pub(super) fn violation<S: SideBySide>(&self, x: &[Vec3<S>]) -> f64 {
+        self.worst(x).map_or(0.0, |(_, error)| error)
+    }
+
+    /// How many constraints do not follow from the others: the rank of their gradients where atoms lie anywhere.
+    /// Five atoms at ten fixed distances have nine.
+    pub(super) fn independent(&self, atoms: usize) -> usize {
+        let x = Stream::new(0, 0).normal64(3 * atoms);
+        let mut basis: Vec<Vec<f64>> = Vec::new();
+        for rod in &self.rods {
+            let mut row = vec![0.0; 3 * atoms];
+            for axis in 0..3 {
+                let [i, j] = rod.atoms.map(|atom| 3 * atom + axis);
+                row[i] = x[i] - x[j];
+                row[j] = -row[i];
+            }
+            let length = |row: &[f64]| row.iter().map(|r| r * r).sum::<f64>().sqrt();
+            let before = length(&row);
+            // Twice, since once leaves rounding errors that count where much cancels.
+            for unit in basis.iter().chain(&basis) {
+                let along: f64 = unit.iter().zip(&row).map(|(u, r)| u * r).sum();
+                for (r, u) in row.iter_mut().zip(unit) {
+                    *r -= along * u;
+                }
+            }
+            let after = length(&row);
+            if after > DEPENDENT * before {
+                basis.push(row.iter().map(|r| r / after).collect());
             }
         }
-        worst
+        basis.len()
     }
 }
 

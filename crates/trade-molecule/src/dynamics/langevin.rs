@@ -22,7 +22,7 @@ pub struct Langevin {
     pub(super) step: f64,
     /// `e^{−γ Δt}`.
     pub(super) decay: f64,
-    /// How many constraints there are.
+    /// How many constraints do not follow from the others.
     fixed: usize,
 }
 
@@ -45,13 +45,14 @@ impl Langevin {
             let reason = format!("atom {atom} has no mass; an atom held in place is not provided");
             return Err(Error::setting("system", reason));
         }
+        let constraints = Constraints::new(system);
         Ok(Self {
+            fixed: constraints.independent(system.atoms()),
             energy: PotentialEnergy::new(system),
-            constraints: Constraints::new(system),
+            constraints,
             masses: system.masses.clone(),
             step,
             decay: (-friction * step).exp(),
-            fixed: system.constraints.len(),
         })
     }
 
@@ -70,8 +71,8 @@ impl Langevin {
         self.step
     }
 
-    /// Degrees of freedom of the velocities: `3 N` less the constraints. The centre of mass moves
-    /// freely.
+    /// Degrees of freedom of the velocities: `3 N` less the independent constraints. The
+    /// centre of mass moves freely.
     pub fn degrees_of_freedom(&self) -> usize {
         (3 * self.atoms()).saturating_sub(self.fixed)
     }

@@ -18,6 +18,9 @@ use super::tempering::Tempering;
 use super::walkers::{Walkers, WalkersState};
 use crate::{Error, Result};
 
+/// The relative error of a fixed distance from which on the constraints do not hold.
+const HELD: f64 = 1e-4;
+
 /// What the walkers are computed in.
 pub(super) type Wide = Lanes<f32, 16>;
 
@@ -113,7 +116,8 @@ impl Run {
     /// a frame of each once they are equilibrated.
     ///
     /// # Errors
-    /// [`Error::Setting`] if a walker has flown apart, which a shorter time step prevents.
+    /// [`Error::Setting`] if a walker has flown apart, or its constraints do not hold, which a shorter time step
+    /// prevents.
     pub fn advance(&mut self) -> Result<()> {
         if self.spacings == self.schedule.equilibration {
             self.tempering.reset_counts();
@@ -133,6 +137,18 @@ impl Run {
         if let Some(walker) = self.energies().iter().position(|e| !e.is_finite()) {
             let reason = format!(
                 "walker {walker} flew apart within {} ps; take a shorter step than {} fs",
+                self.progress().done_ps,
+                self.config.step_fs
+            );
+            return Err(Error::setting("step_fs", reason));
+        }
+        let worst = self.bundles.iter().map(|b| b.worst(&self.dynamics));
+        let worst = worst.flatten().max_by(|a, b| a.1.total_cmp(&b.1));
+        if let Some(([i, j], error)) = worst.filter(|(_, error)| *error > HELD) {
+            let reason = format!(
+                "the fixed distance of atoms {i} and {j} is off by {:.2} % after {} ps; take a shorter step than {} \
+                 fs, or leave out constraints that others imply or contradict",
+                100.0 * error,
                 self.progress().done_ps,
                 self.config.step_fs
             );

@@ -180,6 +180,11 @@ impl<S: SideBySide> Walkers<S> {
         &self.positions
     }
 
+    /// The fixed distance that is furthest off, and by how much relatively.
+    pub(super) fn worst(&self, dynamics: &Langevin) -> Option<([usize; 2], f64)> {
+        dynamics.constraints.worst(&self.positions)
+    }
+
     /// Velocities, nm/ps, after the latest step's drift: half a kick behind the positions.
     pub fn velocities(&self) -> &[[S; 3]] {
         &self.velocities

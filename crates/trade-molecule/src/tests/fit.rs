@@ -224,6 +224,49 @@ fn masses_moved_to_hydrogens_are_understood() -> Checked {
     Ok(())
 }
 
+/// United atoms of butane whose masses are whole numbers: that of CH₂ is nearly nitrogen's.
+#[test]
+fn united_atoms_are_carbons() -> Checked {
+    let list = |masses: [f64; 4]| masses.map(|m| format!("<Particle mass=\"{m}\"/>")).concat();
+    let bond = |i| format!("<Bond d=\"0.153\" k=\"2e5\" p1=\"{i}\" p2=\"{}\"/>", i + 1);
+    let angle = |i| {
+        let (j, k) = (i + 1, i + 2);
+        format!("<Angle a=\"1.95\" k=\"500\" p1=\"{i}\" p2=\"{j}\" p3=\"{k}\"/>")
+    };
+    let system = |masses| {
+        format!(
+            "<System type=\"System\" version=\"1\"><Particles>{}</Particles><Constraints/><Forces>\
+             <Force type=\"HarmonicBondForce\"><Bonds>{}</Bonds></Force>\
+             <Force type=\"HarmonicAngleForce\"><Angles>{}</Angles></Force>\
+             <Force type=\"PeriodicTorsionForce\"><Torsions><Torsion p1=\"0\" p2=\"1\" p3=\"2\" p4=\"3\" \
+             periodicity=\"3\" phase=\"0\" k=\"6\"/></Torsions></Force></Forces></System>",
+            list(masses),
+            [0, 1, 2].map(bond).concat(),
+            [0, 1].map(angle).concat(),
+        )
+    };
+    let places = [[0.0, 0.0], [1.42, 0.57], [2.84, 0.0], [4.26, 0.57]];
+    let mut pdb = String::new();
+    for (atom, [x, y]) in places.iter().enumerate() {
+        let serial = atom + 1;
+        let z = 0.1 * atom as f64;
+        let _ = writeln!(
+            pdb,
+            "ATOM  {serial:5}  C{serial}  BUT A   1    {x:8.3}{y:8.3}{z:8.3}  1.00  0.00           C"
+        );
+    }
+    let butane = molecule(&system([15.0, 14.0, 14.0, 15.0]), &pdb)?;
+    let carbon = |a: &super::super::Atom| a.element == Some(ChemicalElement::CARBON);
+    assert!(butane.topology().atoms.iter().all(carbon));
+    // The mass of nitrogen itself contradicts the file.
+    refused(
+        &system([15.0, 14.0067, 14.0, 15.0]),
+        &pdb,
+        &["C2 of BUT", "says N"],
+    );
+    Ok(())
+}
+
 #[test]
 fn positions_in_another_unit_or_place_are_refused() {
     refused(

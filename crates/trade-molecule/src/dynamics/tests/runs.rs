@@ -4,7 +4,7 @@ use std::fs;
 
 use trade_core::ranks::{self, Threads};
 
-use super::super::super::system::{Angle, Bond, Torsion};
+use super::super::super::system::{Angle, Bond, Constraint, Torsion};
 use super::super::{BOLTZMANN, Basin, Molecule, Run, SimulateConfig, Simulation};
 use super::{Checked, alanine, free};
 
@@ -111,6 +111,67 @@ fn exchanges_carry_walkers_over_a_barrier_to_the_exact_populations() -> Checked 
 }
 
 /// A small simulation of alanine dipeptide: 24 walkers, so that lanes are left over.
+/// Atoms with a fixed distance between every two.
+fn rigid(start: Vec<[f64; 3]>) -> crate::Result<Molecule> {
+    let mut system = free(&vec![12.0; start.len()]);
+    for j in 0..start.len() {
+        for i in 0..j {
+            system.constraints.push(Constraint {
+                atoms: [i, j],
+                distance: crate::internal::distance(start[i], start[j]),
+            });
+        }
+    }
+    Molecule::new(system, start)
+}
+
+/// A short simulation of a few atoms without torsions.
+fn plain(ns: f64) -> SimulateConfig {
+    SimulateConfig {
+        replicas: 1,
+        ns,
+        friction: 10.0,
+        basin: None,
+        trans: Vec::new(),
+        ..small()
+    }
+}
+
+/// Ten distances of five atoms fix nine coordinates.
+#[test]
+fn constraints_that_follow_from_others_count_once() -> Checked {
+    let (side, height) = (0.1, 0.13);
+    let [cos, sin] = [-0.5, 0.75_f64.sqrt()];
+    let molecule = rigid(vec![
+        [side, 0.0, 0.0],
+        [side * cos, side * sin, 0.0],
+        [side * cos, -side * sin, 0.0],
+        [0.0, 0.0, height],
+        [0.0, 0.0, -height],
+    ])?;
+    let config = plain(3.2);
+    let provenance = config.run(&molecule)?.provenance;
+    assert_eq!(provenance.degrees_of_freedom, 15 - 9);
+    let kinetic = provenance.temperatures[0].kinetic_temperature;
+    println!("{kinetic:?}");
+    let bound = 4.0 * kinetic.error + 0.005 * config.temperature;
+    assert!(kinetic.error < 0.02 * config.temperature);
+    assert!((kinetic.value - config.temperature).abs() < bound);
+    Ok(())
+}
+
+/// Three atoms in a line cannot be bent by forces along the line.
+#[test]
+fn constraints_that_do_not_hold_are_named() -> Checked {
+    let molecule = rigid(vec![[0.0; 3], [0.116, 0.0, 0.0], [-0.116, 0.0, 0.0]])?;
+    let message = plain(0.008).run(&molecule).map_or_else(
+        |error| error.to_string(),
+        |found| format!("{:?}", found.provenance.temperatures),
+    );
+    assert!(message.contains("the fixed distance of atoms"), "{message}");
+    Ok(())
+}
+
 fn small() -> SimulateConfig {
     SimulateConfig {
         temperature: 300.0,
