@@ -66,9 +66,20 @@ impl<B: FlowBackend> Flow<B> {
     }
 }
 
-/// States beyond are taken for those at the edge: their squares leave single precision soon after,
-/// and a density that is not a number would hide that it is next to zero.
+/// States beyond are taken for those at the edge, once the layers that bring them into their own units are passed:
+/// their squares leave single precision soon after, and a density that is not a number would hide that it is next to
+/// zero.
 const EDGE: f64 = 1e15;
+/// The same for states as they come, in any units.
+const FURTHEST: f64 = 1e36;
+
+/// Whether a layer brings states from their units to those of the flow.
+fn sets_units<B: Backend>(layer: &Layer<B>) -> bool {
+    matches!(
+        layer,
+        Layer::ActNorm(_) | Layer::Whiten(_) | Layer::Supports(_)
+    )
+}
 
 /// From how many deviations on an observation enters by its logarithm.
 const SOFT: f64 = 8.0;
@@ -138,9 +149,14 @@ impl<B: FlowBackend> Flow<B> {
     /// The log density of the rows of this rank, see [`Density::log_prob`].
     fn log_prob_here(&self, x: Tensor<B, 2>, condition: &Condition<B>) -> Dual<B, 1> {
         let features = self.features(condition);
-        let (mut z, noise_log_prob) = self.augment(x.clamp(-EDGE, EDGE), &condition.control);
+        let x = x.clamp(-FURTHEST, FURTHEST);
+        let (mut z, noise_log_prob) = self.augment(x, &condition.control);
         let mut total = z.zeros([z.dims()[0]]);
-        for layer in &self.layers {
+        let after_units = self.layers.iter().position(|layer| !sets_units(layer));
+        for (place, layer) in self.layers.iter().enumerate() {
+            if Some(place) == after_units {
+                z = z.clamp(-EDGE, EDGE);
+            }
             let (next, log_det) = layer.forward(z, &features);
             z = next;
             total = total.plus(log_det);

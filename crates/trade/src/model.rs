@@ -182,7 +182,7 @@ pub fn sample<B: FlowBackend>(
 /// `log p_θ(x|c, y)` of given states (`[n, dim]` row-major).
 ///
 /// An augmented flow gives the logarithm of the mean density over 16 draws of its noise, which
-/// approaches the density from below.
+/// approaches the density from below. A state with an infinite entry has none.
 pub fn log_prob<B: FlowBackend>(
     flow: &Flow<B>,
     x: &[f32],
@@ -208,6 +208,11 @@ pub fn log_prob<B: FlowBackend>(
             flow.log_prob(points, &condition).value.into_data()
         });
         all.extend(found.iter().flat_map(|log| log.iter::<f64>()));
+    }
+    for (log, state) in all.iter_mut().zip(x.chunks(dim)) {
+        if state.iter().any(|x| x.is_infinite()) && !state.iter().any(|x| x.is_nan()) {
+            *log = f64::NEG_INFINITY;
+        }
     }
     all
 }

@@ -325,6 +325,30 @@ fn without_data_walkers_find_the_target() {
     assert!(samples.relative_ess().unwrap().value > 0.2);
 }
 
+/// The integral of `exp(−((x₀/a − 3)² + (x₁/a − 3)²)/T)` is `πTa²`. Squares of such numbers leave single precision.
+#[test]
+fn without_data_the_unit_of_the_state_does_not_matter() {
+    for unit in [1e-21, 1e16, 1e24] {
+        let text = format!(
+            r#"{{ "target": {{ "expression": {{ "variables": {{ "x": 2 }}, "controls": ["T"],
+                "log_density": "-sum((x/{unit:e} - 3)^2)/T" }} }}, "ranges": {{ "T": [0.5, 1.0] }} }}"#
+        );
+        let config = Draft::parse(&text, Path::new("."))
+            .and_then(|draft| draft.complete(DEVICE, Length::Steps(60)))
+            .unwrap();
+        let flow = trade::train_unsaved(&config, DEVICE).unwrap();
+        let found = flow.at(&[0.7]).sample(4000).unwrap().log_z().unwrap();
+        let exact = (0.7 * std::f64::consts::PI).ln() + 2.0 * f64::ln(unit);
+        assert!(
+            (found.value - exact).abs() < 5.0 * found.error,
+            "{unit:e}: {found:?}, exactly {exact}"
+        );
+        assert!(found.error < 0.02, "{unit:e}: {found:?}");
+        let far = flow.at(&[0.7]).log_prob(&[f32::INFINITY, 0.0]).unwrap();
+        assert_eq!(far, [f64::NEG_INFINITY], "{unit:e}");
+    }
+}
+
 #[test]
 fn a_program_needs_no_settings_either() {
     use trade::prelude::*;

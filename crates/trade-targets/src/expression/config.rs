@@ -30,7 +30,11 @@ pub struct ExpressionConfig {
     pub parts: Ordered<String>,
     /// The numbers that a variable may take: one entry for all of the variable, or a list. A variable
     /// that is not named here may be every number.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "supports",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
     pub support: BTreeMap<String, Supports>,
     /// The values of a control parameter at which there is a density, `[low, high]` with both ends;
     /// `null` is no end. By default every number.
@@ -111,6 +115,14 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Ordered<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_map(Fields(PhantomData))
     }
+}
+
+/// Reads the supports by the names of variables.
+fn supports<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<BTreeMap<String, Supports>, D::Error> {
+    let fields = Ordered::deserialize(deserializer)?;
+    Ok(fields.0.into_iter().collect())
 }
 
 struct Fields<T>(PhantomData<T>);

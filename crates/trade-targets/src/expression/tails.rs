@@ -5,8 +5,8 @@ use trade_core::{Family, Support};
 
 use super::target::Expression;
 
-/// Entries at which an unbounded entry is looked at.
-const FAR: [f64; 3] = [1e10, 1e14, 1e18];
+/// Entries at which an unbounded entry is looked at. The further ones are for units in which the state is that large.
+const FAR: [[f64; 3]; 2] = [[1e10, 1e14, 1e18], [1e22, 1e30, 1e38]];
 /// Distances from a finite end of a support, as shares of the distance of the state.
 const NEAR: [f64; 3] = [1e-6, 1e-10, 1e-14];
 /// Rounding of log densities.
@@ -65,11 +65,24 @@ impl Expression {
     /// Whether the density times the distance does not fall along an entry towards an end of its
     /// support: its integral diverges there.
     fn grows(&self, x: &[f64], c: &[f64], entry: usize, end: f64) -> bool {
-        let distances = if end.is_infinite() {
-            FAR
-        } else {
-            NEAR.map(|share| share * (x[entry] - end).abs())
-        };
+        if end.is_finite() {
+            let distances = NEAR.map(|share| share * (x[entry] - end).abs());
+            return self.grows_over(distances, x, c, entry, end) == Some(true);
+        }
+        let [near, far] = FAR.map(|distances| self.grows_over(distances, x, c, entry, end));
+        // A power may leave double precision far out.
+        near == Some(true) && far != Some(false)
+    }
+
+    /// The same over these distances; `None` where the density is no number at one.
+    fn grows_over(
+        &self,
+        distances: [f64; 3],
+        x: &[f64],
+        c: &[f64],
+        entry: usize,
+        end: f64,
+    ) -> Option<bool> {
         let heights = distances.map(|distance| {
             let mut at = x.to_vec();
             at[entry] = if end.is_infinite() {
@@ -86,8 +99,9 @@ impl Expression {
             self.log_density_at(&at, c) + distance.ln()
         });
         let [first, second, third] = heights;
-        heights.iter().all(|h| h.is_finite())
-            && second >= first - ROUNDING
-            && third >= second - ROUNDING
+        heights
+            .iter()
+            .all(|h| h.is_finite())
+            .then_some(second >= first - ROUNDING && third >= second - ROUNDING)
     }
 }

@@ -57,6 +57,9 @@ fn integrals_that_diverge_are_found() {
             &[],
             &[1.0, 5.0],
         ),
+        // States in a unit far too small, and the same with a power that is too low.
+        ("real", "-(x/1e24)^2/T - s^2", &[], &[1.0, 5.0]),
+        ("real", "-T*log(1 + (x/1e8)^2) - s^2", &[0.4], &[0.6]),
         // A plateau within walls, and two modes that are far from each other.
         (unit, "0*T*s - x^2", &[], &[1.0]),
         (

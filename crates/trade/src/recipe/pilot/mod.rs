@@ -173,7 +173,8 @@ pub(crate) fn run<F: FnMut(&[f32]) -> Vec<f64>>(
     if let Some(k) = last.iter().position(ran_off) {
         crate::error::bail!(
             "the walkers of the pilot run ran off along entry {k} of the state, beyond {RAN_OFF:e}: the integral \
-             of the density diverges there; correct the formula, or declare its `support`"
+             of the density diverges there, or its unit is far too small; correct the formula, choose another \
+             unit, or declare its `support`"
         );
     }
     if let Some(k) = last
