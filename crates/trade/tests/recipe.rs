@@ -165,6 +165,24 @@ fn tails_that_are_powers_get_a_base_that_has_them() {
     }
 }
 
+/// Without data the unit and the origin of the state are not known.
+#[test]
+fn tails_without_data_are_found_in_any_unit() {
+    for (centre, unit) in [("0", "1e-6"), ("1e5", "1"), ("0", "1e9"), ("-3e15", "1e14")] {
+        let text = format!(
+            r#"{{ "target": {{ "expression": {{ "variables": {{ "x": 3 }}, "controls": ["T"],
+                "log_density": "-3.5*log1p(norm2((x - ({centre}))/{unit})/4)/T" }} }},
+                "ranges": {{ "T": [0.7, 1.2] }} }}"#
+        );
+        let draft = Draft::parse(&text, Path::new(".")).unwrap();
+        let config = draft.complete(DEVICE, Length::Steps(1)).unwrap();
+        let Base::Student(found) = config.flow.base else {
+            panic!("{centre}, {unit}: {:?}", config.flow.base);
+        };
+        assert!((found.inverse - 7.0).abs() < 0.01, "{found:?}");
+    }
+}
+
 #[test]
 fn the_units_of_the_data_do_not_matter() {
     let n = 2000;

@@ -14,6 +14,8 @@ use crate::{
     training::log_density,
 };
 
+/// Deviations that are tried in turn where there are no data: no power is seen on the way to the density.
+const UNITS: [f64; 4] = [1.0, 1e6, 1e12, 1e18];
 /// Distances on a ray, in deviations of the data.
 const DISTANCES: [f64; 3] = [1e4, 1e6, 1e8];
 /// Rays in random directions.
@@ -52,17 +54,22 @@ fn sought<T: AnyDevice>(problem: &Problem<T>) -> Result<Option<Student>> {
     }
     on_device!(DeviceName::default(), B, device => {
         let evaluate = |x: &[f32], c: &[f64]| log_density::<B, T>(target, x, c, &device);
-        Ok(base(problem, evaluate))
+        let places = match of_data(problem) {
+            Some(place) => vec![place],
+            None => UNITS.map(|unit| vec![(0.0, unit); target.dim()]).to_vec(),
+        };
+        Ok(places.iter().find_map(|place| base(problem, place, evaluate)))
     })
 }
 
-/// The base for a density that `evaluate` gives at rows of states.
+/// The base for a density that `evaluate` gives at rows of states, with location and scale of each entry.
 fn base<T: AnyDevice>(
     problem: &Problem<T>,
+    place: &[(f64, f64)],
     evaluate: impl Fn(&[f32], &[f64]) -> Vec<f64>,
 ) -> Option<Student> {
     let dim = problem.target.dim();
-    let rays = Rays::new(problem);
+    let rays = Rays::new(place);
     let at = |c: &[f64]| rays.fall(|x| evaluate(x, c));
     let middle: Vec<f64> = match problem.bases.first() {
         Some(base) => base.clone(),
@@ -159,9 +166,9 @@ struct Rays {
 }
 
 impl Rays {
-    fn new<T: AnyDevice>(problem: &Problem<T>) -> Self {
-        let dim = problem.target.dim();
-        let (centre, scale) = location_and_scale(problem);
+    /// Rays from the location of each entry, in units of its scale.
+    fn new(place: &[(f64, f64)]) -> Self {
+        let dim = place.len();
         let mut directions: Vec<Vec<f64>> = Vec::new();
         for i in 0..dim {
             for sign in [1.0, -1.0] {
@@ -175,8 +182,8 @@ impl Rays {
         let mut states = Vec::new();
         for direction in &directions {
             for distance in DISTANCES {
-                for (i, along) in direction.iter().enumerate() {
-                    states.push((centre[i] + distance * scale[i] * along) as f32);
+                for ((centre, scale), along) in place.iter().zip(direction) {
+                    states.push((centre + distance * scale * along) as f32);
                 }
             }
         }
@@ -232,31 +239,21 @@ fn power(heights: &[f64]) -> Option<f64> {
     (same && first > 0.0 && first < HIGHEST).then_some(second)
 }
 
-/// Location and scale of each entry of the data at the first base condition; 0 and 1 where there are no data.
-fn location_and_scale<T: AnyDevice>(problem: &Problem<T>) -> (Vec<f64>, Vec<f64>) {
+/// Location and scale of each entry of the data at the first base condition; `None` where there are no data.
+fn of_data<T: AnyDevice>(problem: &Problem<T>) -> Option<Vec<(f64, f64)>> {
     let dim = problem.target.dim();
-    let base = problem.bases.first();
-    let Some((data, base)) = problem.data.as_ref().zip(base) else {
-        return (vec![0.0; dim], vec![1.0; dim]);
-    };
+    let (data, base) = problem.data.as_ref().zip(problem.bases.first())?;
     let states = data.states_of(&data.rows_of(base));
-    (0..dim)
-        .map(|i| {
-            let mut column: Vec<f64> = states
-                .iter()
-                .skip(i)
-                .step_by(dim)
-                .map(|x| f64::from(*x))
-                .collect();
-            column.sort_by(f64::total_cmp);
-            if column.is_empty() {
-                return (0.0, 1.0);
-            }
-            let width = 0.5 * (quantile(&column, 0.8413) - quantile(&column, 0.1587));
-            (
-                quantile(&column, 0.5),
-                if width > 0.0 { width } else { 1.0 },
-            )
-        })
-        .unzip()
+    if states.is_empty() {
+        return None;
+    }
+    let entry = |i: usize| {
+        let column = states.iter().skip(i).step_by(dim);
+        let mut column: Vec<f64> = column.map(|x| f64::from(*x)).collect();
+        column.sort_by(f64::total_cmp);
+        let width = 0.5 * (quantile(&column, 0.8413) - quantile(&column, 0.1587));
+        let scale = if width > 0.0 { width } else { 1.0 };
+        (quantile(&column, 0.5), scale)
+    };
+    Some((0..dim).map(entry).collect())
 }
