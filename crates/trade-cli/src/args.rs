@@ -180,7 +180,7 @@ pub(crate) struct TrainArgs {
     #[arg(long, value_name = "RUN")]
     pub(crate) init_from: Option<PathBuf>,
     /// The run's folder; `runs/<name of the config>` by default.
-    #[arg(long)]
+    #[arg(long, short)]
     pub(crate) out: Option<PathBuf>,
     /// The time that training may take, where the configuration leaves out `train`; 5 by default.
     #[arg(long, value_name = "MINUTES", conflicts_with = "steps")]

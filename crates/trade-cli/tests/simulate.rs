@@ -96,7 +96,12 @@ fn a_free_field_is_simulated_once_and_says_where_it_comes_from() {
 #[test]
 fn what_cannot_be_simulated_is_refused_by_name() {
     let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("own.npy"), b"data").expect("a file");
     for (arguments, says) in [
+        (
+            ["--kappa", "0.2", "-n", "50", "-o", "own.npy"],
+            "without the record",
+        ),
         (
             ["--kappa", "0.3", "--lambda", "0", "-o", "x.npy"],
             "kappa = 0.3",

@@ -64,7 +64,7 @@ impl SimulateConfig {
 
     /// Fails where writing a simulation to `path` would replace the files of another one: the
     /// provenance beside `path` is of other settings or of another molecule, or is no provenance.
-    /// Frames without provenance count as the rest of an interrupted writing.
+    /// So it does where there are frames without provenance, which is written first.
     ///
     /// # Errors
     /// [`Error::Io`] if the provenance cannot be read; [`Error::File`] if it is of another
@@ -72,7 +72,16 @@ impl SimulateConfig {
     pub fn may_write(&self, molecule: &Molecule, path: impl AsRef<Path>) -> Result<()> {
         let beside = path.as_ref().with_extension("json");
         let text = match fs::read(&beside) {
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+                let frames =
+                    (0..self.replicas).map(|rung| Simulation::frames_path(&path, self, rung));
+                let reason = "exists without the record of a simulation, and would be overwritten by one; remove \
+                              it, or name another output";
+                return match frames.into_iter().find(|frames| frames.exists()) {
+                    Some(frames) => Err(Error::file(frames, reason)),
+                    None => Ok(()),
+                };
+            }
             read => read.map_err(|e| Error::io(&beside, e))?,
         };
         let way = format!(
@@ -124,14 +133,15 @@ impl Simulation {
         let beside = path.with_extension("json");
         let text = serde_json::to_vec_pretty(&self.provenance)
             .map_err(|e| Error::file(&beside, e.to_string()))?;
+        // First: frames without provenance are of someone else.
+        write_atomic(&beside, [&text[..], b"\n"].concat())?;
         let atoms = self.provenance.atoms;
         for (rung, frames) in self.frames.iter().enumerate() {
             let shape = [frames.len() / (3 * atoms), atoms, 3];
             let path = Self::frames_path(path, &self.provenance.config, rung);
             write_npy_f32(path, &shape, frames)?;
         }
-        // Last: where there is provenance, there are frames.
-        write_atomic(&beside, [&text[..], b"\n"].concat())
+        Ok(())
     }
 
     /// Reads what [`write`](Self::write) wrote to `path`.

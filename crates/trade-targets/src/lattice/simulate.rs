@@ -152,7 +152,12 @@ impl SimulateConfig {
     pub fn may_write(&self, path: &Path) -> Result<()> {
         let beside = path.with_extension("json");
         let Ok(text) = fs::read(&beside) else {
-            return Ok(());
+            let other = "exists without the record of a simulation, and would be overwritten by one; remove the \
+                         file or choose another name";
+            return match path.exists() {
+                true => Err(Error::file(path, other)),
+                false => Ok(()),
+            };
         };
         let settings = |config: &Self| serde_json::to_string(config).unwrap_or_default();
         match serde_json::from_slice::<Provenance>(&text) {
@@ -220,15 +225,19 @@ impl Simulation {
         let failed = |e: trade_core::Error| Error::file(&provenance, e.to_string());
         let text = serde_json::to_vec_pretty(&self.provenance)
             .map_err(|e| Error::file(&provenance, e.to_string()))?;
-        let config = &self.provenance.config;
-        write_npy_f32(path, &[config.samples, config.l * config.l], &self.samples)?;
-        // Last: where there is provenance, there are samples.
+        // First: samples without provenance are of someone else.
         write_atomically(&provenance, |writer| {
             let io = |e| trade_core::Error::io(&provenance, e);
             writer.write_all(&text).map_err(io)?;
             writer.write_all(b"\n").map_err(io)
         })
-        .map_err(failed)
+        .map_err(failed)?;
+        let config = &self.provenance.config;
+        Ok(write_npy_f32(
+            path,
+            &[config.samples, config.l * config.l],
+            &self.samples,
+        )?)
     }
 
     /// Reads what [`write`](Self::write) wrote to `path`.

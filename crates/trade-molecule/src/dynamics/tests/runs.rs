@@ -322,6 +322,12 @@ fn simulations_are_kept_and_found_again() -> Checked {
     let message = other.may_write(&molecule, &path);
     let message = message.map_or_else(|e| e.to_string(), |()| String::new());
     assert!(message.contains("other settings"), "{message}");
+    // Nor may one be written over frames of someone else.
+    let own = folder.path().join("own.npy");
+    fs::write(Simulation::frames_path(&own, &config, 1), b"frames")?;
+    let message = config.may_write(&molecule, &own);
+    let message = message.map_or_else(|e| e.to_string(), |()| String::new());
+    assert!(message.contains("without the record"), "{message}");
     // A damaged one is replaced.
     fs::write(&frames, b"nothing")?;
     assert_eq!(config.run_cached(&molecule, folder.path())?, first);
