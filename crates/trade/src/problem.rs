@@ -24,6 +24,8 @@ use crate::{
 
 /// The ends of more ranges than this move together where all corners are looked at.
 const MOST_CORNERS: usize = 4;
+/// Parts of a range between which a density is looked at too.
+const WITHIN: usize = 10;
 
 /// What a configuration says of its problem.
 #[derive(Clone, Copy)]
@@ -94,8 +96,8 @@ pub fn assemble<'a>(config: impl Into<Parts<'a>>) -> Result<(Problem<AnyTarget>,
     Ok((problem, warnings))
 }
 
-/// Refuses a range at whose ends, and base conditions at which, a density that is stated as text cannot be
-/// normalised, as far as [`Expression::lacks_density_at`](trade_targets::Expression::lacks_density_at)
+/// Refuses a range at whose ends, or at some conditions within, and base conditions at which, a density that is
+/// stated as text cannot be normalised, as far as [`Expression::lacks_density_at`](trade_targets::Expression::lacks_density_at)
 /// finds out.
 fn normalisable(problem: &Problem<AnyTarget>) -> Result<()> {
     let AnyTarget::Expression(expression) = &*problem.target else {
@@ -118,11 +120,20 @@ fn normalisable(problem: &Problem<AnyTarget>) -> Result<()> {
         })
         .collect::<Vec<f64>>()
     };
-    for c in (0..1 << controls)
-        .map(corner)
-        .chain(problem.bases.iter().cloned())
-    {
-        if let Some(reason) = expression.lacks_density_at(&c, &inner) {
+    let ends = (0..1 << controls).map(corner);
+    let bases = problem.bases.iter().cloned();
+    let mut all: Vec<_> = ends.chain(bases).map(|c| (c, inner.clone())).collect();
+    // Along each control, with the others in the middle.
+    for (i, (low, high)) in problem.ranges.iter().enumerate().take(MOST_CORNERS) {
+        for k in 1..WITHIN {
+            let (mut c, mut beside) = (inner.clone(), inner.clone());
+            c[i] = low + (high - low) * k as f64 / WITHIN as f64;
+            beside[i] = *low;
+            all.push((c, beside));
+        }
+    }
+    for (c, beside) in all {
+        if let Some(reason) = expression.lacks_density_at(&c, &beside) {
             bail!(
                 "the target has no density at {}: {reason}; correct the formula, leave this condition out of \
                  the range, or declare a bounded `support`",
@@ -144,7 +155,8 @@ fn keep_inside(drawn: &mut Drawn, molecule: &Molecule) -> Result<Option<String>>
     let outside = n - kept;
     ensure!(
         2 * kept >= n,
-        "{outside} of {n} states lie outside of `target.molecule.restrict`; give data of this ensemble, or          another restriction"
+        "{outside} of {n} states lie outside of `target.molecule.restrict`; give data of this ensemble, or \
+         another restriction"
     );
     let rows = drawn.x.chunks(molecule.dimension()).zip(inside);
     let rows = rows.filter_map(|(row, inside)| inside.then_some(row));

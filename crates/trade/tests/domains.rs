@@ -48,6 +48,19 @@ fn conditions_without_a_density_are_refused() {
             r#""data": []"#.to_string(),
             "has no density at a = -1",
         ),
+        // Good at both ends.
+        (
+            r#"{ "expression": { "variables": { "x": 1 }, "controls": ["a"], "log_density": "-x^2*(a^2 - 0.1)" } }"#,
+            r#"{ "a": [-1, 1] }"#,
+            r#""data": []"#.to_string(),
+            "has no density at a = ",
+        ),
+        (
+            r#"{ "expression": { "variables": { "x": 1 }, "controls": ["a"], "log_density": "-x^2/abs(a - 2)" } }"#,
+            r#"{ "a": [1, 3] }"#,
+            r#""data": []"#.to_string(),
+            "has no density at a = 2",
+        ),
     ] {
         let said = said(target, ranges, &data);
         assert!(said.contains(says), "{target}: {said}");
