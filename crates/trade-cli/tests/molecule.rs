@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, path::Path};
 use binary::{ok, run, write};
 use serde_json::{Value, json};
 use trade::{
-    data::{Array, Precision, read_npy, write_npz},
+    data::{Array, Precision, read_npy, write_npy_f64, write_npz},
     molecules::{Topology, read_dcd},
 };
 
@@ -40,6 +40,22 @@ fn glycine_trains_from_its_files_alone() {
             &[&["config", "molecule"][..], &files, &["--data", data]].concat(),
         )
     };
+    let other = vec![0.1; 5 * 20 * 3];
+    write_npy_f64(folder.join("other.npy"), &[5, 20, 3], &other).expect("a file");
+    let refused = run(
+        folder,
+        &[
+            &["config", "molecule"][..],
+            &files,
+            &["--data", "other.npy"],
+        ]
+        .concat(),
+    );
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(
+        !refused.status.success() && said.contains("other.npy"),
+        "{said}"
+    );
     frames_in_npz_files_are_read_and_repeats_named(folder, &frames, described("frames.npz"));
     let said = described("frames.npy");
     let mut config: Value = serde_json::from_str(&said).expect("a configuration");

@@ -10,6 +10,7 @@ use trade_molecule::MoleculeConfig;
 
 use crate::{
     config::{DataConfig, DataSource, RunConfig},
+    states::read_samples,
     target::TargetConfig,
 };
 
@@ -23,9 +24,13 @@ const RECIPE: &str = include_str!("examples/molecule.json");
 /// has the same numbers of coordinates, else drawn ones.
 ///
 /// # Errors
-/// If the molecule cannot be read.
+/// If the molecule cannot be read, or `data` is there and holds no frames of it.
 pub fn config(target: MoleculeConfig, data: PathBuf, seed: u64) -> Result<RunConfig> {
     let free = target.init().context("the molecule")?.scaling().free();
+    let target = TargetConfig::Molecule(target);
+    if data.exists() {
+        read_samples(&data, &target.init()?)?;
+    }
     let published = MoleculeFlow::alanine_dipeptide();
     let mut flow = if free == [published.bonds, published.angles, published.torsions] {
         published
@@ -41,10 +46,7 @@ pub fn config(target: MoleculeConfig, data: PathBuf, seed: u64) -> Result<RunCon
     };
     let mut fields: Map<String, Value> = serde_json::from_str(RECIPE)?;
     fields.insert("seed".into(), seed.into());
-    fields.insert(
-        "target".into(),
-        serde_json::to_value(TargetConfig::Molecule(target))?,
-    );
+    fields.insert("target".into(), serde_json::to_value(target)?);
     fields.insert("data".into(), serde_json::to_value([data])?);
     fields.insert("flow".into(), serde_json::to_value(flow.spline())?);
     Ok(serde_json::from_value(Value::Object(fields))?)
