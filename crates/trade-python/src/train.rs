@@ -141,7 +141,11 @@ impl Request {
                 )));
             }
         }
-        self.draft.completed(self.device, self.length)
+        let (config, paid) = self.draft.completed(self.device, self.length)?;
+        Ok(match &self.init_from {
+            Some(start) => (self.draft.going_on(config, &RunFolder::new(start)), paid),
+            None => (config, paid),
+        })
     }
 
     /// Gives the configuration of an earlier training the function of this one, if it has the same source

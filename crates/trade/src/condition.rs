@@ -40,7 +40,7 @@ fn resolve(name: &str, controls: &[String]) -> Result<usize> {
     }
     let lower = name.to_lowercase();
     let matches: Vec<usize> = (0..controls.len())
-        .filter(|&i| !lower.is_empty() && controls[i].starts_with(&lower))
+        .filter(|&i| !lower.is_empty() && controls[i].to_lowercase().starts_with(&lower))
         .collect();
     match matches[..] {
         [one] => Ok(one),

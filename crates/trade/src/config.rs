@@ -173,6 +173,11 @@ impl LossConfig {
         matches!(self, Self::Nll(config) if config.walkers.is_some())
     }
 
+    /// Whether the term is TRADE's.
+    pub(crate) fn is_trade(&self) -> bool {
+        matches!(self, Self::TradeGrid(_) | Self::TradeContinuous(_))
+    }
+
     /// Whether the term evaluates the target's `log q`.
     pub fn needs_density(&self) -> bool {
         let from_target = |trade: &TradeConfig| trade.energy == EnergyOrigin::GroundTruth;

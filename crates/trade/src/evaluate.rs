@@ -23,9 +23,10 @@ use crate::{
     condition,
     error::{Context, Error, Result, ensure},
     plot,
+    resolution::{rounded, rounding},
     run::{Run, RunFolder, write_file},
     target::AnyTarget,
-    trained::Samples,
+    trained::{Samples, strays},
     verdict::{self, Judged},
 };
 pub use calibration::Calibration;
@@ -95,6 +96,9 @@ pub struct AtCondition {
     /// ensemble that a molecule is restricted to. The effective sample size counts them as samples.
     #[serde(default)]
     pub outside: Option<f64>,
+    /// The share of samples with next to no weight, see [`Samples::strays`].
+    #[serde(default)]
+    pub stray: Option<f64>,
     /// The deviation of the condition score of one control parameter, `√Var_c[g]`, from weighted
     /// samples. See [`Evaluation::path_length`].
     #[serde(default)]
@@ -118,6 +122,7 @@ impl AtCondition {
             pareto_k: None,
             fit: None,
             outside: None,
+            stray: None,
             score_deviation: None,
         }
     }
@@ -152,7 +157,8 @@ impl AtCondition {
             return Ok(());
         }
         let ess = relative_ess_with_error(log_weights, RESAMPLES, seed)?;
-        let log_z = log_z(log_weights)?;
+        let log_z = rounded(log_z(log_weights)?, &[rounding(log_weights)]);
+        self.stray = Some(strays(log_weights) as f64 / log_weights.len() as f64);
         (self.ess, self.ess_error) = (Some(ess.value), Some(ess.error));
         (self.log_z, self.log_z_error) = (Some(log_z.value), Some(log_z.error));
         let tail = pareto_tail(log_weights)?;

@@ -18,6 +18,7 @@ use trade_core::{
 use crate::{
     error::{Context, Result, ensure},
     pooled::log_probs,
+    resolution::{rounded, rounding},
     run::Run,
     trained::log_weights,
     verdict::{self, Judged},
@@ -142,7 +143,7 @@ pub fn free_energy(
         let at = run.at(c);
         let samples = at.sample_with(config.samples, &mut Stream::new(config.seed, i as u64))?;
         let log_weights = samples.weights()?;
-        by_weights.push(log_z(log_weights)?);
+        by_weights.push(rounded(log_z(log_weights)?, &[rounding(log_weights)]));
         let score = at.condition_score(&samples.x)?;
         let weights = Weights::from_log(log_weights)?;
         let (ess, tail) = (weights.relative_ess(), pareto_tail(log_weights)?);
@@ -249,13 +250,20 @@ fn pooled(
         Ok(found)
     };
     let start = log_density(&path[0])?;
+    let at_start = rounding(&start);
     path.iter()
         .map(|c| {
             let density = log_density(c)?;
             let weights = log_weights(&density, mixture.log_density());
+            let here = rounding(&density);
+            let apart = if *c == path[0] {
+                [0.0; 2]
+            } else {
+                [at_start, here]
+            };
             Ok(Pooled {
-                log_z: mixture.log_z(&density)?,
-                difference: mixture.log_z_difference(&start, &density)?,
+                log_z: rounded(mixture.log_z(&density)?, &[here]),
+                difference: rounded(mixture.log_z_difference(&start, &density)?, &apart),
                 k: pareto_tail(&weights)?.map(|tail| tail.k),
             })
         })

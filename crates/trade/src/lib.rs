@@ -37,6 +37,7 @@ pub mod recipe;
 mod recorded;
 mod resolution;
 pub mod run;
+mod stated;
 pub mod states;
 pub mod stop;
 mod support;

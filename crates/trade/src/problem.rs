@@ -17,15 +17,11 @@ use crate::{
     recipe::Draft,
     recorded,
     resolution::unresolved,
+    stated,
     states::read_samples,
     support::{contradiction, outside},
     target::{AnyTarget, TargetConfig},
 };
-
-/// The ends of more ranges than this move together where all corners are looked at.
-const MOST_CORNERS: usize = 4;
-/// Parts of a range between which a density is looked at too.
-const WITHIN: usize = 10;
 
 /// What a configuration says of its problem.
 #[derive(Clone, Copy)]
@@ -92,56 +88,9 @@ pub fn assemble<'a>(config: impl Into<Parts<'a>>) -> Result<(Problem<AnyTarget>,
         let at = ordered(entry, &names).context(&place)?;
         problem = problem.with_base(&at).context(&place)?;
     }
-    normalisable(&problem)?;
+    stated::normalisable(&problem)?;
+    warnings.extend(stated::warnings(&problem));
     Ok((problem, warnings))
-}
-
-/// Refuses a range at whose ends, or at some conditions within, and base conditions at which, a density that is
-/// stated as text cannot be normalised, as far as [`Expression::lacks_density_at`](trade_targets::Expression::lacks_density_at)
-/// finds out.
-fn normalisable(problem: &Problem<AnyTarget>) -> Result<()> {
-    let AnyTarget::Expression(expression) = &*problem.target else {
-        return Ok(());
-    };
-    let inner: Vec<f64> = problem
-        .ranges
-        .iter()
-        .map(|(low, high)| 0.5 * (low + high))
-        .collect();
-    let controls = inner.len().min(MOST_CORNERS);
-    let corner = |k: usize| {
-        let ends = problem.ranges.iter().enumerate();
-        ends.map(|(i, (low, high))| {
-            if k >> i.min(controls - 1) & 1 == 0 {
-                *low
-            } else {
-                *high
-            }
-        })
-        .collect::<Vec<f64>>()
-    };
-    let ends = (0..1 << controls).map(corner);
-    let bases = problem.bases.iter().cloned();
-    let mut all: Vec<_> = ends.chain(bases).map(|c| (c, inner.clone())).collect();
-    // Along each control, with the others in the middle.
-    for (i, (low, high)) in problem.ranges.iter().enumerate().take(MOST_CORNERS) {
-        for k in 1..WITHIN {
-            let (mut c, mut beside) = (inner.clone(), inner.clone());
-            c[i] = low + (high - low) * k as f64 / WITHIN as f64;
-            beside[i] = *low;
-            all.push((c, beside));
-        }
-    }
-    for (c, beside) in all {
-        if let Some(reason) = expression.lacks_density_at(&c, &beside) {
-            bail!(
-                "the target has no density at {}: {reason}; correct the formula, leave this condition out of \
-                 the range, or declare a bounded `support`",
-                describe(&c, &problem.target.controls())
-            );
-        }
-    }
-    Ok(())
 }
 
 /// Leaves out the states that lie outside of the ensemble that a molecule is restricted to, with a

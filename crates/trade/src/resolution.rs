@@ -1,7 +1,7 @@
 //! Whether single precision tells log densities and states apart.
 
 use burn::tensor::backend::Backend;
-use trade_core::{Condition, Support, Target, objective::Problem};
+use trade_core::{Condition, Support, Target, estimate::Estimate, objective::Problem};
 
 use crate::{
     condition::describe,
@@ -14,6 +14,27 @@ const STATES: usize = 64;
 const FINE: f64 = 0.002;
 /// Rounding with which neither says anything.
 const COARSE: f64 = 0.5;
+/// A log density of this size is a mistake.
+const BOUNDLESS: f64 = 1e15;
+
+/// The error, in nats, that single precision makes in log densities of the size of these weights: about the same in
+/// all of them, so that no number of samples makes it smaller.
+pub(crate) fn rounding(log_weights: &[f64]) -> f64 {
+    let mut sizes: Vec<f64> = log_weights.iter().map(|w| w.abs()).collect();
+    sizes.retain(|size| size.is_finite());
+    sizes.sort_by(f64::total_cmp);
+    let median = sizes.get(sizes.len() / 2).copied().unwrap_or(0.0);
+    0.5 * median * f64::from(f32::EPSILON)
+}
+
+/// An estimate of `log Z`, or of a difference, with roundings in its error.
+pub(crate) fn rounded(estimate: Estimate, roundings: &[f64]) -> Estimate {
+    let more: f64 = roundings.iter().map(|r| r * r).sum();
+    Estimate {
+        error: (estimate.error * estimate.error + more).sqrt(),
+        ..estimate
+    }
+}
 
 /// A sentence where the log densities of the data are so large, at an end of the range, that single precision
 /// rounds them visibly, as those of an energy with a large constant.
@@ -64,6 +85,13 @@ pub(crate) fn resolution<B: Backend, T: Target<B>>(
          nats; leave out of the energy what does not depend on the state",
         describe(&c, &target.controls())
     );
+    if size > BOUNDLESS {
+        bail!(
+            "`target`: the log density of the data at {} is of size {size:.1e}: it grows without bound, or its unit is \
+             far too small; correct its sign or its unit",
+            describe(&c, &target.controls())
+        );
+    }
     if rounding >= COARSE {
         bail!("`target`: {said}");
     }

@@ -18,11 +18,26 @@ use crate::{
     condition,
     error::{Result, ensure},
     model::{self, Given},
+    resolution::{rounded, rounding},
     stop::stop_if_told,
 };
 
 /// Bootstrap resamples behind the error of an effective sample size.
 const RESAMPLES: usize = 200;
+
+/// Samples with a weight below `e` to minus this of the mean are nearly none of the target's.
+const STRAY: f64 = 20.0;
+
+/// How many of these log weights are next to none.
+pub(crate) fn strays(log_weights: &[f64]) -> usize {
+    let most = log_weights
+        .iter()
+        .copied()
+        .fold(f64::NEG_INFINITY, f64::max);
+    let sum: f64 = log_weights.iter().map(|w| (w - most).exp()).sum();
+    let mean = most + (sum / log_weights.len() as f64).ln();
+    log_weights.iter().filter(|w| **w < mean - STRAY).count()
+}
 
 /// A trained flow with the target it was trained for.
 ///
@@ -404,6 +419,16 @@ impl Samples {
     /// # Errors
     /// If there are no weights, or all are zero.
     pub fn log_z(&self) -> Result<Estimate> {
-        Ok(log_z(self.weights()?)?)
+        let weights = self.weights()?;
+        Ok(rounded(log_z(weights)?, &[rounding(weights)]))
+    }
+
+    /// How many samples lie where the target has next to no density: their weights are below `e^{−20}` of the mean.
+    /// Few of them spoil an average of the samples as they are; with weights they do no harm.
+    ///
+    /// # Errors
+    /// If the target's density is not known.
+    pub fn strays(&self) -> Result<usize> {
+        Ok(strays(self.weights()?))
     }
 }

@@ -19,6 +19,8 @@ use stretches::{Place, number, places, short};
 /// each chain of Vehtari, Gelman, Simpson, Carpenter and Bürkner, *Rank-normalization, folding, and
 /// localization: An improved R̂*, Bayesian Analysis 16 (2021).
 pub const LEAST_EFFECTIVE: f64 = 100.0;
+/// With a relative ESS above this a flow matches, but for a few weights.
+const FEW_LARGE: f64 = 0.5;
 
 /// More samples than this are no advice.
 const MOST_SAMPLES: f64 = 1e6;
@@ -105,6 +107,19 @@ pub fn of_evaluation(run: &Run, evaluation: &Evaluation) -> String {
             " The measured range is S = {} long, in deviations of the condition score; a few is easy, tens are \
              hard.",
             short(length)
+        );
+    }
+    let stray = evaluation.at.iter().filter_map(|at| Some((at, at.stray?)));
+    let stray = stray.max_by(|a, b| a.1.total_cmp(&b.1));
+    if let Some((at, share)) =
+        stray.filter(|(at, share)| *share > 0.0 && at.outside != Some(*share))
+    {
+        let _ = write!(
+            text,
+            " At {} one of {:.0} samples lies where the target has next to no density: averages over raw samples may \
+             be far off, so add `--reweight` or `--metropolis` to `trade sample`.",
+            stretches::named(&evaluation.controls, &at.condition),
+            share.recip()
         );
     }
     if judged.iter().all(|j| bases.contains(&j.condition)) {
@@ -250,7 +265,8 @@ impl View<'_> {
         let light = bad
             .iter()
             .all(|j| !j.misses && j.pareto_k.is_none_or(|k| k <= LARGEST_RELIABLE_K));
-        let wanted = 1.5 * LEAST_EFFECTIVE / ess;
+        // Weights that are worth enough, but for a few large ones, need several times as many.
+        let wanted = (1.5 * LEAST_EFFECTIVE / ess).max(4.0 * self.samples as f64);
         if light && wanted <= MOST_SAMPLES {
             let round = 10_f64.powf(wanted.log10().floor());
             let wanted = (wanted / round).ceil() * round;
@@ -260,9 +276,16 @@ impl View<'_> {
             );
         }
         if !near_a_base(judged, bases) {
-            return "Even near the base condition the flow does not match the target yet: train \
-                    longer (`train.steps`), or give the flow more layers."
-                .into();
+            let next = "train longer (`train.steps`), or give the flow more layers.";
+            return if ess > FEW_LARGE {
+                format!(
+                    "Even near the base condition a few weights are far above the others: {next}"
+                )
+            } else {
+                format!(
+                    "Even near the base condition the flow does not match the target yet: {next}"
+                )
+            };
         }
         let far = bad
             .iter()

@@ -48,6 +48,16 @@ pub(super) fn run(session: &Session, typed: SampleArgs) -> Result<()> {
         if typed.reweight {
             resampled(session, samples, &mut stream)?
         } else {
+            // Without a known density there is nothing to compare with; a molecule's samples outside of its ensemble
+            // have no weight, and are counted by `evaluate`.
+            let strays = samples.strays().unwrap_or_default();
+            if strays > 0 {
+                session.say(format!(
+                    "{strays} of {} samples lie where the target has next to no density: averages over them may be \
+                     far off; add --reweight or --metropolis",
+                    samples.len()
+                ));
+            }
             samples
         }
     };

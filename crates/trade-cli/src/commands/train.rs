@@ -155,7 +155,10 @@ fn complete(
         Some(steps) => Length::Steps(steps),
         None => Length::Within(budget),
     };
-    let (config, paid) = draft.completed(session.device, length)?;
+    let (mut config, paid) = draft.completed(session.device, length)?;
+    if let Some(start) = &typed.init_from {
+        config = draft.going_on(config, &RunFolder::new(start));
+    }
     if draft.train.is_none() {
         session.say(chosen(&config));
     }

@@ -80,15 +80,17 @@ pub fn inspect(x: &[f64], dim: usize, what: &str) -> Result<Vec<String>> {
     }
     each(&columns, Column::is_constant, |names, verb, first| {
         said.push(format!(
-            "{what}: {names} {verb} constant at {}; a flow cannot learn a direction that does not vary, \
+            "{what}: {names} {verb} constant{} at {}; a flow cannot learn a direction that does not vary, \
              so leave it out or add noise to it",
+            if verb == "is" { "" } else { ", the first" },
             readable(first.middle)
         ));
     });
     each(&columns, Column::is_spiked, |names, verb, first| {
         said.push(format!(
-            "{what}: {names} {verb} constant at {} but for {} of {n} rows (row {} has {}); consider \
+            "{what}: {names} {verb} constant{} at {} but for {} of {n} rows (row {} has {}); consider \
              leaving it out",
+            if verb == "is" { "" } else { ", the first" },
             readable(first.middle),
             first.elsewhere,
             first.farthest,

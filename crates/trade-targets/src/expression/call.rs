@@ -3,18 +3,22 @@
 use super::{
     density::DENSITIES,
     fault::{Fault, fault},
-    graph::{Function, Graph, Id},
+    graph::{Comparison, Function, Graph, Id},
     parse::{Argument, Value, shape},
 };
 
 /// The functions that are no densities, and the names of their arguments.
-pub(super) const FUNCTIONS: [(&str, &[&str]); 25] = [
+pub(super) const FUNCTIONS: [(&str, &[&str]); 29] = [
     ("exp", &["x"]),
     ("log", &["x"]),
     ("sqrt", &["x"]),
     ("tanh", &["x"]),
     ("sin", &["x"]),
     ("cos", &["x"]),
+    ("tan", &["x"]),
+    ("sinh", &["x"]),
+    ("cosh", &["x"]),
+    ("sign", &["x"]),
     ("abs", &["x"]),
     ("log1p", &["x"]),
     ("expm1", &["x"]),
@@ -209,6 +213,28 @@ fn composed(graph: &mut Graph, name: &str, ids: &[Id], width: usize) -> Option<I
     Some(match (name, ids) {
         ("expm1", &[x]) => graph.exp_m1(x),
         ("lgamma", &[x]) => graph.log_gamma(x),
+        ("tan", &[x]) => {
+            let [sin, cos] = [Function::Sin, Function::Cos].map(|f| graph.apply(f, x));
+            graph.div(sin, cos)
+        }
+        // Near 0 the difference of the exponentials would have no digits.
+        ("sinh", &[x]) => {
+            let minus = graph.neg(x);
+            let [up, down] = [x, minus].map(|x| graph.exp_m1(x));
+            let (twice, two) = (graph.sub(up, down), graph.number(2.0));
+            graph.div(twice, two)
+        }
+        ("cosh", &[x]) => {
+            let minus = graph.neg(x);
+            let [up, down] = [x, minus].map(|x| graph.apply(Function::Exp, x));
+            let (twice, two) = (graph.add(up, down), graph.number(2.0));
+            graph.div(twice, two)
+        }
+        ("sign", &[x]) => {
+            let [minus, zero, one] = [-1.0, 0.0, 1.0].map(|end| graph.number(end));
+            let above = graph.choose((x, Comparison::Greater, zero), one, zero);
+            graph.choose((x, Comparison::Less, zero), minus, above)
+        }
         ("max", &[a, b]) => graph.larger(a, b),
         ("min", &[a, b]) => graph.smaller(a, b),
         ("pow", &[a, b]) => graph.power(a, b),

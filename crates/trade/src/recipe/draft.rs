@@ -13,6 +13,8 @@ use crate::{
     device::DeviceName,
     error::{Context, Result, ensure},
     inputs, problem,
+    run::RunFolder,
+    stated,
     target::TargetConfig,
     training::Training,
 };
@@ -134,9 +136,16 @@ impl Draft {
         let chosen = || match &start {
             Some(start) => start.objectives(),
             // Walkers evaluate the density much before the first step.
-            None => (super::objectives(&problem).into_iter())
-                .filter(|term| self.max_calls.is_none() || !term.loss.has_walkers())
-                .collect(),
+            None => {
+                // The derivative in the condition does not see walls that move.
+                let walls = stated::moved_walls(&problem).is_some();
+                let kept = |term: &ObjectiveConfig| {
+                    (self.max_calls.is_none() || !term.loss.has_walkers())
+                        && !(walls && term.loss.is_trade())
+                };
+                let chosen = super::objectives(&problem).into_iter();
+                chosen.filter(kept).collect()
+            }
         };
         let objectives = self.objectives.clone().unwrap_or_else(chosen);
         let mut paid = start.as_ref().map(FromPrior::paid).unwrap_or_default();
@@ -192,6 +201,27 @@ impl Draft {
         }
         paid.calls += measured;
         Ok((config, paid))
+    }
+
+    /// The complete configuration for a training that starts from the weights of the run in `start`. If that run has
+    /// the same target, range and flow, the flow is a good one over all of the range already: where the draft leaves
+    /// them out, all losses act over the whole range from the first step on, and the learning rate is a low one. A
+    /// run of another problem, such as a smaller lattice, changes nothing.
+    pub fn going_on(&self, mut config: RunConfig, start: &RunFolder) -> RunConfig {
+        let same = start.read_config().is_ok_and(|other| {
+            let [own, other] = [config.clone(), other].map(inputs::without_folders);
+            own.target == other.target && own.ranges == other.ranges && own.flow == other.flow
+        });
+        if !same {
+            return config;
+        }
+        if self.objectives.is_none() {
+            super::losses::from_the_start(&mut config.objectives);
+        }
+        if self.train.is_none() {
+            super::go_on(&mut config.train);
+        }
+        config
     }
 
     /// Whether a complete configuration is one of this draft: whatever the draft states is the same

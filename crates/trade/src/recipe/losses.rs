@@ -24,6 +24,9 @@ const BATCH: usize = 256;
 const SITES: usize = 64;
 const FEWEST: usize = 32;
 
+/// The part of a training after which an interval has grown that is not to grow.
+const AT_ONCE: f64 = 0.01;
+
 /// The rows a step. Networks of fields on a lattice learn from every site.
 fn rows<T: Family>(target: &T) -> usize {
     match target.lattice() {
@@ -135,6 +138,18 @@ fn outward(log: bool) -> Schedule {
     Schedule::GrowingInterval {
         spacing: spacing(log),
         until: 0.5,
+    }
+}
+
+/// Lets all terms act with their full weights over the whole range from the start, for a flow that is good already.
+pub(super) fn from_the_start(terms: &mut [ObjectiveConfig]) {
+    for term in terms {
+        term.weight.start = term.weight.end;
+        if let LossConfig::LogVariance(config) = &mut term.loss
+            && let Schedule::GrowingInterval { until, .. } = &mut config.conditions
+        {
+            *until = AT_ONCE;
+        }
     }
 }
 

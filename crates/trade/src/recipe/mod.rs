@@ -95,6 +95,20 @@ fn calm(train: &mut TrainConfig) {
     }
 }
 
+/// The learning rate of a training that goes on from a flow which is good already. With [`MOST_RATE`] it would lose
+/// first what it had.
+const LATER_RATE: OneCycle = OneCycle {
+    max_lr: 1.5e-3,
+    pct_start: 0.05,
+    div_factor: 10.0,
+    final_div_factor: 1e3,
+};
+
+/// Lowers the rate of a training that goes on from a good flow.
+fn go_on(train: &mut TrainConfig) {
+    train.learning_rate = LearningRate::OneCycle(LATER_RATE);
+}
+
 /// How a control parameter varies: its logarithm if it is positive and its range spans a factor of
 /// two, or if the family is a power of one density.
 fn logarithmic<T: Family>(problem: &Problem<T>) -> Vec<bool> {

@@ -85,3 +85,57 @@ fn integrals_that_diverge_are_found() {
     let said = with_support("real", "-x^2*(T - 1) - s^2").lacks_density_at(&[0.5], &[2.0]);
     assert!(said.unwrap().contains("entry 1 of the state goes to -inf"));
 }
+
+/// Two entries whose difference alone has an energy, and powers of the distance from the origin.
+#[test]
+fn integrals_that_diverge_along_rays_are_found() {
+    for (text, bad, good) in [
+        ("-(x - s)^2/T", &[1.0][..], &[][..]),
+        ("-(x + s)^2/T", &[1.0], &[]),
+        ("-T*x^2 - (x - s)^2", &[-0.1, 0.0], &[0.2]),
+        // In two dimensions the power must be above 2.
+        ("-T*log1p(x^2 + s^2)", &[0.7, 1.0], &[1.1, 4.0]),
+        // Half a Cauchy density of each entry.
+        ("-T*log1p(x^2) - T*log1p(s^2)", &[0.4], &[0.6]),
+        ("-(abs(x - s) + 0.01*abs(x))/T", &[], &[1.0]),
+    ] {
+        let target = with_support(r#""real""#, text);
+        for c in bad {
+            let found = target.lacks_density_at(&[*c], &[2.5]);
+            assert!(found.is_some(), "{text} at {c}");
+        }
+        for c in good {
+            assert_eq!(
+                target.lacks_density_at(&[*c], &[2.5]),
+                None,
+                "{text} at {c}"
+            );
+        }
+    }
+}
+
+#[test]
+fn walls_that_move_and_angles_without_a_period_are_found() {
+    let conditions = [vec![1.0], vec![3.0]];
+    let moving = with_support(r#""real""#, "where(abs(x) < T, -x^2 - s^2, -inf)");
+    assert_eq!(
+        moving.moves_walls(&[], &conditions),
+        Some([vec![3.0], vec![1.0]])
+    );
+    let fixed = with_support(r#""real""#, "where(abs(x) < 2, -x^2/T - s^2, -inf)");
+    assert_eq!(fixed.moves_walls(&[], &conditions), None);
+    // Walls at another size than that of the states that are tried.
+    let far = with_support(r#""real""#, "where(abs(x) < 1e6*T, -x^2 - s^2, -inf)");
+    assert_eq!(far.moves_walls(&[], &conditions), None);
+    let data = [vec![0.0, 2e6], vec![0.0, 0.0]];
+    assert!(far.moves_walls(&data, &conditions).is_some());
+
+    for (text, unlike) in [
+        ("-(s - 3)^2/T - x^2", Some(0)),
+        ("cos(2*s)/T - x^2", None),
+        ("-s - x^2/T", Some(0)),
+    ] {
+        let target = with_support(r#""angle""#, text);
+        assert_eq!(target.unlike_after_a_turn(&[1.0]), unlike, "{text}");
+    }
+}
