@@ -462,4 +462,20 @@ mod tests {
         assert!(!inside.table().contains("outside"));
         Ok(())
     }
+
+    #[test]
+    fn stray_samples_and_rounded_energies_are_seen() -> Result<()> {
+        let mut at = AtCondition::empty(&[1.0]);
+        let mut weights = vec![0.0; 1000];
+        weights[..3].copy_from_slice(&[-30.0, -1e4, f64::NEG_INFINITY]);
+        at.set_weights(&weights, 1)?;
+        assert_eq!((at.stray, at.outside), (Some(0.003), Some(0.001)));
+        at.set_weights(&[-19.0; 1000], 1)?;
+        assert_eq!(at.stray, Some(0.0));
+        // A constant of 1e5 nats, of which single precision knows 0.006.
+        at.set_weights(&[1e5; 1000], 1)?;
+        let error = at.log_z_error.unwrap_or_default();
+        assert!((error - 0.006).abs() < 1e-4, "{error}");
+        Ok(())
+    }
 }

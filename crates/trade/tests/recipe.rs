@@ -367,6 +367,73 @@ fn without_data_the_unit_of_the_state_does_not_matter() {
     }
 }
 
+/// Two particles under a piston. Their walls move with the control, so the recipe does without the TRADE loss. The
+/// integral of `exp(−0.3 (x₀ − x₁)²)` over a square is found by a sum.
+#[test]
+fn walls_may_move_with_the_control() {
+    let text = r#"{ "target": { "expression": { "variables": { "x": 2 }, "controls": ["L"],
+            "support": { "x": "positive" },
+            "log_density": "where(max(x[0], x[1]) < L, -0.3*(x[0] - x[1])^2, -inf)" } },
+        "ranges": { "L": [1, 3] } }"#;
+    let draft = Draft::parse(text, Path::new(".")).unwrap();
+    let config = draft.complete(DEVICE, Length::Steps(200)).unwrap();
+    assert!(!format!("{:?}", config.objectives).contains("Trade"));
+    let (_, warnings) = problem::assemble(&config).unwrap();
+    assert!(
+        warnings
+            .iter()
+            .any(|said| said.contains("these walls move"))
+    );
+    let flow = trade::train_unsaved(&config, DEVICE).unwrap();
+    for length in [1.0, 3.0] {
+        let found = flow.at(&[length]).sample(8000).unwrap().log_z().unwrap();
+        let cells = 400_u32;
+        let at = |i: usize| length * (i as f64 + 0.5) / f64::from(cells);
+        let sum: f64 = (0..cells as usize)
+            .flat_map(|i| (0..cells as usize).map(move |j| (-0.3 * (at(i) - at(j)).powi(2)).exp()))
+            .sum();
+        let exact = (sum * (length / f64::from(cells)).powi(2)).ln();
+        assert!(
+            (found.value - exact).abs() < 4.0 * found.error,
+            "{found:?}, exactly {exact}"
+        );
+        assert!(found.error < 0.05, "{found:?}");
+    }
+}
+
+/// A training that starts from a run of the same problem keeps what that run has; one of another range starts as usual.
+#[test]
+fn a_run_of_the_same_problem_goes_on_gently() {
+    let text = |high: f64| {
+        format!(
+            r#"{{ "target": {{ "double_well": {{}} }}, "ranges": {{ "temperature": [0.5, {high}] }},
+                "data": [ {{ "at": {{ "temperature": 1.0 }}, "from": {{ "exact": 500 }} }} ] }}"#
+        )
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let run = RunFolder::new(folder.path().join("run"));
+    let draft = |high| Draft::parse(&text(high), Path::new(".")).unwrap();
+    let complete = |high| draft(high).complete(DEVICE, Length::Steps(20)).unwrap();
+    trade::train(&complete(2.0), &run, TrainOptions::default()).unwrap();
+    let fresh = complete(2.0);
+    let later = draft(2.0).going_on(fresh.clone(), &run);
+    assert_eq!((&later.flow, &later.target), (&fresh.flow, &fresh.target));
+    assert_ne!(later.train.learning_rate, fresh.train.learning_rate);
+    for term in &later.objectives {
+        assert_eq!(term.weight.start.to_bits(), term.weight.end.to_bits());
+    }
+    assert!(format!("{:?}", later.objectives).contains("until: 0.01"));
+    // What is stated stays.
+    let stated = Draft {
+        train: Some(fresh.train.clone()),
+        objectives: Some(fresh.objectives.clone()),
+        ..draft(2.0)
+    };
+    assert_eq!(stated.going_on(fresh.clone(), &run), fresh);
+    let other = complete(3.0);
+    assert_eq!(draft(3.0).going_on(other.clone(), &run), other);
+}
+
 #[test]
 fn a_program_needs_no_settings_either() {
     use trade::prelude::*;

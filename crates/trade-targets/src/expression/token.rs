@@ -127,6 +127,7 @@ fn mark(text: &[char], column: usize) -> Result<&'static str, Fault> {
             column,
             "found `=`; name a part of the expression under `let` instead",
         ),
+        None if text[0] == '|' => fault(column, "found `|`; a size is written abs(x)"),
         None => fault(
             column,
             format!("the character `{}` has no meaning here", text[0]),
