@@ -23,6 +23,10 @@ const ENTRIES: usize = 64;
 const PAIRED: usize = 6;
 /// Directions in which all entries go far together.
 const RAYS: usize = 16;
+/// What is so many nats below a density is next to none.
+const DEEP: f64 = 100.0;
+/// Halvings on the way to a wall.
+const HALVINGS: usize = 40;
 /// Factors between states that are tried for walls that move.
 const SIZES: [f64; 5] = [0.1, 0.3, 1.0, 3.0, 10.0];
 
@@ -148,12 +152,43 @@ impl Expression {
                 scaled.collect::<Vec<f64>>()
             })
         });
-        sized.chain(data.iter().cloned()).find_map(|x| {
-            let (with, without): (Vec<_>, Vec<_>) = conditions
+        let states: Vec<Vec<f64>> = sized.chain(data.iter().cloned()).collect();
+        conditions.iter().find_map(|with| {
+            let heights: Vec<f64> = states
                 .iter()
-                .partition(|c| self.log_density_at(&x, c).is_finite());
-            Some([with.first()?.to_vec(), without.first()?.to_vec()])
+                .map(|x| self.log_density_at(x, with))
+                .collect();
+            let best = heights.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            let tall = states.iter().zip(heights);
+            let mut tall = tall.filter(|(_, height)| *height > best - DEEP);
+            tall.find_map(|(x, height)| {
+                let wall = |without: &&Vec<f64>| self.ends_at_a_wall(x, height, with, without);
+                let without = conditions.iter().find(wall)?;
+                Some([with.clone(), without.clone()])
+            })
         })
+    }
+
+    /// Whether the density of a state, whose logarithm is `height` at one condition, ends on the way to the other one
+    /// without having fallen far. A logarithm of exponentials that leave double precision falls far before.
+    fn ends_at_a_wall(&self, x: &[f64], height: f64, with: &[f64], without: &[f64]) -> bool {
+        let at = |t: f64| {
+            let c = with.iter().zip(without).map(|(a, b)| a + t * (b - a));
+            self.log_density_at(x, &c.collect::<Vec<f64>>())
+        };
+        if at(1.0).is_finite() {
+            return false;
+        }
+        let (mut here, mut gone) = (0.0, 1.0);
+        for _ in 0..HALVINGS {
+            let middle = 0.5 * (here + gone);
+            if at(middle).is_finite() {
+                here = middle;
+            } else {
+                gone = middle;
+            }
+        }
+        at(here) > height - DEEP
     }
 
     /// The first angle after a whole turn of which the density is not the same.

@@ -124,8 +124,17 @@ fn walls_that_move_and_angles_without_a_period_are_found() {
     );
     let fixed = with_support(r#""real""#, "where(abs(x) < 2, -x^2/T - s^2, -inf)");
     assert_eq!(fixed.moves_walls(&[], &conditions), None);
+    // Modes that leave double precision at low T are no walls.
+    let modes = with_support(
+        r#""real""#,
+        "log(exp(-(x - 4)^2/T) + exp(-(x + 4)^2/T)) - s^2",
+    );
+    for low in [1e-3, 0.05, 0.9] {
+        let conditions = [vec![low], vec![1.0], vec![3.0]];
+        assert_eq!(modes.moves_walls(&[], &conditions), None, "{low}");
+    }
     // Walls at another size than that of the states that are tried.
-    let far = with_support(r#""real""#, "where(abs(x) < 1e6*T, -x^2 - s^2, -inf)");
+    let far = with_support(r#""real""#, "where(abs(x) < 1e6*T, -(x/1e6)^2 - s^2, -inf)");
     assert_eq!(far.moves_walls(&[], &conditions), None);
     let data = [vec![0.0, 2e6], vec![0.0, 0.0]];
     assert!(far.moves_walls(&data, &conditions).is_some());
