@@ -143,7 +143,8 @@ impl System {
                 return Err(force.fault(format!(
                     "force `{other}` is not supported; supported are HarmonicBondForce, \
                      HarmonicAngleForce, PeriodicTorsionForce, NonbondedForce, GBSAOBCForce and \
-                     CMMotionRemover"
+                     CMMotionRemover; of OpenMM's files for implicit solvent, amber99_obc.xml and its like write \
+                     GBSAOBCForce"
                 )));
             }
         }

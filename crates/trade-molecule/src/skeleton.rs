@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::dynamics::BOLTZMANN;
 use super::internal::distance;
 use super::periodic_table::ChemicalElement;
 use super::system::System;
@@ -19,6 +20,9 @@ const USUAL: f64 = 1.6;
 const SIZE: f64 = 1.3;
 /// The factor between ångström and nanometre, roughly.
 const TENFOLD: std::ops::Range<f64> = 5.0..20.0;
+/// Thermal deviations of a bond, at the temperature [`HOT`], K, that are no fault.
+const DEVIATIONS: f64 = 6.0;
+const HOT: f64 = 600.0;
 /// By how much a bond may be strained, relatively, before a warning.
 const STRAIN: f64 = 0.15;
 /// By how much constrained bonds may be off on average, relatively, before a warning.
@@ -33,6 +37,8 @@ struct Covalent {
     /// nm.
     length: f64,
     rigid: bool,
+    /// How far heat may move it, nm: a soft bond of beads is seldom half or twice as long, and no fault.
+    reach: f64,
 }
 
 impl Covalent {
@@ -131,7 +137,7 @@ impl Skeleton {
     /// The positions (nm) with each atom in the image of the periodic box that is nearest to its
     /// neighbour's, if that makes all bonds as long as bonds are; else the same positions.
     pub(super) fn whole(&self, x: &[[f64; 3]]) -> Vec<[f64; 3]> {
-        if self.misfit(x, STRETCH).is_none() {
+        if self.broken(x).is_none() {
             return x.to_vec();
         }
         for cell in &self.cells {
@@ -145,7 +151,7 @@ impl Skeleton {
                     }
                 }
             }
-            if self.misfit(&moved, STRETCH).is_none() {
+            if self.broken(&moved).is_none() {
                 return moved;
             }
         }
@@ -163,6 +169,21 @@ impl Skeleton {
         // A length of zero is infinitely far off, and one that is no number sorts beyond that.
         all.max_by(|a, b| off(a).total_cmp(&off(b)))
             .filter(|worst| off(worst) > factor.ln())
+    }
+
+    /// A bond that differs from its rest length by more than [`STRETCH`], and by more than heat moves it.
+    fn broken(&self, x: &[[f64; 3]]) -> Option<(Covalent, f64)> {
+        let bonds = self.bonds.iter().map(|bond| {
+            let [i, j] = bond.atoms.map(|atom| x[atom]);
+            (*bond, distance(i, j))
+        });
+        let off = |(bond, r): &(Covalent, f64)| {
+            let near = (r - bond.length).abs() <= bond.reach;
+            let alike = (r / bond.length).ln().abs() <= STRETCH.ln();
+            !near && !alike
+        };
+        let mut bonds = bonds.filter(off);
+        bonds.next()
     }
 
     /// Checks one conformation (nm), of a PDB file or a reference, against the bonds' lengths; gives
@@ -319,7 +340,7 @@ impl Skeleton {
             return Err(format!("in half of the frames {apart} or worse; {cause}?"));
         }
         let rows = whole.chunks_exact(atoms.max(1)).enumerate();
-        let misfits = rows.filter_map(|(k, x)| Some((k, self.misfit(x, STRETCH)?)));
+        let misfits = rows.filter_map(|(k, x)| Some((k, self.broken(x)?)));
         let mut misfits = misfits.peekable();
         if let Some((frame, (bond, r))) = misfits.peek().copied() {
             let apart = bond.apart(r, topology);
@@ -378,6 +399,7 @@ fn springs(system: &System) -> Vec<Covalent> {
             atoms,
             length,
             rigid: stiffness.is_infinite(),
+            reach: DEVIATIONS * (BOLTZMANN * HOT / stiffness).sqrt(),
         };
         match places.get(&atoms) {
             Some(place) if found[*place].1 < stiffness => found[*place] = (spring, stiffness),

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use trade_core::{file::write_atomically, ranks::read_first};
 
 use super::super::lanes::SideBySide;
-use super::config::{SimulateConfig, VERSION};
+use super::config::SimulateConfig;
 use super::molecule::Molecule;
 use super::run::{Run, Wide};
 use super::walkers::{Walkers, WalkersState};
@@ -74,7 +74,7 @@ fn write(run: &Run, path: &Path) -> Result<()> {
     let (tempering, record) = (&run.tempering, &run.record);
     let header = Header {
         config: run.config.clone(),
-        version: VERSION,
+        version: run.config.version(),
         molecule: run.fingerprint.clone(),
         spacings: run.spacings,
         rows: record.energies.first().map_or(0, Vec::len),
@@ -131,7 +131,7 @@ fn restore(run: &mut Run, bytes: &[u8]) -> Result<(), String> {
         .map(|l| u64::from_le_bytes(*l));
     let header = take(&mut rest, length.unwrap_or(0) as usize)?;
     let header: Header = serde_json::from_slice(header).map_err(|e| e.to_string())?;
-    if header.config != run.config || header.version != VERSION {
+    if header.config != run.config || header.version != run.config.version() {
         return Err("is a checkpoint of other settings; start anew or restore the settings".into());
     }
     if header.molecule != run.fingerprint {

@@ -10,7 +10,9 @@ use super::tempering::geometric;
 use crate::{Error, Result};
 
 /// The version of the algorithm; other versions give other frames.
-pub(super) const VERSION: u32 = 1;
+const VERSION: u32 = 1;
+/// The same with several replicas: the second scales the velocities at an exchange as the positions ask.
+const EXCHANGE_VERSION: u32 = 2;
 
 /// The most numbers in one simulation: 8 GB of f32.
 const LARGEST: f64 = 2_147_483_648.0;
@@ -92,6 +94,15 @@ impl SimulateConfig {
         geometric(self.temperature, self.t_max, self.replicas)
     }
 
+    /// The version of the algorithm that these settings use.
+    pub(super) fn version(&self) -> u32 {
+        if self.replicas > 1 {
+            EXCHANGE_VERSION
+        } else {
+            VERSION
+        }
+    }
+
     /// Checks the settings that are not the integrator's, and counts.
     pub(super) fn schedule(&self, atoms: usize) -> Result<Schedule> {
         let positive = [
@@ -100,6 +111,8 @@ impl SimulateConfig {
             ("spacing_ps", self.spacing_ps),
             ("exchange_ps", self.exchange_ps),
             ("step_fs", self.step_fs),
+            // Without friction there is no heat bath.
+            ("friction", self.friction),
         ];
         for (field, value) in positive {
             if !(value > 0.0 && value.is_finite()) {
@@ -168,7 +181,7 @@ impl SimulateConfig {
     /// A hash of the settings, the molecule and the algorithm's version, the same on every machine.
     pub(super) fn hash(&self, molecule: &Molecule) -> u64 {
         // This text has every number in full.
-        let text = format!("{VERSION} {} {self:?}", molecule.fingerprint());
+        let text = format!("{} {} {self:?}", self.version(), molecule.fingerprint());
         fnv(text.bytes())
     }
 }

@@ -5,7 +5,7 @@ use trade_core::estimate::Estimate;
 use trade_core::estimate::autocorrelation::Autocorrelation;
 
 use super::basin::torsion_of;
-use super::config::{SimulateConfig, VERSION};
+use super::config::SimulateConfig;
 use super::run::Run;
 use crate::{Error, Result};
 
@@ -86,6 +86,7 @@ impl Run {
             return Err(Error::inexact("an unfinished simulation", reason));
         }
         let run = self;
+        let version = run.config.version();
         let config = run.config;
         let atoms = run.dynamics.atoms();
         let mut temperatures = Vec::new();
@@ -110,7 +111,7 @@ impl Run {
         Ok(Simulation {
             frames: kept,
             provenance: Provenance {
-                version: VERSION,
+                version,
                 molecule: run.fingerprint,
                 atoms,
                 degrees_of_freedom: run.dynamics.degrees_of_freedom(),

@@ -207,7 +207,7 @@ impl Run {
         for walker in self.tempering.exchange(&energies) {
             let temperature = self.temperatures[self.tempering.rungs[walker]];
             let bundle = &mut self.bundles[walker / Wide::WIDTH];
-            bundle.set_temperature(walker % Wide::WIDTH, temperature);
+            bundle.set_temperature(&self.dynamics, walker % Wide::WIDTH, temperature);
         }
     }
 

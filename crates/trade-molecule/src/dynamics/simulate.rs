@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use trade_core::file::write_atomic;
 use trade_data::{read_npy, write_npy_f32};
 
-use super::config::{SimulateConfig, VERSION};
+use super::config::SimulateConfig;
 use super::molecule::Molecule;
 use super::provenance::{Provenance, Simulation};
 use super::run::Run;
@@ -59,7 +59,9 @@ impl SimulateConfig {
 
     /// Whether `from` is of these settings, this molecule and this version of the algorithm.
     fn is_of(&self, molecule: &Molecule, from: &Provenance) -> bool {
-        from.config == *self && from.version == VERSION && from.molecule == molecule.fingerprint()
+        from.config == *self
+            && from.version == self.version()
+            && from.molecule == molecule.fingerprint()
     }
 
     /// Fails where writing a simulation to `path` would replace the files of another one: the

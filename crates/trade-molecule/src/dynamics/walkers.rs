@@ -207,10 +207,17 @@ impl<S: SideBySide> Walkers<S> {
 
     /// Brings a walker into contact with a bath of another temperature, its velocities scaled by
     /// `√(T_new/T_old)`: so they are distributed as they must be after an accepted exchange.
-    pub fn set_temperature(&mut self, lane: usize, temperature: f64) {
+    ///
+    /// The velocities that do not know the positions are those at the same time. The walker's are half a kick behind
+    /// them, which is not scaled: in stiff bonds it is no small part.
+    pub fn set_temperature(&mut self, dynamics: &Langevin, lane: usize, temperature: f64) {
         let factor = (temperature / self.temperatures[lane]).sqrt();
-        for v in self.velocities.as_flattened_mut() {
-            v.set_lane(lane, factor * v.lane(lane));
+        let atoms = self.velocities.iter_mut().zip(&self.forces);
+        for ((v, force), mass) in atoms.zip(&dynamics.masses) {
+            for (v, force) in v.iter_mut().zip(force) {
+                let kick = 0.5 * dynamics.step / mass * force.lane(lane);
+                v.set_lane(lane, factor * (v.lane(lane) + kick) - kick);
+            }
         }
         self.temperatures[lane] = temperature;
         let root = (BOLTZMANN * temperature).sqrt();

@@ -213,7 +213,8 @@ impl<T: Family> FlowJudge<T> {
         let mut found = format!("lowest relative ESS {:.3} at {at}", lowest.value);
         if outside > MUCH {
             found = format!(
-                "{found}; up to {:.0} % of its samples lie where the target has no density: declare its `support`",
+                "{found}; up to {:.0} % of its samples lie where the target has no density; a `support` keeps a flow within fixed \
+                 bounds",
                 100.0 * outside
             );
         }

@@ -174,7 +174,7 @@ fn kinetic_temperatures_are_the_baths() -> Checked {
     let (dynamics, mut walkers) = equilibrated::<Single>(5.0, 0.002)?;
     assert_eq!(dynamics.degrees_of_freedom(), 66 - 12);
     for (lane, temperature) in [300.0, 600.0].iter().cycle().enumerate().take(16) {
-        walkers.set_temperature(lane, *temperature);
+        walkers.set_temperature(&dynamics, lane, *temperature);
     }
     walkers.advance(&dynamics, 2000);
     let samples = 1000;

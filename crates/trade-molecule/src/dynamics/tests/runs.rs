@@ -125,6 +125,63 @@ fn rigid(start: Vec<[f64; 3]>) -> crate::Result<Molecule> {
     Molecule::new(system, start)
 }
 
+/// A bond between an oxygen and a hydrogen, whose period is nine time steps, under many exchanges: its energy is that of
+/// `r² exp(−βU)` at each temperature.
+#[test]
+fn exchanges_keep_stiff_bonds_at_their_temperatures() -> Checked {
+    let mut system = free(&[16.0, 1.008]);
+    let (length, stiffness) = (0.0957, 462_750.0);
+    system.bonds.push(Bond {
+        atoms: [0, 1],
+        length,
+        stiffness,
+    });
+    let molecule = Molecule::new(system, vec![[0.0; 3], [length, 0.0, 0.0]])?;
+    let config = SimulateConfig {
+        temperature: 100.0,
+        replicas: 6,
+        t_max: 1000.0,
+        walkers: 64,
+        exchange_ps: 0.2,
+        spacing_ps: 1.0,
+        equilibration_ps: 10.0,
+        ..plain(6.4)
+    };
+    let simulation = config.run(&molecule)?;
+    for (at, frames) in simulation
+        .provenance
+        .temperatures
+        .iter()
+        .zip(&simulation.frames)
+    {
+        let thermal = BOLTZMANN * at.temperature;
+        let energy = |r: f64| 0.5 * stiffness * (r - length).powi(2);
+        let mean = |f: &dyn Fn(f64) -> f64| {
+            let weight = |k: i32| {
+                let r = 2.0 * length * f64::from(k) / 20_000.0;
+                (r, r * r * (-energy(r) / thermal).exp())
+            };
+            let all = || (1..20_000).map(weight);
+            all().map(|(r, w)| f(r) * w).sum::<f64>() / all().map(|(_, w)| w).sum::<f64>()
+        };
+        let exact = mean(&energy);
+        let spread = (mean(&|r| energy(r).powi(2)) - exact * exact).sqrt();
+        let found = frames.chunks(6).map(|x| {
+            let square: f64 = (0..3).map(|k| f64::from(x[k] - x[k + 3]).powi(2)).sum();
+            energy(square.sqrt())
+        });
+        let n = (frames.len() / 6) as f64;
+        let found = found.sum::<f64>() / n;
+        println!("{} K: {found}, exactly {exact}", at.temperature);
+        // Frames 1 ps apart at a friction of 10/ps do not know each other.
+        assert!(
+            (found - exact).abs() < 5.0 * spread / n.sqrt(),
+            "{found}, exactly {exact}"
+        );
+    }
+    Ok(())
+}
+
 /// A short simulation of a few atoms without torsions.
 fn plain(ns: f64) -> SimulateConfig {
     SimulateConfig {
@@ -345,7 +402,7 @@ type Change = fn(&mut SimulateConfig);
 #[test]
 fn settings_that_make_no_sense_are_named() -> Checked {
     let (molecule, _) = alanine()?;
-    let cases: [(&str, Change); 13] = [
+    let cases: [(&str, Change); 14] = [
         ("temperature", |c| c.temperature = -1.0),
         ("t_max", |c| c.t_max = 200.0),
         ("walkers", |c| c.walkers = 0),
@@ -354,6 +411,7 @@ fn settings_that_make_no_sense_are_named() -> Checked {
         ("exchange_ps", |c| c.exchange_ps = 0.0011),
         ("step_fs", |c| c.step_fs = f64::NAN),
         ("friction", |c| c.friction = -1.0),
+        ("friction", |c| c.friction = 0.0),
         ("equilibration_ps", |c| c.equilibration_ps = -1.0),
         ("ns", |c| c.ns = 1e-3),
         ("ns", |c| c.ns = 1e9),
