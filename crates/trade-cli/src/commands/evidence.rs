@@ -64,7 +64,7 @@ fn calls(found: &Evidence) -> String {
     if found.integral_from > 0.0 {
         let _ = write!(
             text,
-            " The log likelihood has no variance below {} = {:.4}, so that the integral starts there.",
+            " The log likelihood has no variance below {} = {:.2e}, so that the integral starts there.",
             found.control, found.integral_from
         );
     }

@@ -10,6 +10,7 @@ use trade::{
     data::{Array, Precision, read_npz, write_npy_f32, write_npy_f64, write_npz},
     states::{is_npz, parse_given},
     target::AnyTarget,
+    verdict::LEAST_EFFECTIVE,
 };
 
 use super::Session;
@@ -48,8 +49,12 @@ pub(super) fn run(session: &Session, typed: SampleArgs) -> Result<()> {
         if typed.reweight {
             resampled(session, samples, &mut stream)?
         } else {
-            // Without a known density there is nothing to compare with; a molecule's samples outside of its ensemble
-            // have no weight, and are counted by `evaluate`.
+            if let Some(few) = too_few(&samples) {
+                session.say(format!(
+                    "{few}: they are not samples of the target; train longer"
+                ));
+            }
+            // Without a known density there is nothing to compare with.
             let strays = samples.strays().unwrap_or_default();
             if strays > 0 {
                 session.say(format!(
@@ -93,6 +98,18 @@ pub(super) fn run(session: &Session, typed: SampleArgs) -> Result<()> {
     Ok(())
 }
 
+/// A sentence where samples of the flow are worth too few of the target; there is none where the density is not known.
+fn too_few(samples: &Samples) -> Option<String> {
+    let n = samples.len() as f64;
+    let worth = Weights::from_log(samples.log_weight.as_ref()?)
+        .ok()?
+        .relative_ess()
+        * n;
+    // A few samples were asked for as they are.
+    (worth < LEAST_EFFECTIVE.min(0.5 * n))
+        .then(|| format!("{n} samples of the flow are worth {worth:.0} of the target"))
+}
+
 /// Samples drawn again with their importance weights, which corrects the flow's errors.
 fn resampled(session: &Session, samples: Samples, stream: &mut Stream) -> Result<Samples> {
     let Some(log_weight) = &samples.log_weight else {
@@ -105,6 +122,11 @@ fn resampled(session: &Session, samples: Samples, stream: &mut Stream) -> Result
         weights.relative_ess(),
         weights.relative_ess() * n as f64
     ));
+    if let Some(few) = too_few(&samples) {
+        session.say(format!(
+            "{few}: averages over them mean little; train longer, or ask for more"
+        ));
+    }
     let kept = weights.resample(n, stream);
     let row = |&i: &usize| &samples.x[i * samples.dim..][..samples.dim];
     Ok(Samples {
