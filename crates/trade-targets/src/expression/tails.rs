@@ -1,5 +1,5 @@
-//! Conditions at which a stated density cannot be normalised, as far as lines along single entries
-//! of the state tell.
+//! What lines through states tell of a density that is stated as text: conditions at which it cannot be normalised, walls
+//! that move with the control, and angles without a period.
 
 use trade_core::{Family, Support, random::Stream};
 

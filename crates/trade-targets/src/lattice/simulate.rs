@@ -154,9 +154,10 @@ impl SimulateConfig {
         let Ok(text) = fs::read(&beside) else {
             let other = "exists without the record of a simulation, and would be overwritten by one; remove the \
                          file or choose another name";
-            return match path.exists() {
-                true => Err(Error::file(path, other)),
-                false => Ok(()),
+            return if path.exists() {
+                Err(Error::file(path, other))
+            } else {
+                Ok(())
             };
         };
         let settings = |config: &Self| serde_json::to_string(config).unwrap_or_default();
@@ -233,11 +234,7 @@ impl Simulation {
         })
         .map_err(failed)?;
         let config = &self.provenance.config;
-        Ok(write_npy_f32(
-            path,
-            &[config.samples, config.l * config.l],
-            &self.samples,
-        )?)
+        write_npy_f32(path, &[config.samples, config.l * config.l], &self.samples)
     }
 
     /// Reads what [`write`](Self::write) wrote to `path`.

@@ -133,19 +133,19 @@ impl Draft {
             flow
         };
         let flow = self.flow.clone().unwrap_or_else(chosen);
+        // The derivative in the condition does not see walls that move.
+        let walls = self.objectives.is_none() && stated::moved_walls(&problem).is_some();
+        let kept = |term: &ObjectiveConfig| {
+            (self.max_calls.is_none() || !term.loss.has_walkers())
+                && !(walls && term.loss.is_trade())
+        };
         let chosen = || match &start {
             Some(start) => start.objectives(),
             // Walkers evaluate the density much before the first step.
-            None => {
-                // The derivative in the condition does not see walls that move.
-                let walls = stated::moved_walls(&problem).is_some();
-                let kept = |term: &ObjectiveConfig| {
-                    (self.max_calls.is_none() || !term.loss.has_walkers())
-                        && !(walls && term.loss.is_trade())
-                };
-                let chosen = super::objectives(&problem).into_iter();
-                chosen.filter(kept).collect()
-            }
+            None => super::objectives(&problem)
+                .into_iter()
+                .filter(kept)
+                .collect(),
         };
         let objectives = self.objectives.clone().unwrap_or_else(chosen);
         let mut paid = start.as_ref().map(FromPrior::paid).unwrap_or_default();
