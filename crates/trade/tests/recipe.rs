@@ -165,6 +165,29 @@ fn tails_that_are_powers_get_a_base_that_has_them() {
     }
 }
 
+/// The likelihood of a posterior is counted, and its prior has the heaviest tails.
+#[test]
+fn the_tails_of_a_prior_are_those_of_the_base() {
+    let base = |priors: &str| {
+        let text = format!(
+            r#"{{ "target": {{ "posterior": {{ "parameters": {priors},
+                "log_likelihood": "normal_lpdf(y, a + b, 1)", "constants": {{ "y": [1.0, 2.0] }} }} }},
+                "ranges": {{ "beta": [0, 1] }} }}"#
+        );
+        let draft = Draft::parse(&text, Path::new(".")).unwrap();
+        draft.complete(DEVICE, Length::Steps(1)).unwrap().flow.base
+    };
+    let Base::Student(found) = base(r#"{ "a": "cauchy(0, 1)", "b": "cauchy(3, 20)" }"#) else {
+        panic!("no Student");
+    };
+    assert!(
+        found.independent && (found.constant - 2.0).abs() < 0.01,
+        "{found:?}"
+    );
+    let normal = base(r#"{ "a": "normal(0, 1)", "b": "normal(3, 20)" }"#);
+    assert!(!matches!(normal, Base::Student(_)), "{normal:?}");
+}
+
 /// Without data the unit and the origin of the state are not known.
 #[test]
 fn tails_without_data_are_found_in_any_unit() {

@@ -48,9 +48,20 @@ fn sought<T: AnyDevice>(problem: &Problem<T>) -> Result<Option<Student>> {
         && target.contexts() == 0
         && target.dim() <= MOST_ENTRIES
         && target.support().iter().all(|s| *s == Support::Real);
-    // Functions of a user's own may not bear states so far out, and each call is counted.
-    if !plain || target.calls().is_some() {
+    if !plain {
         return Ok(None);
+    }
+    if target.calls().is_some() {
+        // Functions of a user's own may not bear states so far out, and each call is counted. Their prior tells alone:
+        // no power of the likelihood has heavier tails.
+        let (Some(prior), Some(place)) = (target.prior(), of_data(problem)) else {
+            return Ok(None);
+        };
+        let evaluate = |x: &[f32], _: &[f64]| {
+            let x: Vec<f64> = x.iter().map(|x| f64::from(*x)).collect();
+            prior.log_priors(&x)
+        };
+        return Ok(base(problem, &place, evaluate));
     }
     on_device!(DeviceName::default(), B, device => {
         let evaluate = |x: &[f32], c: &[f64]| log_density::<B, T>(target, x, c, &device);
