@@ -125,6 +125,7 @@ mod tests {
             parse("T=0.5, a=1,alpha=-2", &controls).unwrap(),
             [0.5, 1.0, -2.0]
         );
+        assert_eq!(parse("t=2", &["T".to_string()]).unwrap(), [2.0]);
         for (text, says) in [
             ("T=0.5", "no value for `a`"),
             ("x=1", "unknown control parameter `x`"),

@@ -20,11 +20,18 @@ const BOUNDLESS: f64 = 1e15;
 /// The error, in nats, that single precision makes in log densities of the size of these weights: about the same in
 /// all of them, so that no number of samples makes it smaller.
 pub(crate) fn rounding(log_weights: &[f64]) -> f64 {
-    let mut sizes: Vec<f64> = log_weights.iter().map(|w| w.abs()).collect();
-    sizes.retain(|size| size.is_finite());
+    rounding_of(size(log_weights.iter().copied()))
+}
+
+/// The median size of the finite ones of these numbers.
+fn size(values: impl Iterator<Item = f64>) -> f64 {
+    let mut sizes: Vec<f64> = values.map(f64::abs).filter(|s| s.is_finite()).collect();
     sizes.sort_by(f64::total_cmp);
-    let median = sizes.get(sizes.len() / 2).copied().unwrap_or(0.0);
-    0.5 * median * f64::from(f32::EPSILON)
+    sizes.get(sizes.len() / 2).copied().unwrap_or(0.0)
+}
+
+fn rounding_of(size: f64) -> f64 {
+    0.5 * size * f64::from(f32::EPSILON)
 }
 
 /// An estimate of `log Z`, or of a difference, with roundings in its error.
@@ -67,16 +74,13 @@ pub(crate) fn resolution<B: Backend, T: Target<B>>(
             ..Condition::uniform(&c, rows.len(), &x)
         };
         let log = target.log_density(x.clone(), &condition);
-        let mut log: Vec<f64> = log.into_data().iter::<f64>().map(f64::abs).collect();
-        log.retain(|log| log.is_finite());
-        log.sort_by(f64::total_cmp);
-        let median = log.get(log.len() / 2).copied().unwrap_or(0.0);
+        let median = size(log.into_data().iter::<f64>());
         if median > worst.0 {
             worst = (median, c);
         }
     }
     let (size, c) = worst;
-    let rounding = 0.5 * size * f64::from(f32::EPSILON);
+    let rounding = rounding_of(size);
     if rounding < FINE {
         return Ok(None);
     }

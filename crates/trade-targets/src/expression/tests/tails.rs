@@ -19,6 +19,18 @@ fn with_support(support: &str, log_density: &str) -> Expression {
     config.init().unwrap()
 }
 
+/// Expects a density at the values `good` of the control, and a reason against one at `bad`.
+fn expect(target: &Expression, text: &str, bad: &[f64], good: &[f64]) {
+    for c in bad {
+        let found = target.lacks_density_at(&[*c], &[2.5]);
+        assert!(found.is_some(), "{text} at {c}");
+    }
+    for c in good {
+        let found = target.lacks_density_at(&[*c], &[2.5]);
+        assert_eq!(found, None, "{text} at {c}");
+    }
+}
+
 #[test]
 fn integrals_that_diverge_are_found() {
     let positive = r#""positive""#;
@@ -69,18 +81,7 @@ fn integrals_that_diverge_are_found() {
             &[1e6],
         ),
     ] {
-        let target = with_support(support, text);
-        for c in bad {
-            let found = target.lacks_density_at(&[*c], &[2.5]);
-            assert!(found.is_some(), "{text} at {c}");
-        }
-        for c in good {
-            assert_eq!(
-                target.lacks_density_at(&[*c], &[2.5]),
-                None,
-                "{text} at {c}"
-            );
-        }
+        expect(&with_support(support, text), text, bad, good);
     }
     let said = with_support("real", "-x^2*(T - 1) - s^2").lacks_density_at(&[0.5], &[2.0]);
     assert!(said.unwrap().contains("entry 1 of the state goes to -inf"));
@@ -99,18 +100,7 @@ fn integrals_that_diverge_along_rays_are_found() {
         ("-T*log1p(x^2) - T*log1p(s^2)", &[0.4], &[0.6]),
         ("-(abs(x - s) + 0.01*abs(x))/T", &[], &[1.0]),
     ] {
-        let target = with_support(r#""real""#, text);
-        for c in bad {
-            let found = target.lacks_density_at(&[*c], &[2.5]);
-            assert!(found.is_some(), "{text} at {c}");
-        }
-        for c in good {
-            assert_eq!(
-                target.lacks_density_at(&[*c], &[2.5]),
-                None,
-                "{text} at {c}"
-            );
-        }
+        expect(&with_support(r#""real""#, text), text, bad, good);
     }
 }
 
