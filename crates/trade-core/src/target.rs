@@ -27,6 +27,22 @@ pub trait Prior {
 
     /// The log likelihood of each row; `−∞` where it is not finite. Each row counts as one call.
     fn log_likelihoods(&self, theta: &[f64]) -> Vec<f64>;
+
+    /// `log π + β ℓ` of each row, in double precision, where sums over many observations need it; `−∞` where either
+    /// is not finite. Each row counts as one call.
+    fn log_densities(&self, theta: &[f64], beta: f64) -> Vec<f64> {
+        let (priors, likelihoods) = (self.log_priors(theta), self.log_likelihoods(theta));
+        let both = priors.iter().zip(likelihoods);
+        both.map(|(&prior, likelihood)| {
+            let density = prior + beta * likelihood;
+            if likelihood.is_finite() && density.is_finite() {
+                density
+            } else {
+                f64::NEG_INFINITY
+            }
+        })
+        .collect()
+    }
 }
 
 /// How the first control parameter acts, where the family is a power of one density:

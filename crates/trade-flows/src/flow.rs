@@ -77,7 +77,7 @@ const FURTHEST: f64 = 1e36;
 fn sets_units<B: Backend>(layer: &Layer<B>) -> bool {
     matches!(
         layer,
-        Layer::ActNorm(_) | Layer::Whiten(_) | Layer::Supports(_)
+        Layer::ActNorm(_) | Layer::Whiten(_) | Layer::ConditionalWhiten(_) | Layer::Supports(_)
     )
 }
 
@@ -146,6 +146,37 @@ impl<B: FlowBackend> Density<B> for Flow<B> {
 }
 
 impl<B: FlowBackend> Flow<B> {
+    /// Whether a layer has yet to learn from states at conditions over the whole range, see
+    /// [`initialised_along`](Self::initialised_along).
+    pub fn learns_along(&self) -> bool {
+        let learns = |layer: &Layer<B>| match layer {
+            Layer::ConditionalWhiten(layer) => layer.is_identity(),
+            _ => false,
+        };
+        self.layers.iter().any(learns)
+    }
+
+    /// Initialisation that depends on states at conditions over the whole range, after the one that depends on a
+    /// first batch.
+    ///
+    /// # Shapes
+    /// `x`: `[batch, dim + augmentation]`
+    #[must_use]
+    pub fn initialised_along(mut self, x: Tensor<B, 2>, condition: &Condition<B>) -> Self {
+        let features = self.features(condition);
+        let (mut z, _) = self.augment(x, &condition.control);
+        self.layers = self
+            .layers
+            .into_iter()
+            .map(|layer| {
+                let layer = layer.initialised_along(&z, &features);
+                z = layer.forward(z.clone(), &features).0;
+                layer
+            })
+            .collect();
+        self
+    }
+
     /// The log density of the rows of this rank, see [`Density::log_prob`].
     fn log_prob_here(&self, x: Tensor<B, 2>, condition: &Condition<B>) -> Dual<B, 1> {
         let features = self.features(condition);

@@ -78,4 +78,17 @@ pub trait Transform<B: FlowBackend> {
     {
         self
     }
+
+    /// The layer with what it learns from states at conditions over the whole range set, about as many at each; most
+    /// learn nothing.
+    ///
+    /// # Shapes
+    /// `x`: `[n, d]`
+    #[must_use]
+    fn initialised_along(self, _x: &Dual<B, 2>, _features: &Features<B>) -> Self
+    where
+        Self: Sized,
+    {
+        self
+    }
 }

@@ -13,7 +13,7 @@ use trade_core::{
 };
 use trade_flows::{
     Base, Features, Flow, FlowConfig, Stage, Transform,
-    layer::{LayerConfig, WhitenConfig},
+    layer::{ConditionalWhitenConfig, LayerConfig, WhitenConfig},
 };
 
 const F64: DType = DType::F64;
@@ -56,6 +56,55 @@ fn after_a_batch(config: &FlowConfig, batch: &[f64]) -> (Flow<Flex>, Vec<f64>) {
     let flow = flow.initialised(x.clone(), &condition);
     let log_prob = numbers(flow.log_prob(x, &condition).value, F64);
     (flow, log_prob)
+}
+
+/// A correlated normal distribution that moves and narrows by `e^{−6 (u + 1)/2}` from `u = −1` to 1, at 40 places.
+#[test]
+fn a_narrowing_density_is_whitened_at_each_condition() {
+    let mut config = whitened();
+    config.layers = vec![Stage {
+        repeat: 1,
+        of: vec![LayerConfig::ConditionalWhiten(ConditionalWhitenConfig {
+            knots: 12,
+        })],
+    }];
+    let mut noise = Stream::new(5, 0);
+    let row = |u: f64, z: &[f64]| {
+        let width = f64::exp(-3.0 * (u + 1.0));
+        let along = 0.5 * u * u + width * z[0];
+        [along, 3.0 - u + width * (2.0 * z[0] + 0.1 * z[1]), z[2]]
+    };
+    let mut batch = |places: &[f64], each: usize| {
+        let mut x = Vec::new();
+        for &u in places {
+            let z = noise.normal64(3 * each);
+            x.extend(z.chunks(3).flat_map(|z| row(u, z)));
+        }
+        let control: Vec<f64> = places.iter().flat_map(|&u| vec![u; each]).collect();
+        let control = rows::<Flex>(&control, 1, F64);
+        (rows::<Flex>(&x, 3, F64), Condition::new(control))
+    };
+    let places: Vec<f64> = (0..40).map(|k| -1.0 + 2.0 * f64::from(k) / 39.0).collect();
+    let flow = config
+        .init::<Flex>(&FlexDevice, &mut Stream::new(1, 0))
+        .unwrap();
+    let flow = Noise {
+        weights: 0.0,
+        biases: 0.0,
+        dtype: F64,
+    }
+    .apply(flow);
+    let (x, condition) = batch(&places, 2000);
+    let flow = flow.initialised_along(x, &condition);
+    // Between the stations, too; the mean log density of a normal distribution is its negative entropy.
+    for u in [-0.99, -0.51, 0.013, 0.7, 1.0] {
+        let (x, condition) = batch(&[u], 20_000);
+        let log_prob = numbers(flow.log_prob(x, &condition).value, F64);
+        let mean = log_prob.iter().sum::<f64>() / 20_000.0;
+        let entropy = 1.5 * (TAU.ln() + 1.0) - 6.0 * (u + 1.0) + f64::ln(0.1);
+        // Moments of 2000 states cost 9 parameters/(2 · 2000) nats, and the mean has an error of √(3/2/20 000).
+        assert!((mean + entropy).abs() < 0.03, "{u}: {mean} {entropy}");
+    }
 }
 
 #[test]

@@ -173,6 +173,11 @@ impl LossConfig {
         matches!(self, Self::Nll(config) if config.walkers.is_some())
     }
 
+    /// Whether the term has a pool of points.
+    pub(crate) fn has_pool(&self) -> bool {
+        matches!(self, Self::LogVariance(config) if config.pool.is_some())
+    }
+
     /// Whether the term is TRADE's.
     pub(crate) fn is_trade(&self) -> bool {
         matches!(self, Self::TradeGrid(_) | Self::TradeContinuous(_))

@@ -125,6 +125,10 @@ impl<B: FlowBackend, T: Target<B> + Send + Sync> Backed for On<B, T> {
     }
 
     fn log_density(&self, x: &[f32], c: &[f64], given: &Given) -> Vec<f64> {
+        if let Some(prior) = self.target.prior() {
+            let theta: Vec<f64> = x.iter().map(|&x| f64::from(x)).collect();
+            return prior.log_densities(&theta, c[0]);
+        }
         self.on_rows(x, c, given, |x, condition| {
             self.target.log_density(x, condition).into_data()
         })

@@ -20,6 +20,7 @@ use trade::{
     },
     device::DeviceName,
     evidence::{EvidenceConfig, evidence},
+    flows::layer::LayerConfig,
     recipe::{Length, Paid},
 };
 
@@ -100,6 +101,65 @@ fn the_evidence_of_a_conjugate_model_is_found_at_every_power() {
     // A model has no Bayes factor against itself.
     let factors = found.against(&found);
     assert!(factors.len() == 10 && factors.iter().all(|f| f.log_bayes_factor == 0.0));
+}
+
+/// Years and numbers that grow with them, to be fitted by a line whose offset is that of the year 0.
+fn series() -> Vec<(f64, f64)> {
+    let row = |k: f64| (1980.0 + k, 10.0 + 0.5 * (k - 15.0) + 2.0 * k.sin());
+    (0..30).map(|k| row(f64::from(k))).collect()
+}
+
+/// `log Z(β)` of `y = a + b x` with normal priors of these deviations and noise of deviation 2.
+fn exact_line(deviations: [f64; 2], beta: f64) -> f64 {
+    let scale = beta / 4.0;
+    let (mut precision, mut right) = ([1.0, 0.0, 1.0], [0.0; 2]);
+    let mut log_z = 0.0;
+    for (x, y) in series() {
+        let row = [deviations[0], deviations[1] * x];
+        precision[0] += scale * row[0] * row[0];
+        precision[1] += scale * row[0] * row[1];
+        precision[2] += scale * row[1] * row[1];
+        right[0] += scale * row[0] * y;
+        right[1] += scale * row[1] * y;
+        log_z -= 0.5 * beta * (std::f64::consts::TAU * 4.0).ln() + 0.5 * scale * y * y;
+    }
+    let [p, q, r] = precision;
+    let determinant = p * r - q * q;
+    let [u, v] = right;
+    let square = (r * u * u - 2.0 * q * u * v + p * v * v) / determinant;
+    log_z + 0.5 * square - 0.5 * determinant.ln()
+}
+
+/// The posterior is 50 000 times narrower than its prior along one direction, and offset and slope correlate by −0.99999.
+#[test]
+fn a_posterior_much_narrower_than_its_prior_needs_no_other_units() {
+    let (x, y): (Vec<f64>, Vec<f64>) = series().into_iter().unzip();
+    let json = serde_json::json!({
+        "target": { "posterior": {
+            "parameters": { "a": "normal(0, 5000)", "b": "normal(0, 10)" },
+            "constants": { "x": x, "y": y },
+            "log_likelihood": "normal_lpdf(y, a + b*x, 2)"
+        }},
+        "ranges": { "beta": [0, 1] }
+    });
+    let draft: Draft = serde_json::from_value(json).unwrap();
+    let steps = Length::Steps(200);
+    let (config, paid) = draft.completed(DeviceName::default(), steps).unwrap();
+    let (_place, _, run) = trained(&config, paid);
+    let config = EvidenceConfig {
+        points: 9,
+        samples: 1000,
+        ..EvidenceConfig::default()
+    };
+    for p in &evidence(&run, &config).unwrap().at {
+        let exact = exact_line([5000.0, 10.0], p.beta);
+        let off = (p.log_z - exact).abs();
+        assert!(off <= 4.5 * p.log_z_error && off < 0.1, "{p:?} {exact}");
+        assert!(p.ess > 0.5, "{p:?}");
+        if let Some((value, error)) = p.integral.zip(p.integral_error) {
+            assert!((value - exact).abs() <= 4.5 * error, "{p:?} {exact}");
+        }
+    }
 }
 
 #[test]
@@ -217,6 +277,11 @@ fn a_training_evaluates_the_likelihood_no_more_often_than_allowed() {
     config.objectives = vec![ObjectiveConfig::new(loss, Ramp::constant(1.0))];
     config.max_calls = Some(2050);
     config.selection = None;
+    let refused = trade::train(&config, &cut, TrainOptions::default());
+    let error = refused.map(|_| ()).unwrap_err().to_string();
+    assert!(error.contains("`max_calls`"), "{error}");
+    let learns = |layer: &LayerConfig| matches!(layer, LayerConfig::ConditionalWhiten(_));
+    config.flow.layers[0].of.retain(|layer| !learns(layer));
     trade::train(&config, &cut, TrainOptions::default()).unwrap();
     assert_eq!(calls(&cut), 2000);
     let error = short(40, Some(3000)).unwrap_err().to_string();

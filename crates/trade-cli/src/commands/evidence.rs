@@ -64,11 +64,20 @@ fn calls(found: &Evidence) -> String {
     if found.integral_from > 0.0 {
         let _ = write!(
             text,
-            " The log likelihood has no variance below {} = {:.2e}, so that the integral starts there.",
+            " The integral starts at {} = {:.2e}: below, the log likelihood has no variance or changes too fast for it.",
             found.control, found.integral_from
         );
     }
     text
+}
+
+/// A power with digits that tell it from 0.
+fn power(beta: f64) -> String {
+    if beta == 0.0 || beta >= 1e-3 {
+        format!("{beta:.5}")
+    } else {
+        format!("{beta:.2e}")
+    }
 }
 
 fn table(found: &Evidence) -> String {
@@ -91,8 +100,8 @@ fn table(found: &Evidence) -> String {
         let integral = p.integral.zip(p.integral_error);
         let _ = writeln!(
             text,
-            "{:>10.5}  {:>20}  {:>20}  {:>20}  {:>8.1}  {:>20}  {:>7.4}  {:>8}  {:>8}  {:>8}",
-            p.beta,
+            "{:>10}  {:>20}  {:>20}  {:>20}  {:>8.1}  {:>20}  {:>7.4}  {:>8}  {:>8}  {:>8}",
+            power(p.beta),
             pair(p.log_z, p.log_z_error),
             pair(p.weights, p.weights_error),
             integral.map_or("–".to_string(), |(value, error)| pair(value, error)),
@@ -115,8 +124,8 @@ fn factor_table(control: &str, factors: &[BayesFactor]) -> String {
     for f in factors {
         let _ = writeln!(
             text,
-            "{:>10.5}  {:>20}  {:>8}",
-            f.beta,
+            "{:>10}  {:>20}  {:>8}",
+            power(f.beta),
             format!("{:.4} ± {:.4}", f.log_bayes_factor, f.error),
             verdict::word(Some(f.fit)),
         );

@@ -4,11 +4,15 @@ use std::path::Path;
 
 use burn::{
     module::{AutodiffModule, ModuleMapper, ModuleVisitor, Param},
-    tensor::{DType, Element, Tensor, TensorData, backend::AutodiffBackend},
+    tensor::{
+        DType, Element, Tensor, TensorData,
+        backend::{AutodiffBackend, Backend},
+    },
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::host_adam::{self, on_host};
 use crate::{
     error::{Error, Result},
     interval::Interval,
@@ -219,12 +223,26 @@ impl<B: AutodiffBackend> Adam<B> {
             .config
             .clip_norm
             .map_or(1.0, |limit| (limit / norm.max(1e-300)).min(1.0));
-        let mut update = Update {
-            adam: self,
-            parts: gradient.parts.into_iter(),
-            index: 0,
+        let AdamConfig {
+            beta1,
+            beta2,
+            epsilon,
+            weight_decay,
+            ..
+        } = self.config;
+        let rates = Rates {
             clip,
-            rate,
+            weight_decay,
+            beta1,
+            beta2,
+            scale: rate / (1.0 - beta1.powi(self.steps)),
+            unbiased: 1.0 - beta2.powi(self.steps),
+            epsilon,
+        };
+        let mut update = Update {
+            moments: self.moments.iter_mut(),
+            parts: gradient.parts.into_iter(),
+            rates,
         };
         model.map(&mut update)
     }
@@ -299,49 +317,119 @@ impl<B: AutodiffBackend> Adam<B> {
 /// The names of the two moments in a checkpoint.
 const ORDERS: [&str; 2] = ["first", "second"];
 
+/// The constants of one step.
+#[derive(Clone, Copy)]
+pub(super) struct Rates {
+    pub(super) clip: f64,
+    pub(super) weight_decay: f64,
+    pub(super) beta1: f64,
+    pub(super) beta2: f64,
+    /// The learning rate, corrected for the start of the first moment.
+    pub(super) scale: f64,
+    /// What the second moment is divided by for its start.
+    pub(super) unbiased: f64,
+    pub(super) epsilon: f64,
+}
+
 struct Update<'a, B: AutodiffBackend> {
-    adam: &'a mut Adam<B>,
+    moments: std::slice::IterMut<'a, Option<[Tensor<B::InnerBackend, 1>; 2]>>,
     parts: std::vec::IntoIter<Option<Tensor<B::InnerBackend, 1>>>,
-    index: usize,
-    clip: f64,
-    rate: f64,
+    rates: Rates,
+}
+
+/// A parameter and its two moments, flat.
+type Moved<B> = [Tensor<B, 1>; 3];
+
+impl Rates {
+    /// The parameter and its moments after the step.
+    fn step<B: Backend>(self, moved: Moved<B>, gradient: Tensor<B, 1>) -> Moved<B> {
+        let (device, dtype) = (gradient.device(), gradient.dtype());
+        if !on_host::<B>(&device) {
+            return self.step_on_device(moved, gradient);
+        }
+        let mut moved = moved.map(Tensor::into_data);
+        let gradient = gradient.into_data();
+        let stepped = host_adam::step(moved.each_mut(), &gradient, self);
+        let tensor = |data| Tensor::from_data(data, (&device, dtype));
+        let moved = moved.map(tensor);
+        if stepped {
+            moved
+        } else {
+            self.step_on_device(moved, tensor(gradient))
+        }
+    }
+
+    fn step_on_device<B: Backend>(
+        self,
+        [theta, first, second]: Moved<B>,
+        gradient: Tensor<B, 1>,
+    ) -> Moved<B> {
+        let mut gradient = gradient.mul_scalar(self.clip);
+        if self.weight_decay > 0.0 {
+            gradient = gradient + theta.clone().mul_scalar(self.weight_decay);
+        }
+        let first = first.mul_scalar(self.beta1) + gradient.clone().mul_scalar(1.0 - self.beta1);
+        let second = second.mul_scalar(self.beta2) + gradient.square().mul_scalar(1.0 - self.beta2);
+        let root = second.clone().div_scalar(self.unbiased).sqrt();
+        let theta = theta - first.clone().mul_scalar(self.scale) / root.add_scalar(self.epsilon);
+        [theta, first, second]
+    }
 }
 
 impl<B: AutodiffBackend> ModuleMapper<B> for Update<'_, B> {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
-        let index = self.index;
-        self.index += 1;
-        let Some(Some(gradient)) = self.parts.next() else {
+        let (Some(gradient), Some(moments)) = (self.parts.next().flatten(), self.moments.next())
+        else {
             return param;
         };
-        let AdamConfig {
-            beta1,
-            beta2,
-            epsilon,
-            weight_decay,
-            ..
-        } = self.adam.config;
-        let steps = self.adam.steps;
-        let (clip, rate) = (self.clip, self.rate);
-        let moments = &mut self.adam.moments[index];
+        let rates = self.rates;
         param.map(|tensor| {
             let tensor = tensor.inner();
             let shape = tensor.shape();
             let theta = tensor.flatten::<1>(0, D - 1);
-            let mut gradient = gradient.mul_scalar(clip);
-            if weight_decay > 0.0 {
-                gradient = gradient + theta.clone().mul_scalar(weight_decay);
-            }
             let [first, second] = moments
                 .take()
                 .unwrap_or_else(|| [gradient.zeros_like(), gradient.zeros_like()]);
-            let first = first.mul_scalar(beta1) + gradient.clone().mul_scalar(1.0 - beta1);
-            let second = second.mul_scalar(beta2) + gradient.square().mul_scalar(1.0 - beta2);
-            let scale = rate / (1.0 - beta1.powi(steps));
-            let root = second.clone().div_scalar(1.0 - beta2.powi(steps)).sqrt();
-            let theta = theta - first.clone().mul_scalar(scale) / root.add_scalar(epsilon);
+            let [theta, first, second] = rates.step([theta, first, second], gradient);
             *moments = Some([first, second]);
             Tensor::from_inner(theta.reshape(shape)).require_grad()
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::Stream;
+    use burn_flex::{Flex, FlexDevice};
+
+    #[test]
+    fn one_pass_is_the_same_to_the_last_bit() {
+        let n = 1003;
+        let mut stream = Stream::new(3, 0);
+        for dtype in [DType::F32, DType::F64] {
+            for weight_decay in [0.0, 0.3] {
+                let mut numbers = || {
+                    let data = TensorData::new(stream.normal64(n), [n]);
+                    Tensor::<Flex, 1>::from_data(data, (&FlexDevice, dtype))
+                };
+                let rates = Rates {
+                    clip: 0.7,
+                    weight_decay,
+                    beta1: 0.9,
+                    beta2: 0.999,
+                    scale: 3e-3,
+                    unbiased: 0.271,
+                    epsilon: 1e-8,
+                };
+                let moved = [numbers(), numbers(), numbers().square()];
+                let gradient = numbers();
+                let expected = rates.step_on_device(moved.clone(), gradient.clone());
+                let found = rates.step(moved, gradient);
+                for (found, expected) in found.into_iter().zip(expected) {
+                    assert_eq!(found.into_data(), expected.into_data(), "{dtype:?}");
+                }
+            }
+        }
     }
 }

@@ -7,6 +7,7 @@ mod calls;
 mod checkpoint;
 mod config;
 mod guard;
+mod host_adam;
 mod judge;
 mod trainer;
 mod weighted;

@@ -1,14 +1,11 @@
 //! An affine map of the whole state, correlations included, that depends on the condition alone.
 
-use burn::{
-    module::Module,
-    tensor::{Tensor, TensorData, backend::Backend},
-};
+use burn::{module::Module, tensor::backend::Backend};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use trade_core::{Dual, Result, random::Stream};
 
-use super::{Recipe, SoftClamp, Widths};
+use super::{Recipe, SoftClamp, Widths, triangular::Triangular};
 use crate::{
     FlowBackend, check,
     conditioner::{Conditioner, ConditionerConfig},
@@ -71,62 +68,33 @@ pub struct ConditionalLinear<B: Backend> {
     clamp: SoftClamp,
 }
 
-/// What the network says of each row.
-struct Maps<B: Backend> {
-    log_scale: Dual<B, 2>,
-    shift: Dual<B, 2>,
-    /// Strictly lower triangular, `[n, d, d]`.
-    lower: Dual<B, 3>,
-}
-
 impl<B: FlowBackend> ConditionalLinear<B> {
-    fn maps(&self, features: &Features<B>, d: usize) -> Maps<B> {
+    /// Matrix and log scale of each row, and its shift.
+    fn maps(&self, features: &Features<B>, d: usize) -> (Triangular<B>, Dual<B, 2>) {
         let condition = features.append(features.embedded.clone(), false);
         let output = self.net.forward(condition).into_dual();
         // A step of the optimiser moves all entries of the matrix at once.
         let output = output.mul_scalar(1.0 / d as f64);
-        let [n, width] = output.dims();
+        let [_, width] = output.dims();
         let log_scale = self.clamp.apply(output.clone().slice_dim(1, 0..d), None);
         let shift = output.clone().slice_dim(1, d..2 * d);
-        let below = (0..d * d).map(|i| if i % d < i / d { 1.0 } else { 0.0 });
-        let data = TensorData::new(below.collect::<Vec<f64>>(), [1, d * d]);
-        let mask = Tensor::<B, 2>::from_data(data, (&output.value.device(), output.dtype()));
-        let lower = output
-            .slice_dim(1, 2 * d..width)
-            .linear(|t| t * mask.clone())
-            .reshape([n, d, d]);
-        Maps {
-            log_scale,
-            shift,
-            lower,
-        }
+        let square = output.slice_dim(1, 2 * d..width);
+        (Triangular::new(log_scale, square), shift)
     }
 }
 
 impl<B: FlowBackend> Transform<B> for ConditionalLinear<B> {
     fn forward(&self, x: Dual<B, 2>, features: &Features<B>) -> (Dual<B, 2>, Dual<B, 1>) {
-        let [n, d] = x.dims();
-        let maps = self.maps(features, d);
-        let mixed = (maps.lower * x.clone().reshape([n, 1, d])).sum_dim(2);
-        let moved = x + mixed.reshape([n, d]) + maps.shift;
-        let log_det = maps.log_scale.clone().sum_columns();
-        (moved * maps.log_scale.exp(), log_det)
+        let (map, shift) = self.maps(features, x.dims()[1]);
+        let moved = map.mixed(x) + shift;
+        let log_det = map.log_scale.clone().sum_columns();
+        (moved * map.log_scale.exp(), log_det)
     }
 
-    /// By forward substitution, an entry at a time.
     fn inverse(&self, z: Dual<B, 2>, features: &Features<B>) -> (Dual<B, 2>, Dual<B, 1>) {
-        let [n, d] = z.dims();
-        let maps = self.maps(features, d);
-        let log_det = (-maps.log_scale.clone()).sum_columns();
-        let moved = z * (-maps.log_scale).exp() - maps.shift;
-        let mut x = moved.clone().slice_dim(1, 0..1);
-        for i in 1..d {
-            let row = maps.lower.clone().slice_dim(1, i..i + 1);
-            let row = row.reshape([n, d]).slice_dim(1, 0..i);
-            let mixed = (row * x.clone()).sum_dim(1);
-            let next = moved.clone().slice_dim(1, i..i + 1) - mixed;
-            x = Dual::cat(vec![x, next], 1);
-        }
-        (x, log_det)
+        let (map, shift) = self.maps(features, z.dims()[1]);
+        let log_scale = -map.log_scale.clone();
+        let log_det = log_scale.clone().sum_columns();
+        (map.unmixed(z * log_scale.exp() - shift), log_det)
     }
 }

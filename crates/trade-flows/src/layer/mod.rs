@@ -7,12 +7,14 @@ mod act_norm;
 mod common_scale;
 mod conditional_affine;
 mod conditional_linear;
+mod conditional_whiten;
 mod coupling;
 mod lattice;
 mod permutation;
 mod relative;
 mod support;
 mod torus;
+mod triangular;
 mod whiten;
 
 use burn::{module::Module, tensor::backend::Backend};
@@ -24,6 +26,7 @@ pub use act_norm::ActNorm;
 pub use common_scale::{CommonScale, CommonScaleConfig};
 pub use conditional_affine::{ConditionalAffine, ConditionalAffineConfig};
 pub use conditional_linear::{ConditionalLinear, ConditionalLinearConfig};
+pub use conditional_whiten::{ConditionalWhiten, ConditionalWhitenConfig};
 pub use coupling::{
     AffineCoupling, AffineCouplingConfig, AffineKind, RqsCoupling, RqsCouplingConfig, SoftClamp,
 };
@@ -122,6 +125,14 @@ macro_rules! layer_enum {
             fn initialised(self, x: &Dual<B, 2>, features: &Features<B>) -> Self {
                 match self {
                     $( Self::$layer(layer) => Self::$layer(layer.initialised(x, features)), )+
+                }
+            }
+
+            fn initialised_along(self, x: &Dual<B, 2>, features: &Features<B>) -> Self {
+                match self {
+                    $( Self::$layer(layer) => {
+                        Self::$layer(layer.initialised_along(x, features))
+                    } )+
                 }
             }
         }
@@ -266,6 +277,10 @@ layers! {
     ConditionalLinear<B> {
         /// See [`ConditionalLinear`].
         ConditionalLinear(ConditionalLinearConfig),
+    }
+    ConditionalWhiten<B> {
+        /// See [`ConditionalWhiten`]; behind a layer that takes out location and scale.
+        ConditionalWhiten(ConditionalWhitenConfig),
     }
     GroupCoupling<B> {
         /// See [`GroupCoupling`].

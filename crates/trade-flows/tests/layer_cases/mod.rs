@@ -10,10 +10,10 @@ use trade_flows::{
     Transform,
     layer::{
         AffineCouplingConfig, AffineKind, CircularShiftConfig, CommonScaleConfig,
-        ConditionalAffineConfig, ConditionalLinearConfig, ConvCouplingConfig, GivenZeroModeConfig,
-        Grid, GroupCouplingConfig, GroupMap, Layer, LayerConfig, LongWavesConfig, Mask,
-        ModeMeansConfig, ModeWidthsConfig, PermutationKind, RelativeConfig, RqsCouplingConfig,
-        SoftClamp, Widths, ZeroModePotentialConfig,
+        ConditionalAffineConfig, ConditionalLinearConfig, ConditionalWhitenConfig,
+        ConvCouplingConfig, GivenZeroModeConfig, Grid, GroupCouplingConfig, GroupMap, Layer,
+        LayerConfig, LongWavesConfig, Mask, ModeMeansConfig, ModeWidthsConfig, PermutationKind,
+        RelativeConfig, RqsCouplingConfig, SoftClamp, Widths, ZeroModePotentialConfig,
     },
 };
 
@@ -107,6 +107,10 @@ pub(crate) fn cases() -> Vec<Case> {
             ..ConditionalLinearConfig::default()
         };
         cases.push((LayerConfig::ConditionalLinear(config), false));
+    }
+    for knots in [2, 5] {
+        let config = ConditionalWhitenConfig { knots };
+        cases.push((LayerConfig::ConditionalWhiten(config), false));
     }
     for clamp in [SoftClamp::Wide(3.0), SoftClamp::Atan(2.0)] {
         let config = CommonScaleConfig { clamp };

@@ -14,6 +14,10 @@ use crate::error::Result;
 
 /// The Pareto shape from which on a mean has no variance.
 const NO_VARIANCE: f64 = 0.5;
+/// An integral starts at the first power from which on its error is at most so many times the least of all, or at most
+/// so large.
+const FEW: f64 = 30.0;
+const SMALL: f64 = 0.1;
 
 /// The mean log likelihood at a power.
 pub(super) struct Mean {
@@ -81,7 +85,8 @@ impl Path {
     }
 
     /// The integral of `⟨ℓ⟩` at each of the powers, among which those of the path are, and the power that it
-    /// starts from: there it has the value of the pool.
+    /// starts from: there it has the value of the pool. It is the first one at which `ℓ` has a variance and from which
+    /// on the powers are dense enough.
     pub(super) fn integrate(
         &self,
         powers: &[f64],
@@ -93,27 +98,44 @@ impl Path {
             .iter()
             .filter_map(|beta| powers.iter().position(|p| p == beta))
             .collect();
-        // At least five points give an error of the quadrature.
-        let latest = own.len().saturating_sub(5);
-        let first = own.iter().position(|&i| means[i].is_known);
-        let first = first.unwrap_or(latest).min(latest);
-        let own = &own[first..];
         let step = 1.0 / (self.points - 1) as f64;
         let scaled = |i: usize| {
             let slope = self.slope(powers[i]);
             (means[i].value * slope, means[i].variance * slope * slope)
         };
         let (f, noise): (Vec<f64>, Vec<f64>) = own.iter().map(|&i| scaled(i)).unzip();
-        let path: Vec<Vec<f64>> = (0..own.len()).map(|j| vec![j as f64 * step]).collect();
         let column = |of: &[f64]| of.iter().map(|v| vec![*v]).collect::<Vec<_>>();
-        let along = log_z_along(&path, &column(&f), &column(&noise))?;
-        let start = match first {
-            0 => Estimate {
-                value: 0.0,
-                error: 0.0,
-            },
-            _ => pooled[own[0]].0,
+        let from = |first: usize| -> Result<(Estimate, Vec<Estimate>)> {
+            let path: Vec<f64> = (0..own.len() - first).map(|j| j as f64 * step).collect();
+            let (f, noise) = (column(&f[first..]), column(&noise[first..]));
+            let start = match first {
+                0 => Estimate {
+                    value: 0.0,
+                    error: 0.0,
+                },
+                _ => pooled[own[first]].0,
+            };
+            Ok((start, log_z_along(&column(&path), &f, &noise)?))
         };
+        // At least five points give an error of the quadrature, and pairs of steps the best one.
+        let latest = own.len().saturating_sub(5);
+        let first = own.iter().position(|&i| means[i].is_known);
+        let first = first.unwrap_or(latest).min(latest);
+        let first = first + (own.len() - 1 - first) % 2;
+        let mut starts = Vec::new();
+        for first in (first..=latest.max(first)).step_by(2) {
+            let (start, along) = from(first)?;
+            let error = along
+                .last()
+                .map_or(0.0, |last| last.error.hypot(start.error));
+            starts.push((first, error));
+        }
+        // The first steps may be too large for a likelihood that changes most at 0.
+        let least = starts.iter().map(|s| s.1).fold(f64::INFINITY, f64::min);
+        let good = starts.iter().find(|s| s.1 <= SMALL.max(FEW * least));
+        let first = good.map_or(first, |s| s.0);
+        let (start, along) = from(first)?;
+        let (own, f, noise) = (&own[first..], &f[first..], &noise[first..]);
         let mut found = vec![None; powers.len()];
         for (i, &beta) in powers.iter().enumerate() {
             if i < own[0] {
@@ -124,7 +146,7 @@ impl Path {
             let t = self.spacing.share(beta, 0.0, self.high);
             let rest = t / step - (first + j) as f64;
             let (value, variance) = if rest > 1e-9 {
-                partial(&f, &noise, j, rest, step)
+                partial(f, noise, j, rest, step)
             } else {
                 (0.0, 0.0)
             };
@@ -225,13 +247,14 @@ mod tests {
         let mut means: Vec<Mean> = (0..9).map(|_| exact(3.0)).collect();
         means[0].is_known = false;
         let mut pooled = vec![NOTHING; 9];
-        pooled[1].0 = Estimate {
+        // From the second point on there are no pairs of steps.
+        pooled[2].0 = Estimate {
             value: 7.0,
-            error: 0.5,
+            error: 0.05,
         };
         let (from, found) = path.integrate(&path.powers(), &means, &pooled).unwrap();
-        assert_eq!((from, found[0]), (0.125, None));
+        assert_eq!((from, found[0], found[1]), (0.25, None, None));
         let last = found[8].unwrap();
-        assert!((last.value - 7.0 - 3.0 * 0.875).abs() < 1e-12 && last.error >= 0.5);
+        assert!((last.value - 7.0 - 3.0 * 0.75).abs() < 1e-12 && last.error >= 0.05);
     }
 }

@@ -93,8 +93,8 @@ pub struct Evidence {
     pub control: String,
     /// `log Z` at each power, rising.
     pub at: Vec<EvidencePoint>,
-    /// The power that the integral starts from: the first one at which `ℓ` has a variance. Heavy tails of a
-    /// prior may leave it none at 0; the integral then adds to the pool's `log Z` there.
+    /// The power that the integral starts from: the first one at which `ℓ` has a variance, and from which on the powers
+    /// are dense enough. Heavy tails of a prior may leave it none at 0; the integral then adds to the pool's `log Z` there.
     pub integral_from: f64,
     /// Samples at each power.
     pub samples: usize,

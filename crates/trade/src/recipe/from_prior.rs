@@ -22,7 +22,7 @@ use trade_core::{
 };
 use trade_flows::{
     FlowConfig, LastLayer, PreprocessConfig,
-    layer::{LayerConfig, RelativeConfig},
+    layer::{ConditionalWhitenConfig, LayerConfig, RelativeConfig},
 };
 #[cfg(doc)]
 use trade_targets::expression::Posterior;
@@ -53,6 +53,8 @@ const MOST_RATE: f64 = 1e-3;
 const MOST_CALLS: u64 = 130_000;
 /// By default the likelihood may be evaluated so many times as often as the particles did, if that is more.
 const PARTICLES_SHARE: u64 = 4;
+/// The least and the most intervals between knots along the power.
+const INTERVALS: (usize, usize) = (12, 96);
 /// The most rounds of training, for each is judged at the cost of evaluations.
 const MOST_ROUNDS: usize = 2;
 
@@ -67,6 +69,8 @@ pub(super) struct FromPrior {
     others: bool,
     /// What is added to the power before its logarithm is taken.
     shift: f64,
+    /// Knots along the power for location, scale and correlations.
+    knots: usize,
     /// What was paid for that.
     paid: Paid,
     /// How often the likelihood may be evaluated.
@@ -103,9 +107,10 @@ impl FromPrior {
             relations: target.relations(),
             others: target.has_other_relations(),
             shift: fitted_shift(&found.powers),
+            knots: knots(found.powers.len()),
             paid: Paid {
                 calls,
-                start: Some(Arc::new(found.points)),
+                start: Some(Arc::new(found)),
             },
             most: draft.max_calls.unwrap_or(by_default),
         }))
@@ -166,6 +171,15 @@ impl FromPrior {
         let Some(first) = flow.layers.first_mut() else {
             return;
         };
+        let whitens = |layer: &LayerConfig| matches!(layer, LayerConfig::Whiten(_));
+        let follows = |layer: &LayerConfig| matches!(layer, LayerConfig::ConditionalLinear(_));
+        if let Some(place) = first.of.iter().position(whitens)
+            && first.of.iter().any(follows)
+        {
+            let layer = ConditionalWhitenConfig { knots: self.knots };
+            let layer = LayerConfig::ConditionalWhiten(layer);
+            first.of.insert(place + 1, layer);
+        }
         self.relate(&mut first.of);
     }
 
@@ -253,6 +267,14 @@ impl FromPrior {
     }
 }
 
+/// Knots along the power, at least two for each step of the particles. Their intervals have many divisors, of which the
+/// flow takes one.
+fn knots(powers: usize) -> usize {
+    let (least, most) = INTERVALS;
+    let enough = (2 * powers).div_ceil(least).next_power_of_two() * least;
+    enough.min(most) + 1
+}
+
 /// The shift, in units of the range, from which on a logarithm is linear over it.
 const LINEAR: f64 = 10.0;
 
@@ -274,9 +296,8 @@ fn fitted_shift(powers: &[f64]) -> f64 {
         });
         off.sum::<f64>()
     };
-    // From far below the first step to a scale that is linear over the range.
-    let part = |i: i32| 10.0_f64.powf((8.0 * f64::from(i) / 400.0) - 8.0);
-    let shifts = (0..=400).map(|i| LINEAR * highest * part(i));
+    // From far below any first step, in fiftieths of a factor of ten, to a scale that is linear over the range.
+    let shifts = (-1000..=0).map(|i| LINEAR * highest * 10.0_f64.powf(f64::from(i) / 50.0));
     let best = shifts.min_by(|a, b| misfit(*a).total_cmp(&misfit(*b)));
     best.unwrap_or(highest)
 }

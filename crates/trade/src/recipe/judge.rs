@@ -182,8 +182,14 @@ fn weights_at<B: FlowBackend, T: Target<B>>(
     let context = given.and_then(|(data, rows)| data.context_rows::<B>(rows, device));
     let condition = Condition::uniform(c, n, &noise).with_context(context);
     let (x, log_prob) = flow.sample(noise, &condition);
-    let density = target.log_density(x, &condition);
-    log_weights(&host(density), &host(log_prob))
+    let density = match target.prior() {
+        Some(prior) => {
+            let theta: Vec<f64> = x.into_data().iter::<f64>().collect();
+            prior.log_densities(&theta, c[0])
+        }
+        None => host(target.log_density(x, &condition)),
+    };
+    log_weights(&density, &host(log_prob))
 }
 
 /// The lowest measure so far, and where.

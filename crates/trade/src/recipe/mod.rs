@@ -4,6 +4,7 @@
 //! are scaled by their range, residuals are measured in deviations of the target's own score, and
 //! all else is a likelihood or a log variance, in nats.
 
+mod along;
 mod draft;
 mod flow;
 mod from_prior;
@@ -19,18 +20,20 @@ use std::sync::Arc;
 use trade_core::{
     Family,
     learning_rate::{LearningRate, OneCycle},
-    objective::{PoolPoints, Problem},
+    objective::Problem,
     train::TrainConfig,
 };
 use trade_flows::FlowConfig;
 
 use crate::{config::ObjectiveConfig, device::AnyDevice};
 
+pub(crate) use along::states_along;
 pub use draft::Draft;
 pub(crate) use judge::FlowJudge;
 pub use judge::SelectionConfig;
 pub use pilot::PilotConfig;
 pub(crate) use pilot::{Walk, run as run_pilot, walk};
+pub use population::Population;
 pub(crate) use population::population;
 pub use time::{Budget, Length};
 
@@ -39,9 +42,8 @@ pub use time::{Budget, Length};
 pub struct Paid {
     /// How often the likelihood of the target was evaluated.
     pub calls: u64,
-    /// Points whose likelihood is known, with which a pool of the training starts. A training without them
-    /// makes the same ones.
-    pub start: Option<Arc<PoolPoints>>,
+    /// Particles that were carried from the prior, with which a training starts. One without them makes the same ones.
+    pub start: Option<Arc<Population>>,
 }
 
 /// A flow for a problem.

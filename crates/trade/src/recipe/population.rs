@@ -3,7 +3,7 @@
 //! Annealed importance sampling with resampling (Del Moral, Doucet and Jasra, J. R. Statist. Soc. B 68, 411,
 //! 2006), in steps that each lose the same part of the effective sample size. The powers it stops at are
 //! therefore even in `s = ∫ √Var_β[ℓ] dβ`. Every state that it visits has its likelihood paid for, and is
-//! kept as a point with the density of its power.
+//! kept as a point with the density of the mixture of all powers.
 
 use trade_core::{
     Prior,
@@ -25,14 +25,18 @@ const MOVES: usize = 4;
 const MOST_STEPS: usize = 500;
 
 /// What a population found.
-pub(crate) struct Population {
+#[derive(Clone, Debug)]
+pub struct Population {
     /// Powers from 0 to the highest, even in `s` but for the last step, which may be shorter.
     pub(crate) powers: Vec<f64>,
-    /// The states on the way.
+    /// All states on the way.
     pub(crate) points: PoolPoints,
+    /// All particles after each move, whether they moved or not.
+    pub(crate) carried: PoolPoints,
 }
 
 /// Particles with what is known of each.
+#[derive(Default)]
 struct Particles {
     dim: usize,
     /// Row-major `[n, dim]`.
@@ -42,13 +46,8 @@ struct Particles {
 }
 
 impl Particles {
-    /// Adds all, as draws of the posterior at a power with this `log Z`.
-    fn record(&self, beta: f64, log_z: f64, points: &mut PoolPoints) {
-        for i in 0..self.log_prior.len() {
-            let x: Vec<f32> = self.row(i).iter().map(|&x| x as f32).collect();
-            let (prior, likelihood) = (self.log_prior[i], self.log_likelihood[i]);
-            points.push(&x, prior, likelihood, prior + beta * likelihood - log_z);
-        }
+    fn len(&self) -> usize {
+        self.log_prior.len()
     }
 
     fn row(&self, i: usize) -> &[f64] {
@@ -65,6 +64,47 @@ impl Particles {
             log_likelihood: all(&self.log_likelihood),
         }
     }
+}
+
+/// States at each power, with its `log Z`.
+struct Stop {
+    beta: f64,
+    log_z: f64,
+    states: Particles,
+}
+
+/// The relative weight below which another power adds nothing to a mixture.
+const NOTHING: f64 = 40.0;
+
+/// The states of all stops as draws of their mixture: a state that one power reached often counts for its neighbours,
+/// too.
+fn mixture(stops: &[Stop]) -> PoolPoints {
+    let all = stops.iter().map(|stop| stop.states.len()).sum::<usize>() as f64;
+    let shares: Vec<f64> = (stops.iter())
+        .map(|stop| (stop.states.len() as f64 / all).ln() - stop.log_z)
+        .collect();
+    let mut points = PoolPoints::default();
+    for (own, stop) in stops.iter().enumerate() {
+        for i in 0..stop.states.len() {
+            let (prior, likelihood) = (stop.states.log_prior[i], stop.states.log_likelihood[i]);
+            if !likelihood.is_finite() {
+                continue;
+            }
+            let term = |k: usize| shares[k] + stops[k].beta * likelihood;
+            let (mut terms, mut most) = (vec![term(own)], term(own));
+            // `β ℓ − log Z(β)` is concave in β, so that there is nothing beyond a power that adds nothing.
+            let mut add = |k: usize| {
+                terms.push(term(k));
+                most = most.max(term(k));
+                term(k) > most - NOTHING
+            };
+            let _ = (0..own).rev().all(&mut add) & (own + 1..stops.len()).all(&mut add);
+            let sum: f64 = terms.iter().map(|t| (t - most).exp()).sum();
+            let x: Vec<f32> = stop.states.row(i).iter().map(|&x| x as f32).collect();
+            points.push(&x, prior, likelihood, prior + most + sum.ln());
+        }
+    }
+    points
 }
 
 /// Carries particles from the prior to the power `highest`. The result depends on the seed and the target
@@ -95,8 +135,13 @@ pub(crate) fn population(
          needed; check the text, or bound the prior to where there is a likelihood"
     );
     let (mut beta, mut powers, mut log_z_here) = (0.0, vec![0.0], 0.0);
-    let mut points = PoolPoints::default();
-    particles.record(0.0, 0.0, &mut points);
+    let all: Vec<usize> = (0..n).collect();
+    let first = |particles: &Particles| Stop {
+        beta: 0.0,
+        log_z: 0.0,
+        states: particles.kept(&all),
+    };
+    let (mut visited, mut carried) = (vec![first(&particles)], vec![first(&particles)]);
     while beta < highest {
         ensure!(
             powers.len() < MOST_STEPS,
@@ -116,12 +161,22 @@ pub(crate) fn population(
         let order = stream.permutation(n);
         chosen = order.into_iter().map(|i| chosen[i]).collect();
         particles = particles.kept(&chosen);
+        let stop = |states| Stop {
+            beta,
+            log_z: log_z_here,
+            states,
+        };
         for turn in 0..MOVES {
             let moved = step(target, &mut particles, beta, turn, &mut stream);
-            particles.kept(&moved).record(beta, log_z_here, &mut points);
+            visited.push(stop(particles.kept(&moved)));
+            carried.push(stop(particles.kept(&all)));
         }
     }
-    Ok(Population { powers, points })
+    Ok(Population {
+        powers,
+        points: mixture(&visited),
+        carried: mixture(&carried),
+    })
 }
 
 fn weights(log_likelihood: &[f64], step: f64) -> Result<Weights> {

@@ -12,13 +12,13 @@ use std::{
 use burn::{module::AutodiffModule, tensor::backend::AutodiffBackend};
 use burn_autodiff::Autodiff;
 use trade_core::{
-    Condition, Family, Target, Validate,
+    Condition, Dataset, Family, Target, Validate,
     objective::{NllConfig, Problem, TrainableTarget},
     observe::{Observer, jsonl::JsonLines, tensorboard::TensorBoard},
     parameters::parameters,
     random::{Purpose, Streams},
     ranks,
-    train::{TrainConfig, Trainer},
+    train::{Checkpoint, TrainConfig, Trainer},
 };
 use trade_flows::{Flow, FlowBackend, FlowConfig};
 
@@ -26,7 +26,7 @@ use crate::{
     condition,
     config::{LossConfig, ObjectiveConfig, RunConfig},
     device::{AnyDevice, DeviceName, on_device},
-    error::{Context, Result},
+    error::{Context, Result, bail},
     evaluate, model, problem,
     recipe::{self, Budget, FlowJudge, Paid, PilotConfig, SelectionConfig, Walk},
     resolution::resolution,
@@ -266,6 +266,44 @@ impl<T: AnyDevice> Training<T> {
         Ok(walks)
     }
 
+    /// Whether there is a checkpoint that the training goes on from.
+    fn goes_on(&self) -> Result<bool> {
+        let resume = self.record.as_ref().is_none_or(|(_, resume)| *resume);
+        let Some(folder) = self.folder.as_ref().filter(|_| resume) else {
+            return Ok(false);
+        };
+        Ok(ranks::from_first(|| {
+            Checkpoint::newest(&folder.checkpoints()).map(|newest| newest.is_some())
+        })?)
+    }
+
+    /// States at conditions over the whole range: particles of a posterior, or walkers.
+    fn states_along(&self, problem: &Problem<T>, known: &mut Known) -> Result<Arc<Dataset>> {
+        if let Some(prior) = problem
+            .target
+            .prior()
+            .filter(|_| problem.ranges[0].0 == 0.0)
+        {
+            let (dim, range) = (problem.target.dim(), problem.ranges[0]);
+            let pooled = self.objectives.iter().any(|o| o.loss.has_pool());
+            let population = match known.pool.take() {
+                Some(population) => population,
+                None if !pooled && self.max_calls.is_some() => bail!(
+                    "`max_calls` bounds the evaluations of the likelihood, and the particles that `conditional_whiten` \
+                     learns from take an unknown number of them; remove the layer from `flow.layers`, or the bound"
+                ),
+                None => Arc::new(recipe::population(prior, dim, range.1, self.seed)?),
+            };
+            let states = recipe::states_along(&self.flow, prior, &population, range, self.seed)?;
+            known.pool = Some(population);
+            return Ok(Arc::new(states));
+        }
+        known.walkers.values().next().cloned().context(
+            "`flow.layers`: `conditional_whiten` learns from particles of a posterior whose range starts at 0, or \
+             from walkers, and there are neither; remove the layer",
+        )
+    }
+
     /// The trainer before its first step, for a caller that takes the steps itself.
     ///
     /// # Errors
@@ -309,12 +347,17 @@ impl<T: AnyDevice> Training<T> {
         }
         let walks = self.walks::<B::InnerBackend>(&problem, &device)?;
         said.extend(walks.values().map(|walk| walk.said.clone()));
-        let known = Known {
+        let mut known = Known {
             pool: self.paid.start.clone(),
             walkers: (walks.into_iter())
                 .filter_map(|(i, walk)| Some((i, Arc::new(walk.states?))))
                 .collect(),
         };
+        // A checkpoint has what was learned there, and so may the run that this one starts from.
+        if flow.learns_along() && !self.goes_on()? {
+            let states = self.states_along(&problem, &mut known)?;
+            flow = initialise_along(flow, &states, &device, &mut streams);
+        }
         let terms = objectives(&self.objectives, &problem, &known)?;
         let train = self.train.clone();
         let mut trainer = Trainer::new(train, flow, terms, streams, device)?;
@@ -413,13 +456,37 @@ fn initialise<B: FlowBackend, T>(
     };
     // From all over the data, whose order may be that of a chain.
     let rows: Vec<usize> = (0..data.len()).step_by(data.len().div_ceil(4096)).collect();
-    let (x, condition) = data.rows::<B>(&rows, device);
-    let extra = flow.augmentation();
-    let x = if extra == 0 {
-        x
-    } else {
-        let noise = streams.get(Purpose::Init).normal(rows.len() * extra);
-        burn::tensor::Tensor::cat(vec![x, trade_core::upload(noise, extra, device)], 1)
-    };
+    let (x, condition) = batch(&flow, data, &rows, device, streams);
     flow.initialised(x, &condition)
+}
+
+/// The same from states at conditions over the whole range.
+fn initialise_along<B: FlowBackend>(
+    flow: Flow<B>,
+    states: &Dataset,
+    device: &B::Device,
+    streams: &mut Streams,
+) -> Flow<B> {
+    let rows: Vec<usize> = (0..states.len()).collect();
+    let (x, condition) = batch(&flow, states, &rows, device, streams);
+    flow.initialised_along(x, &condition)
+}
+
+/// Rows of data with the auxiliary entries of a flow.
+fn batch<B: FlowBackend>(
+    flow: &Flow<B>,
+    data: &Dataset,
+    rows: &[usize],
+    device: &B::Device,
+    streams: &mut Streams,
+) -> (burn::tensor::Tensor<B, 2>, Condition<B>) {
+    use trade_core::Density;
+    let (x, condition) = data.rows::<B>(rows, device);
+    let extra = flow.augmentation();
+    if extra == 0 {
+        return (x, condition);
+    }
+    let noise = streams.get(Purpose::Init).normal(rows.len() * extra);
+    let noise = trade_core::upload(noise, extra, device);
+    (burn::tensor::Tensor::cat(vec![x, noise], 1), condition)
 }

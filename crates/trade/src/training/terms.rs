@@ -17,7 +17,7 @@ use trade_flows::{Flow, FlowBackend};
 use crate::{
     config::{LossConfig, ObjectiveConfig},
     error::{Context, Result, ensure},
-    recipe,
+    recipe::{self, Population},
 };
 
 /// What was computed for the terms of a loss before.
@@ -25,7 +25,7 @@ use crate::{
 pub struct Known {
     /// What pools of points begin with; where there is nothing, they begin with the same points at the cost of
     /// making them.
-    pub pool: Option<Arc<PoolPoints>>,
+    pub pool: Option<Arc<Population>>,
     /// The walkers of a term, by its number.
     pub walkers: BTreeMap<usize, Arc<Dataset>>,
 }
@@ -116,11 +116,11 @@ where
 /// the prior to the highest power.
 fn pool_start<T: Family + 'static>(
     problem: &Problem<T>,
-    known: Option<Arc<PoolPoints>>,
+    known: Option<Arc<Population>>,
 ) -> PoolStart {
     let (target, ranges) = (problem.target.clone(), problem.ranges.clone());
     Box::new(move |seed| match (&known, target.prior()) {
-        (Some(known), _) => Ok((**known).clone()),
+        (Some(known), _) => Ok(known.points.clone()),
         (None, Some(prior)) => {
             let found = recipe::population(prior, target.dim(), ranges[0].1, seed);
             let found = found.map_err(|error| {

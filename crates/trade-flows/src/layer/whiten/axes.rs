@@ -102,7 +102,7 @@ fn pointed(axis: &[f64]) -> Vec<f64> {
 }
 
 /// The connected parts of a graph.
-fn groups(d: usize, linked: impl Fn(usize, usize) -> bool) -> Vec<Vec<usize>> {
+pub(in crate::layer) fn groups(d: usize, linked: impl Fn(usize, usize) -> bool) -> Vec<Vec<usize>> {
     let mut free: Vec<usize> = (0..d).collect();
     let mut groups = Vec::new();
     while let Some(first) = free.first().copied() {

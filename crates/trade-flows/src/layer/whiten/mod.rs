@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use trade_core::{Dual, Result, random::Stream};
 
+pub(super) use self::axes::groups;
 use self::axes::{Axes, location_and_scale, principal_axes};
 use super::{Recipe, Widths};
 use crate::{
