@@ -165,7 +165,9 @@ fn tangents_are_directional_derivatives() {
 fn parameter_gradients_of_values_and_tangents() {
     each(|what, case, widths| {
         let layer = layer::<Autodiff<Flex>>(case, widths, Noise::moderate(DType::F64));
-        if layer.num_params() == 0 {
+        // The curves of one layer are set, and not trained.
+        let set = matches!(case.config, LayerConfig::ConditionalWhiten(_));
+        if set || layer.num_params() == 0 {
             return;
         }
         let batch = Batch::moderate(case, widths);

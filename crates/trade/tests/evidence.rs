@@ -171,6 +171,7 @@ fn the_examples_of_the_book_are_posteriors_with_data() {
         ("schools_centred", 10),
         ("iris_petals", 3),
         ("iris_all", 5),
+        ("years", 2),
     ];
     for (name, dim) in dims {
         let draft = Draft::read(&folder.join(format!("{name}.json"))).unwrap();
