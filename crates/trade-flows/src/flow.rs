@@ -130,18 +130,7 @@ impl<B: FlowBackend> Density<B> for Flow<B> {
         if let (Some(norm), Some(y)) = (self.observation.take(), &condition.context) {
             self.observation = Some(norm.of_batch(y));
         }
-        let features = self.features(condition);
-        let (mut z, _) = self.augment(x, &condition.control);
-        self.layers = self
-            .layers
-            .into_iter()
-            .map(|layer| {
-                let layer = layer.initialised(&z, &features);
-                z = layer.forward(z.clone(), &features).0;
-                layer
-            })
-            .collect();
-        self
+        self.each_set(x, condition, Layer::initialised)
     }
 }
 
@@ -162,14 +151,24 @@ impl<B: FlowBackend> Flow<B> {
     /// # Shapes
     /// `x`: `[batch, dim + augmentation]`
     #[must_use]
-    pub fn initialised_along(mut self, x: Tensor<B, 2>, condition: &Condition<B>) -> Self {
+    pub fn initialised_along(self, x: Tensor<B, 2>, condition: &Condition<B>) -> Self {
+        self.each_set(x, condition, Layer::initialised_along)
+    }
+
+    /// Sets each layer by what the layers before it make of a batch.
+    fn each_set(
+        mut self,
+        x: Tensor<B, 2>,
+        condition: &Condition<B>,
+        set: impl Fn(Layer<B>, &Dual<B, 2>, &Features<B>) -> Layer<B>,
+    ) -> Self {
         let features = self.features(condition);
         let (mut z, _) = self.augment(x, &condition.control);
         self.layers = self
             .layers
             .into_iter()
             .map(|layer| {
-                let layer = layer.initialised_along(&z, &features);
+                let layer = set(layer, &z, &features);
                 z = layer.forward(z.clone(), &features).0;
                 layer
             })
