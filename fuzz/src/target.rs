@@ -39,7 +39,9 @@ pub const TARGETS: [Target; 9] = [
     target("config", Format::Plain, config),
     target("npy", Format::Plain, |input| read_npy(input.path).is_ok()),
     target("npz", Format::Npz, |input| read_npz(input.path).is_ok()),
-    target("csv", Format::Plain, |input| read_csv(input.path).is_ok()),
+    target("csv", Format::Plain, |input| {
+        read_csv(input.path).and_then(|table| table.all()).is_ok()
+    }),
     target("pdb", Format::Plain, pdb),
     target("system", Format::Plain, system),
     target("safetensors", Format::Safetensors, safetensors),

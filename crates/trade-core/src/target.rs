@@ -98,6 +98,11 @@ pub trait Family {
     /// The dimension of the state.
     fn dim(&self) -> usize;
 
+    /// The names of the entries of the state, `dim` of them; by default `x1`, `x2` and so on.
+    fn names(&self) -> Vec<String> {
+        (1..=self.dim()).map(|entry| format!("x{entry}")).collect()
+    }
+
     /// The names of the control parameters, `k` of them, in the order of the columns of `c`.
     fn controls(&self) -> Vec<String>;
 

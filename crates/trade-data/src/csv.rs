@@ -1,21 +1,38 @@
 //! Tables of numbers as text.
 
-use std::{io::Read, path::Path};
+use std::{
+    collections::BTreeMap,
+    io::Read,
+    path::{Path, PathBuf},
+};
 
+use csv::{ReaderBuilder, StringRecord, Trim};
 use trade_core::{Error, Result};
 
 use crate::{Array, npy::open};
 
-/// Reads a table with a row of names at its top: the names, and the numbers `[rows, columns]`.
+/// A table with a row of names at its top. Its columns are read as numbers when they are asked for, so that
+/// there may be others.
+#[derive(Clone, Debug)]
+pub struct Table {
+    path: PathBuf,
+    names: Vec<String>,
+    /// Row-major; not a number where the text is none.
+    cells: Vec<f64>,
+    /// What is wrong with the first cell of a column that is no number.
+    text: BTreeMap<usize, String>,
+}
+
+/// Reads a table with a row of names at its top.
 ///
-/// Columns are separated by commas, semicolons or tabs, whichever the first line has. Numbers have a
-/// decimal point. A byte order mark, quotes around names, empty lines at the end and either kind of
-/// line ending are accepted.
+/// Columns are separated by commas, semicolons or tabs, whichever the row of names has. Numbers have a
+/// decimal point. A byte order mark, quotes around cells, empty lines, lines of comments that start with `#`
+/// and either kind of line ending are accepted; the names may be the last of the comments above the numbers.
 ///
 /// # Errors
 /// [`Error::Io`] if the file cannot be read; [`Error::File`] if it is not text, has no names, or a
-/// row has another number of columns or anything but numbers; the reason names line and column.
-pub fn read_csv(path: impl AsRef<Path>) -> Result<(Vec<String>, Array)> {
+/// row has another number of columns; the reason names the line.
+pub fn read_csv(path: impl AsRef<Path>) -> Result<Table> {
     let path = path.as_ref();
     let failed = |reason: String| Error::file(path, reason);
     let mut bytes = Vec::new();
@@ -26,53 +43,134 @@ pub fn read_csv(path: impl AsRef<Path>) -> Result<(Vec<String>, Array)> {
     let text = String::from_utf8(bytes)
         .map_err(|_| failed("is not text in UTF-8; expected a table of numbers".into()))?;
     let text = text.trim_start_matches('\u{feff}');
-    let mut lines = text.lines().zip(1..).filter(|(l, _)| !l.trim().is_empty());
-    let Some((first, _)) = lines.next() else {
+    let (comments, first) = top(text);
+    let Some(first) = first.or(comments) else {
         return Err(failed("is empty; expected a line of names and rows".into()));
     };
-    let separator = [';', '\t', ',']
-        .into_iter()
-        .find(|&separator| first.contains(separator))
-        .unwrap_or(',');
-    let names: Vec<String> = first
-        .split(separator)
-        .map(|name| name.trim().trim_matches('"').to_owned())
-        .collect();
-    if names.iter().all(|name| name.parse::<f64>().is_ok()) {
-        return Err(failed(
-            "its first line holds numbers; expected the names of the columns there".into(),
-        ));
+    let separator = *[b';', b'\t', b',']
+        .iter()
+        .find(|&&separator| first.contains(char::from(separator)))
+        .unwrap_or(&b',');
+    let records =
+        |text| records(text, separator).map(|record| record.map_err(|e| failed(e.to_string())));
+    let mut rows = records(text).peekable();
+    let mut names = match rows.peek() {
+        Some(Ok(names)) => names.clone(),
+        Some(Err(_)) | None => StringRecord::new(),
+    };
+    let is_row = |cells: &StringRecord| cells.iter().all(|cell| cell.parse::<f64>().is_ok());
+    if is_row(&names) {
+        // What numpy writes as a header is a comment.
+        let above = comments.and_then(|line| records(line).next()).transpose()?;
+        names = match above {
+            Some(above) if above.len() == names.len().max(1) || names.is_empty() => above,
+            _ => {
+                return Err(failed(
+                    "its first line holds numbers; expected the names of the columns there".into(),
+                ));
+            }
+        };
+    } else {
+        rows.next();
     }
+    let names: Vec<String> = names.iter().map(str::to_owned).collect();
     if let Some(column) = (1..names.len()).find(|&i| names[..i].contains(&names[i])) {
         return Err(failed(format!(
             "the name `{}` stands over two columns; give each its own",
             names[column]
         )));
     }
-    let mut data = Vec::new();
-    for (line, number) in lines {
-        let before = data.len();
-        for (column, cell) in line.split(separator).enumerate() {
-            let cell = cell.trim();
-            let value = cell.parse().map_err(|_| {
-                let name = names.get(column).map_or("", String::as_str);
-                failed(format!(
-                    "line {number}, column {column} ({name}): expected a number such as -1.5e3, \
-                     found `{}`",
-                    cell.chars().take(40).collect::<String>()
-                ))
-            })?;
-            data.push(value);
-        }
-        if data.len() - before != names.len() {
+    let (mut cells, mut text) = (Vec::new(), BTreeMap::new());
+    for row in rows {
+        let row = row?;
+        let line = row.position().map_or(0, csv::Position::line);
+        if row.len() != names.len() {
             return Err(failed(format!(
-                "line {number}: expected {} columns as in the line of names, found {}",
+                "line {line}: expected {} columns as in the line of names, found {}",
                 names.len(),
-                data.len() - before
+                row.len()
             )));
         }
+        for (column, cell) in row.iter().enumerate() {
+            let value = cell.parse().unwrap_or_else(|_| {
+                text.entry(column).or_insert_with(|| {
+                    format!(
+                        "line {line}, column {column} ({}): expected a number such as -1.5e3, found `{}`",
+                        names[column],
+                        cell.chars().take(40).collect::<String>()
+                    )
+                });
+                f64::NAN
+            });
+            cells.push(value);
+        }
     }
-    let rows = data.len() / names.len();
-    let array = Array::new([rows, names.len()], data)?;
-    Ok((names, array))
+    Ok(Table {
+        path: path.to_path_buf(),
+        names,
+        cells,
+        text,
+    })
+}
+
+/// The last comment above the first line that is none, and that line.
+fn top(text: &str) -> (Option<&str>, Option<&str>) {
+    let mut comment = None;
+    for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        match line.strip_prefix('#') {
+            Some(line) => comment = Some(line),
+            None => return (comment, Some(line)),
+        }
+    }
+    (comment, None)
+}
+
+/// The rows of a text, without lines that have nothing but spaces.
+fn records(text: &str, separator: u8) -> impl Iterator<Item = csv::Result<StringRecord>> {
+    let reader = ReaderBuilder::new()
+        .has_headers(false)
+        .delimiter(separator)
+        .flexible(true)
+        .trim(Trim::All)
+        .comment(Some(b'#'))
+        .from_reader(text.as_bytes());
+    let is_blank = |row: &StringRecord| row.len() == 1 && row[0].is_empty();
+    let rows = reader.into_records();
+    rows.filter(move |row| !row.as_ref().is_ok_and(is_blank))
+}
+
+impl Table {
+    /// The names of the columns.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// The place of the column of a name.
+    pub fn place(&self, name: &str) -> Option<usize> {
+        self.names.iter().position(|other| other == name)
+    }
+
+    /// The numbers of all columns, `[rows, columns]`.
+    ///
+    /// # Errors
+    /// [`Error::File`] if a cell is no number; the reason names line and column.
+    pub fn all(&self) -> Result<Array> {
+        self.columns(&(0..self.names.len()).collect::<Vec<_>>())
+    }
+
+    /// The numbers of some columns by their places, `[rows, places]`.
+    ///
+    /// # Errors
+    /// [`Error::File`] if one of their cells is no number; the reason names line and column.
+    pub fn columns(&self, places: &[usize]) -> Result<Array> {
+        if let Some(reason) = places.iter().find_map(|place| self.text.get(place)) {
+            return Err(Error::file(&self.path, reason.clone()));
+        }
+        let width = self.names.len();
+        let rows = self.cells.chunks(width);
+        let cells: Vec<f64> = rows
+            .flat_map(|row| places.iter().map(|&place| row[place]))
+            .collect();
+        Array::new([self.cells.len() / width, places.len()], cells)
+    }
 }

@@ -15,7 +15,7 @@ mod write;
 mod tests;
 
 pub use array::Array;
-pub use csv::read_csv;
+pub use csv::{Table, read_csv};
 pub use inspect::{inspect, repeated};
 pub use npy::read_npy;
 pub use npz::{read_npz, read_npz_named};

@@ -224,17 +224,20 @@ fn tables_are_read_with_their_names() {
         "a,b\n1,2.5\n-3e2,4\n",
         "\u{feff}\"a\"; b\r\n1;2.5\r\n-3e2; 4\r\n\r\n",
         "a\tb\n1\t2.5\n-300\t4",
+        "# made by hand, twice\na,b\n1,2.5\n\n# and more\n-3e2,\"4\"\n",
+        // As numpy writes a header.
+        "# a,b\n1,2.5\n-300,4\n",
     ] {
         fs::write(&path, text).unwrap();
-        let (names, array) = read_csv(&path).unwrap();
-        assert_eq!(names, ["a", "b"]);
+        let table = read_csv(&path).unwrap();
+        assert_eq!(table.names(), ["a", "b"]);
         assert_eq!(
-            array,
+            table.all().unwrap(),
             Array::new([2, 2], vec![1.0, 2.5, -300.0, 4.0]).unwrap()
         );
     }
     fs::write(&path, "x\n").unwrap();
-    assert_eq!(read_csv(&path).unwrap().1.shape(), [0, 1]);
+    assert_eq!(read_csv(&path).unwrap().all().unwrap().shape(), [0, 1]);
     for (text, says) in [
         ("", "is empty"),
         ("1,2\n3,4\n", "names of the columns"),
@@ -251,12 +254,21 @@ fn tables_are_read_with_their_names() {
         ("a;b\n1,5;2\n", "found `1,5`"),
     ] {
         fs::write(&path, text).unwrap();
-        let message = reason(read_csv(&path));
+        let message = reason(read_csv(&path).and_then(|table| table.all()));
         assert!(
             message.contains(says) && message.contains("x.csv"),
             "{message}"
         );
     }
+    // Text in a column that nobody asks for does not matter.
+    fs::write(&path, "a,who,b\n1,\"Smith, J.\",2\n3,,4\n").unwrap();
+    let table = read_csv(&path).unwrap();
+    let places: Vec<usize> = ["b", "a"]
+        .iter()
+        .filter_map(|name| table.place(name))
+        .collect();
+    assert_eq!(table.columns(&places).unwrap().data(), [2.0, 1.0, 4.0, 3.0]);
+    assert!(reason(table.all()).contains("line 2, column 1 (who)"));
     fs::write(&path, [b'a', 0xff]).unwrap();
     assert!(reason(read_csv(&path)).contains("UTF-8"));
 }

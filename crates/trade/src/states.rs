@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::Path};
 
 use trade_core::Family;
-use trade_data::{Array, inspect, read_csv, read_npy, read_npz_named, repeated};
+use trade_data::{Array, Table, inspect, read_csv, read_npy, read_npz_named, repeated};
 use trade_targets::Drawn;
 
 use crate::{
@@ -38,15 +38,27 @@ fn expect(path: &Path, name: &str, array: Array, columns: usize) -> Result<Array
     Ok(array)
 }
 
-/// Reads states, `[n, dim]`, from an npy file, from all columns of a csv file, or from the array `x` (or
-/// `theta`) of an npz file; with them the observations, `[n, contexts]`, that an npz file has as `y`.
+/// The columns of a table that hold the entries of a state: by their names where all of them are there, and else
+/// all columns as they stand.
+fn by_names(table: &Table, names: &[String]) -> Result<Array> {
+    let places: Option<Vec<usize>> = names.iter().map(|name| table.place(name)).collect();
+    Ok(match places {
+        Some(places) => table.columns(&places)?,
+        None => table.all()?,
+    })
+}
+
+/// Reads states, `[n, dim]`, from an npy file, from a csv file, or from the array `x` (or `theta`) of an npz file;
+/// with them the observations, `[n, contexts]`, that an npz file has as `y`. The columns of a csv file are taken by
+/// the names of the target's variables if it has them all, and as they stand otherwise.
 ///
 /// # Errors
 /// If the file cannot be read or holds something else.
-pub fn read_states(path: &Path, dim: usize, contexts: usize) -> Result<(Array, Option<Array>)> {
+pub fn read_states(path: &Path, target: &impl Family) -> Result<(Array, Option<Array>)> {
+    let (dim, contexts) = (target.dim(), target.contexts());
     if !is_npz(path) {
         let x = if has_ending(path, "csv") {
-            read_csv(path)?.1
+            by_names(&read_csv(path)?, &target.names())?
         } else {
             read_npy(path)?
         };
@@ -115,7 +127,7 @@ pub fn read_samples(path: &Path, target: &AnyTarget) -> Result<(Drawn, Vec<Strin
         };
         return Ok((drawn, warnings.collect()));
     }
-    let (x, y) = read_states(path, target.dim(), contexts)?;
+    let (x, y) = read_states(path, target)?;
     ensure!(
         contexts == 0 || y.is_some(),
         "{}: this target needs pairs: an npz file with `theta` and `y` of {contexts} columns",
@@ -174,6 +186,23 @@ mod tests {
 
     use super::*;
 
+    /// A target of so many entries and so many observed numbers.
+    struct States(usize, usize);
+
+    impl Family for States {
+        fn dim(&self) -> usize {
+            self.0
+        }
+
+        fn controls(&self) -> Vec<String> {
+            Vec::new()
+        }
+
+        fn contexts(&self) -> usize {
+            self.1
+        }
+    }
+
     #[test]
     fn observations_are_read_and_misfits_named() {
         assert!(matches!(parse_given(None, 0), Ok(Given::Nothing)));
@@ -197,13 +226,20 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let table = dir.path().join("x.CSV");
         std::fs::write(&table, "\u{feff}a;b\r\n1;2\r\n3;4.5\r\n").unwrap();
-        let (x, y) = read_states(&table, 2, 0).unwrap();
+        let (x, y) = read_states(&table, &States(2, 0)).unwrap();
         assert_eq!((x.data(), y.is_none()), (&[1.0, 2.0, 3.0, 4.5][..], true));
-        assert!(read_states(&table, 3, 0).is_err());
+        assert!(read_states(&table, &States(3, 0)).is_err());
+        // Columns by the names of the variables may stand in any order, and beside others.
+        std::fs::write(&table, "x2,who,x1\n1,first,2\n3,second,4.5\n").unwrap();
+        let named = read_states(&table, &States(2, 0)).unwrap().0;
+        assert_eq!(named.data(), [2.0, 1.0, 4.5, 3.0]);
         let arrays = BTreeMap::from([("x".to_string(), x)]);
         let packed = dir.path().join("x.NPZ");
         write_npz(&packed, &arrays, Precision::F64).unwrap();
-        assert_eq!(read_states(&packed, 2, 0).unwrap().0.data()[3], 4.5);
+        assert_eq!(
+            read_states(&packed, &States(2, 0)).unwrap().0.data()[3],
+            4.5
+        );
     }
 
     #[test]
@@ -218,18 +254,18 @@ mod tests {
             write_npz(&path, &arrays, Precision::F64).unwrap();
         };
         write(array(4, 2), array(4, 3));
-        let (x, y) = read_states(&path, 2, 3).unwrap();
+        let (x, y) = read_states(&path, &States(2, 3)).unwrap();
         assert_eq!((x.rows(), y.unwrap().columns()), (4, 3));
-        assert!(read_states(&path, 2, 0).unwrap().1.is_none());
+        assert!(read_states(&path, &States(2, 0)).unwrap().1.is_none());
         // A list is a column.
         let list = Array::new([4], vec![0.5; 4]).unwrap();
         write(list.clone(), list);
-        let (x, y) = read_states(&path, 1, 1).unwrap();
+        let (x, y) = read_states(&path, &States(1, 1)).unwrap();
         assert_eq!((x.shape(), y.unwrap().shape()), (&[4, 1][..], &[4, 1][..]));
         write(array(4, 2), array(5, 3));
-        let error = read_states(&path, 2, 3).unwrap_err().to_string();
+        let error = read_states(&path, &States(2, 3)).unwrap_err().to_string();
         assert!(error.contains("4 states, but 5 rows of `y`"), "{error}");
-        let error = read_states(&path, 3, 3).unwrap_err().to_string();
+        let error = read_states(&path, &States(3, 3)).unwrap_err().to_string();
         assert!(error.contains("states of shape [n, 3]"), "{error}");
     }
 }

@@ -227,6 +227,10 @@ impl Family for AnyTarget {
         self.family().domain()
     }
 
+    fn names(&self) -> Vec<String> {
+        self.family().names()
+    }
+
     fn support(&self) -> Vec<Support> {
         self.family().support()
     }

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 use trade::{
-    core::ranks,
+    core::{Family, ranks},
     data::{Array, write_npy_f64},
     model::Given,
     states::{parse_given, read_states},
@@ -22,8 +22,8 @@ pub(super) fn run(session: &Session, typed: LogProbArgs) -> Result<()> {
     );
     let run = session.open(&typed.run)?;
     let c = session.condition(&run, &typed.at)?;
-    let (dim, width) = (run.config.flow.dim, run.config.flow.context);
-    let (states, observations) = read_states(&typed.input, dim, width)?;
+    let width = run.target.contexts();
+    let (states, observations) = read_states(&typed.input, &run.target)?;
     let single = |array: Array| array.data().iter().map(|&v| v as f32).collect::<Vec<_>>();
     let given = match observations {
         Some(y) if typed.given.is_none() => Given::Each {

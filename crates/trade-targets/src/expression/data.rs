@@ -45,19 +45,18 @@ pub(super) fn read(path: &Path, field: &str) -> Result<Array> {
                 None => return refused(format!("{} has no array `{key}`", file.display())),
             }
         }
-        ("csv", None) => read_csv(&file)?.1,
+        ("csv", None) => read_csv(&file)?.all()?,
         ("csv", Some(key)) => {
-            let (names, table) = read_csv(&file)?;
-            let Some(column) = names.iter().position(|name| *name == key) else {
+            let table = read_csv(&file)?;
+            let Some(column) = table.place(&key) else {
                 return refused(format!(
                     "{} has no column `{key}`; its columns are {}",
                     file.display(),
-                    names.join(", ")
+                    table.names().join(", ")
                 ));
             };
-            let values = table.data().chunks(names.len()).map(|row| row[column]);
-            let values: Vec<f64> = values.collect();
-            Array::new([values.len()], values)?
+            let column = table.columns(&[column])?;
+            Array::new([column.rows()], column.into_data())?
         }
         _ => {
             return refused(format!(

@@ -12,6 +12,8 @@ use crate::tensor::constant;
 #[derive(Clone, Debug)]
 pub struct Expression {
     pub(super) dim: usize,
+    /// Of the entries of the state.
+    pub(super) names: Vec<String>,
     pub(super) controls: Vec<String>,
     pub(super) program: Program,
     pub(super) support: Vec<Support>,
@@ -103,6 +105,10 @@ impl Family for Expression {
 
     fn domain(&self) -> Vec<Interval> {
         self.domain.clone()
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.names.clone()
     }
 
     fn support(&self) -> Vec<Support> {

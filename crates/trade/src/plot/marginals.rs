@@ -21,6 +21,7 @@ pub(super) fn draw(run: &Run, seed: u64, plots: &mut Plots) -> Result<()> {
         ));
     }
     let controls = run.target.controls();
+    let names: Vec<String> = run.target.names().into_iter().take(MOST).collect();
     let ranges = run.ranges();
     let base = run.config.bases(&controls)?.swap_remove(0);
     let low: Vec<f64> = ranges.iter().map(|(low, _)| *low).collect();
@@ -50,7 +51,7 @@ pub(super) fn draw(run: &Run, seed: u64, plots: &mut Plots) -> Result<()> {
             ));
         }
         let title = format!("Samples at {}, {place}", named(&controls, c));
-        plots.add(stem, corner::figure(&title, &clouds, dim.min(MOST)));
+        plots.add(stem, corner::figure(&title, &clouds, &names));
     }
     Ok(())
 }

@@ -65,11 +65,11 @@ fn validate_networks(
     config.validate(inputs, first.max(second) * per_entry, field)
 }
 
-/// What networks see of entries: those beyond ±1000 are held there, so that a coupling moves an
+/// What networks see of entries: those beyond ±100 are held there, so that a coupling moves an
 /// entry in the same way however far out the others are, and densities fall along rays. Splines that
 /// are the identity outside of their knots need it not.
 pub(super) fn seen<B: Backend>(entries: Dual<B, 2>) -> Dual<B, 2> {
-    entries.clamp(-1e3, 1e3)
+    entries.clamp(-1e2, 1e2)
 }
 
 /// What a network makes of the entries it is given and the condition.

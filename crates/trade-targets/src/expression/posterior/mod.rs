@@ -159,6 +159,10 @@ impl Family for Posterior {
         self.joint.domain.clone()
     }
 
+    fn names(&self) -> Vec<String> {
+        self.joint.names.clone()
+    }
+
     fn support(&self) -> Vec<Support> {
         self.joint.support.clone()
     }

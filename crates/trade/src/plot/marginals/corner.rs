@@ -12,8 +12,9 @@ const DOTS: usize = 9_000;
 /// The width of a panel is this over the number of coordinates, within limits, in pixels.
 const WIDTH: f64 = 760.0;
 
-/// The corner plot of the first `shown` coordinates.
-pub(super) fn figure(title: &str, clouds: &[Cloud], shown: usize) -> Figure {
+/// The corner plot of the coordinates that are named, the first of all.
+pub(super) fn figure(title: &str, clouds: &[Cloud], names: &[String]) -> Figure {
+    let shown = names.len();
     let pairs = (shown * (shown.max(2) - 1) / 2).max(1);
     let dots = (DOTS / pairs).min(2_000);
     let fewest = clouds.iter().map(|cloud| cloud.x.len() / cloud.dim).min();
@@ -24,11 +25,7 @@ pub(super) fn figure(title: &str, clouds: &[Cloud], shown: usize) -> Figure {
     figure.window = (side, 0.8 * side);
     let ranges: Vec<(f64, f64)> = (0..shown).map(|axis| range(clouds, axis)).collect();
     let axis = |i: usize, named: bool| {
-        let label = if named {
-            format!("x{}", i + 1)
-        } else {
-            String::new()
-        };
+        let label = if named { &*names[i] } else { "" };
         Axis::new(label).from_to(ranges[i].0, ranges[i].1)
     };
     for (row, &range) in ranges.iter().enumerate() {
