@@ -176,7 +176,7 @@ impl Dataset {
     }
 
     /// All contexts, `[n, m]`.
-    pub(crate) fn context(&self) -> &[f32] {
+    pub fn context(&self) -> &[f32] {
         &self.context
     }
 

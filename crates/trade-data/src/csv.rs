@@ -25,8 +25,8 @@ pub struct Table {
 
 /// Reads a table with a row of names at its top.
 ///
-/// Columns are separated by commas, semicolons or tabs, whichever the row of names has. Numbers have a
-/// decimal point. A byte order mark, quotes around cells, empty lines, lines of comments that start with `#`
+/// Columns are separated by commas, semicolons, tabs or blanks, whichever the row of names has first of these. Numbers
+/// have a decimal point. A byte order mark, quotes around cells, empty lines, lines of comments that start with `#`
 /// and either kind of line ending are accepted; the names may be the last of the comments above the numbers.
 ///
 /// # Errors
@@ -42,9 +42,14 @@ pub fn read_csv(path: impl AsRef<Path>) -> Result<Table> {
         .map_err(|e| Error::io(path, e))?;
     let text = String::from_utf8(bytes)
         .map_err(|_| failed("is not text in UTF-8; expected a table of numbers".into()))?;
-    let text = text.trim_start_matches('\u{feff}');
-    let (comments, first) = top(text);
-    let Some(first) = first.or(comments) else {
+    let mut text = text.trim_start_matches('\u{feff}').to_owned();
+    if top(&text).is_some_and(|line| {
+        line.split_whitespace().count() > 1 && !line.contains([';', '\t', ',', '"'])
+    }) {
+        let row = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(",");
+        text = text.lines().map(row).collect::<Vec<_>>().join("\n");
+    }
+    let Some(first) = top(&text) else {
         return Err(failed("is empty; expected a line of names and rows".into()));
     };
     let separator = *[b';', b'\t', b',']
@@ -53,7 +58,7 @@ pub fn read_csv(path: impl AsRef<Path>) -> Result<Table> {
         .unwrap_or(&b',');
     let records =
         |text| records(text, separator).map(|record| record.map_err(|e| failed(e.to_string())));
-    let mut rows = records(text).peekable();
+    let mut rows = records(&text).peekable();
     let mut names = match rows.peek() {
         Some(Ok(names)) => names.clone(),
         Some(Err(_)) | None => StringRecord::new(),
@@ -61,7 +66,9 @@ pub fn read_csv(path: impl AsRef<Path>) -> Result<Table> {
     let is_row = |cells: &StringRecord| cells.iter().all(|cell| cell.parse::<f64>().is_ok());
     if is_row(&names) {
         // What numpy writes as a header is a comment.
-        let above = comments.and_then(|line| records(line).next()).transpose()?;
+        let above = last_comment(&text)
+            .and_then(|line| records(line).next())
+            .transpose()?;
         names = match above {
             Some(above) if above.len() == names.len().max(1) || names.is_empty() => above,
             _ => {
@@ -73,7 +80,10 @@ pub fn read_csv(path: impl AsRef<Path>) -> Result<Table> {
     } else {
         rows.next();
     }
-    let names: Vec<String> = names.iter().map(str::to_owned).collect();
+    let mut names: Vec<String> = names.iter().map(str::to_owned).collect();
+    if names.len() > 1 && names[names.len() - 1].is_empty() {
+        names.pop();
+    }
     if let Some(column) = (1..names.len()).find(|&i| names[..i].contains(&names[i])) {
         return Err(failed(format!(
             "the name `{}` stands over two columns; give each its own",
@@ -84,14 +94,15 @@ pub fn read_csv(path: impl AsRef<Path>) -> Result<Table> {
     for row in rows {
         let row = row?;
         let line = row.position().map_or(0, csv::Position::line);
-        if row.len() != names.len() {
+        let ends_in_separator = row.len() == names.len() + 1 && row[names.len()].is_empty();
+        if row.len() != names.len() && !ends_in_separator {
             return Err(failed(format!(
                 "line {line}: expected {} columns as in the line of names, found {}",
                 names.len(),
                 row.len()
             )));
         }
-        for (column, cell) in row.iter().enumerate() {
+        for (column, cell) in row.iter().take(names.len()).enumerate() {
             let value = cell.parse().unwrap_or_else(|_| {
                 text.entry(column).or_insert_with(|| {
                     format!(
@@ -113,16 +124,18 @@ pub fn read_csv(path: impl AsRef<Path>) -> Result<Table> {
     })
 }
 
-/// The last comment above the first line that is none, and that line.
-fn top(text: &str) -> (Option<&str>, Option<&str>) {
-    let mut comment = None;
-    for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
-        match line.strip_prefix('#') {
-            Some(line) => comment = Some(line),
-            None => return (comment, Some(line)),
-        }
-    }
-    (comment, None)
+/// The first line that is no comment, or the last comment if there is none.
+fn top(text: &str) -> Option<&str> {
+    let mut lines = text.lines().map(str::trim);
+    let first = lines.find(|line| !line.is_empty() && !line.starts_with('#'));
+    first.or_else(|| last_comment(text))
+}
+
+/// The last comment above the first line that is none.
+fn last_comment(text: &str) -> Option<&str> {
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let above = lines.map_while(|line| line.strip_prefix('#'));
+    above.last().map(|line| line.trim_start_matches([',', ' ']))
 }
 
 /// The rows of a text, without lines that have nothing but spaces.

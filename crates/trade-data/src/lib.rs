@@ -16,7 +16,7 @@ mod tests;
 
 pub use array::Array;
 pub use csv::{Table, read_csv};
-pub use inspect::{inspect, repeated};
+pub use inspect::{inspect, inspect_observations, repeated};
 pub use npy::read_npy;
 pub use npz::{read_npz, read_npz_named};
 pub use write::{Precision, write_npy_f32, write_npy_f64, write_npz};

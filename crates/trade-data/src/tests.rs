@@ -227,6 +227,9 @@ fn tables_are_read_with_their_names() {
         "# made by hand, twice\na,b\n1,2.5\n\n# and more\n-3e2,\"4\"\n",
         // As numpy writes a header.
         "# a,b\n1,2.5\n-300,4\n",
+        "# a b\n1.0e+00 2.5e+00\n-3.0e+02 4\n",
+        "a  b\n  1  2.5\n-300  4\n",
+        "a,b,\n1,2.5,\n-300,4,\n",
     ] {
         fs::write(&path, text).unwrap();
         let table = read_csv(&path).unwrap();

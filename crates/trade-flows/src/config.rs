@@ -11,6 +11,7 @@ use crate::{
     check,
     layer::{ActNorm, LayerConfig, Widths},
     preprocess::PreprocessConfig,
+    quantiles::Quantiles,
 };
 
 /// The configuration of a [`Flow`].
@@ -41,6 +42,10 @@ pub struct FlowConfig {
     /// by their logarithm.
     #[serde(default)]
     pub context: usize,
+    /// Whether columns of the context with heavy tails, such as counts or numbers over many orders of magnitude, enter
+    /// by their ranks in the first batch instead.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub quantiles: bool,
     /// Auxiliary noise dimensions, `N(0, σ²(c))` like the base.
     #[serde(default)]
     pub augmentation: usize,
@@ -187,6 +192,8 @@ impl FlowConfig {
         Ok(Flow {
             preprocess,
             observation: (self.context > 0).then(|| ActNorm::init(self.context, device)),
+            quantiles: (self.context > 0 && self.quantiles)
+                .then(|| Quantiles::init(self.context, device)),
             layers,
             base: self.base,
             dim: self.dim,

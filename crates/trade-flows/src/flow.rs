@@ -11,6 +11,7 @@ use crate::{
     base::Base,
     layer::{ActNorm, Layer},
     preprocess::Preprocess,
+    quantiles::Quantiles,
     transform::{Features, Transform},
 };
 
@@ -20,6 +21,8 @@ pub struct Flow<B: Backend> {
     pub(crate) preprocess: Preprocess<B>,
     /// Scales the context.
     pub(crate) observation: Option<ActNorm<B>>,
+    /// Scales what is heavy-tailed of it.
+    pub(crate) quantiles: Option<Quantiles<B>>,
     pub(crate) layers: Vec<Layer<B>>,
     #[module(skip)]
     pub(crate) base: Base,
@@ -35,10 +38,19 @@ impl<B: FlowBackend> Flow<B> {
         Features {
             control: condition.control.clone(),
             embedded: self.preprocess.forward(condition.control.clone()),
-            context: condition.context.clone().map(|y| match &self.observation {
-                Some(norm) => softened(norm.scale(y)),
-                None => y,
-            }),
+            context: condition.context.clone().map(|y| self.scaled(y)),
+        }
+    }
+
+    /// The context in its own units.
+    fn scaled(&self, y: Tensor<B, 2>) -> Tensor<B, 2> {
+        let Some(norm) = &self.observation else {
+            return y;
+        };
+        let scaled = softened(norm.scale(y.clone()));
+        match &self.quantiles {
+            Some(quantiles) => quantiles.apply(&y, scaled),
+            None => scaled,
         }
     }
 
@@ -129,6 +141,7 @@ impl<B: FlowBackend> Density<B> for Flow<B> {
     fn initialised(mut self, x: Tensor<B, 2>, condition: &Condition<B>) -> Self {
         if let (Some(norm), Some(y)) = (self.observation.take(), &condition.context) {
             self.observation = Some(norm.of_batch(y));
+            self.quantiles = self.quantiles.take().map(|map| map.of_batch(y));
         }
         self.each_set(x, condition, Layer::initialised)
     }

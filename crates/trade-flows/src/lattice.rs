@@ -30,6 +30,7 @@ fn config(side: usize, controls: usize, layers: Vec<Stage>) -> FlowConfig {
         controls,
         context: 0,
         augmentation: 0,
+        quantiles: false,
         preprocess: PreprocessConfig::Embedding(mlp(&[32, 32, 32])),
         layers,
         base: Base::One,

@@ -16,6 +16,7 @@ mod network;
 mod normal;
 mod patches;
 mod preprocess;
+mod quantiles;
 mod spline;
 mod spline_flow;
 mod stacked;
@@ -32,6 +33,7 @@ pub use flow::Flow;
 pub use network::{Network, NetworkLayer};
 pub use patches::{Padding, Patches};
 pub use preprocess::{Preprocess, PreprocessConfig};
+pub use quantiles::{Quantiles, is_heavy};
 pub use spline::{Direction, RqsShape, ShapeError, Tails};
 pub use student::Student;
 // What `tests/kernels.rs` holds the kernels against.

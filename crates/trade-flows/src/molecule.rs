@@ -169,6 +169,7 @@ impl MoleculeFlow {
             controls: 1,
             context: 0,
             augmentation: 0,
+            quantiles: false,
             preprocess: PreprocessConfig::Log,
             layers: vec![Stage {
                 repeat: 1,

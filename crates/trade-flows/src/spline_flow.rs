@@ -48,6 +48,7 @@ impl FlowConfig {
             controls: 1,
             context: 0,
             augmentation: 0,
+            quantiles: false,
             preprocess: PreprocessConfig::Identity,
             layers: vec![
                 Stage {

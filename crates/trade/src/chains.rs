@@ -138,8 +138,10 @@ impl ChainState {
     /// If fewer than 1 % of the proposals are accepted or `burn_in` is shorter than 5 autocorrelation
     /// times; or as [`walk`](Self::walk).
     pub fn walk_on(&mut self, at: &FlowAt<'_>, burn_in: usize, steps: usize) -> Result<Walked> {
-        self.walk(at, burn_in)?;
-        let walked = self.walk(at, steps)?;
+        let before = self.walk(at, burn_in)?;
+        let mut walked = self.walk(at, steps)?;
+        // A few steps show no long time.
+        walked.tau = walked.tau.max(before.tau);
         let Walked {
             acceptance, tau, ..
         } = walked;

@@ -81,6 +81,8 @@ pub struct PathPoint {
     /// Whether estimates from the weights at this condition mean something, see
     /// [`verdict::is_fit`].
     pub fit: bool,
+    /// The same of the weights alone, where the integral may contradict them.
+    pub weights_fit: bool,
 }
 
 impl PathPoint {
@@ -98,7 +100,7 @@ impl PathPoint {
             ess: self.ess,
             pareto_k: self.pareto_k,
             misses: false,
-            fit: self.fit,
+            fit: self.weights_fit,
         }
     }
 }
@@ -195,6 +197,7 @@ pub fn free_energy(
             ess,
             pareto_k,
             fit,
+            weights_fit: fit,
         };
         // Weights know nothing of the score, and the integral nothing of jumps that no score shows.
         point.fit &= !point.is_apart();

@@ -3,12 +3,16 @@
 use std::{collections::BTreeMap, path::Path};
 
 use trade_core::Family;
-use trade_data::{Array, Table, inspect, read_csv, read_npy, read_npz_named, repeated};
+use trade_data::{
+    Array, Table, inspect, inspect_observations, read_csv, read_npy, read_npz_named, repeated,
+};
 use trade_targets::Drawn;
 
 use crate::{
+    config::DataSource,
     error::{Context, Result, bail, ensure},
     model::Given,
+    run::Run,
     target::AnyTarget,
 };
 
@@ -146,7 +150,12 @@ pub fn read_samples(path: &Path, target: &AnyTarget) -> Result<(Drawn, Vec<Strin
     let file = path.display().to_string();
     let mut warnings = inspect(&drawn.x, target.dim(), &file)?;
     if contexts > 0 {
-        warnings.extend(inspect(&drawn.context, contexts, &format!("{file}: `y`"))?);
+        let what = format!("{file}: `y`");
+        warnings.extend(inspect_observations(&drawn.context, contexts, &what)?);
+    }
+    if let AnyTarget::SimulatedPosterior(posterior) = target {
+        let unlike = posterior.unlike_prior(&drawn.x);
+        warnings.extend(unlike.map(|said| format!("{file}: {said}")));
     }
     Ok((drawn, warnings))
 }
@@ -176,6 +185,43 @@ pub fn parse_given(text: Option<&str>, contexts: usize) -> Result<Given> {
             Ok(Given::Same(numbers))
         }
     }
+}
+
+/// Sentences about an observation that lies beyond all that a run was trained on, where these are in files that are
+/// still there.
+///
+/// # Errors
+/// If a file cannot be read.
+pub fn unseen(run: &Run, given: &Given) -> Result<Vec<String>> {
+    let Given::Same(y) = given else {
+        return Ok(Vec::new());
+    };
+    let (mut ends, mut rows) = (vec![(f64::INFINITY, f64::NEG_INFINITY); y.len()], 0);
+    for part in &run.config.data {
+        match &part.from {
+            DataSource::File(path) if path.is_file() => {
+                let (_, seen) = read_states(path, &run.target)?;
+                for row in seen.iter().flat_map(|seen| seen.data().chunks(y.len())) {
+                    rows += 1;
+                    for ((low, high), y) in ends.iter_mut().zip(row) {
+                        (*low, *high) = (low.min(*y), high.max(*y));
+                    }
+                }
+            }
+            _ => return Ok(Vec::new()),
+        }
+    }
+    let beyond = |(k, (y, (low, high))): (usize, (&f32, &(f64, f64)))| {
+        let outside =
+            f64::from(*y) < f64::from(*low as f32) || f64::from(*y) > f64::from(*high as f32);
+        (rows > 0 && outside).then(|| {
+            format!(
+                "--given: entry {k}, {y:e}, lies beyond all {rows} observations of the training ({low:e} to {high:e}): \
+                 the flow has seen none like it, and its answer is a guess; simulate more that reach it"
+            )
+        })
+    };
+    Ok(y.iter().zip(&ends).enumerate().filter_map(beyond).collect())
 }
 
 #[cfg(test)]

@@ -22,6 +22,9 @@ pub const LEAST_EFFECTIVE: f64 = 100.0;
 /// With a relative ESS above this a flow matches, but for a few weights.
 const FEW_LARGE: f64 = 0.5;
 
+/// The probability below which posteriors are not taken for calibrated.
+const UNLIKELY: f64 = 1e-3;
+
 /// More samples than this are no advice.
 const MOST_SAMPLES: f64 = 1e6;
 
@@ -75,11 +78,26 @@ pub struct Judged {
 /// The verdict on an evaluation, one to three sentences.
 pub fn of_evaluation(run: &Run, evaluation: &Evaluation) -> String {
     if !run.target.is_known() {
-        return "The target's density is not known, so there are no importance weights: ESS and \
+        let mut text =
+            "The target's density is not known, so there are no importance weights: ESS and \
                 log Z could not be measured, and the flow is known to fit only as far as the NLL \
                 at its base conditions tells. Compare the NLL of several runs with `trade \
                 compare`, and samples with what you know of the posterior."
-            .into();
+                .to_string();
+        if let Some(found) = evaluation
+            .calibration
+            .iter()
+            .find(|c| c.least_p() < UNLIKELY)
+        {
+            let _ = write!(
+                text,
+                " At {} the posteriors are not calibrated (p = {:.1e}): they are off in place or width, so train \
+                 longer, or give more pairs.",
+                stretches::named(&evaluation.controls, &found.condition),
+                found.least_p().max(1e-99)
+            );
+        }
+        return text;
     }
     if run.target.contexts() > 0 {
         return of_observations(evaluation);
@@ -101,7 +119,8 @@ pub fn of_evaluation(run: &Run, evaluation: &Evaluation) -> String {
     };
     let bases = run.config.bases(&evaluation.controls).unwrap_or_default();
     let mut text = view.sentences(&judged, &bases);
-    if let Some(length) = evaluation.path_length() {
+    // A wall that moves shows none.
+    if let Some(length) = evaluation.path_length().filter(|length| *length > 0.01) {
         let _ = write!(
             text,
             " The measured range is S = {} long, in deviations of the condition score; a few is easy, tens are \
@@ -164,11 +183,15 @@ pub fn of_path(
     } else if judged.iter().any(|j| !j.fit) {
         text += " The integral uses the same weights on its way, so it does not check them there.";
     }
-    if let Some(point) = points.iter().find(|point| point.is_apart()) {
-        let at = stretches::named(controls, &point.condition);
+    if points.iter().any(PathPoint::is_apart) {
+        let marks: Vec<(&[f64], bool)> = (points.iter())
+            .map(|point| (&point.condition[..], point.is_apart()))
+            .collect();
         let sentence = format!(
-            " At {at} weights and integral differ by more than {MOST_APART} of their errors: one misses a part of the \
-             density, or the density jumps where its derivative shows nothing, as at a wall that moves."
+            " Weights and integral differ by more than {MOST_APART} of their errors {}: one misses a part of the \
+             density, or the density jumps where its derivative shows nothing, as at a wall that moves, and then the \
+             weights are right and no number of samples mends the integral.",
+            places(controls, &marks, true)
         );
         text += &sentence;
     }

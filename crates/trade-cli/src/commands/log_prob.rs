@@ -5,7 +5,7 @@ use trade::{
     core::{Family, ranks},
     data::{Array, write_npy_f64},
     model::Given,
-    states::{parse_given, read_states},
+    states::{parse_given, read_states, unseen},
 };
 
 use super::Session;
@@ -32,6 +32,9 @@ pub(super) fn run(session: &Session, typed: LogProbArgs) -> Result<()> {
         },
         _ => parse_given(typed.given.as_deref(), width)?,
     };
+    for sentence in unseen(&run, &given)? {
+        session.say(sentence);
+    }
     let at = run.at(&c).given_each(given).seed(session.seed());
     let log_prob = at.log_prob(&single(states))?;
     let broken = log_prob.iter().filter(|l| !l.is_finite()).count();

@@ -8,13 +8,16 @@ use trade::{
     chains::{ChainState, Walked},
     core::{estimate::snis::Weights, random::Stream, ranks},
     data::{Array, Precision, read_npz, write_npy_f32, write_npy_f64, write_npz},
-    states::{is_npz, parse_given},
+    states::{is_npz, parse_given, unseen},
     target::AnyTarget,
     verdict::LEAST_EFFECTIVE,
 };
 
 use super::Session;
 use crate::{args::SampleArgs, output, trajectory::Trajectory};
+
+/// The fewest samples that are weighed together.
+const FEWEST_WEIGHED: usize = 2000;
 
 pub(super) fn run(session: &Session, typed: SampleArgs) -> Result<()> {
     output::expect(&typed.output, "-o", &["npy", "npz", "pdb", "dcd"])?;
@@ -40,14 +43,20 @@ pub(super) fn run(session: &Session, typed: SampleArgs) -> Result<()> {
     };
     let c = session.condition(&run, &typed.at)?;
     let given = parse_given(typed.given.as_deref(), run.config.flow.context)?;
+    for sentence in unseen(&run, &given)? {
+        session.say(sentence);
+    }
     let mut stream = Stream::new(session.seed(), 0);
     let at = run.at(&c).given_each(given);
     let samples = if typed.metropolis {
         walked(session, &at, &c, &typed)?
     } else {
-        let samples = at.sample_with(typed.count, &mut stream)?;
+        // The weights of a few samples say nothing of those that are not among them.
+        let least = if typed.reweight { FEWEST_WEIGHED } else { 0 };
+        let offered = typed.count.max(least);
+        let samples = at.sample_with(offered, &mut stream)?;
         if typed.reweight {
-            resampled(session, samples, &mut stream)?
+            resampled(session, samples, typed.count, &mut stream)?
         } else {
             if let Some(few) = too_few(&samples) {
                 session.say(format!(
@@ -110,8 +119,13 @@ fn too_few(samples: &Samples) -> Option<String> {
         .then(|| format!("{n} samples of the flow are worth {worth:.0} of the target"))
 }
 
-/// Samples drawn again with their importance weights, which corrects the flow's errors.
-fn resampled(session: &Session, samples: Samples, stream: &mut Stream) -> Result<Samples> {
+/// Drawn again with their importance weights, which corrects the flow's errors: `count` of the samples.
+fn resampled(
+    session: &Session,
+    samples: Samples,
+    count: usize,
+    stream: &mut Stream,
+) -> Result<Samples> {
     let Some(log_weight) = &samples.log_weight else {
         bail!("--reweight: the target's density is not known");
     };
@@ -127,7 +141,7 @@ fn resampled(session: &Session, samples: Samples, stream: &mut Stream) -> Result
             "{few}: averages over them mean little; train longer, or ask for more"
         ));
     }
-    let kept = weights.resample(n, stream);
+    let kept = weights.resample(count, stream);
     let row = |&i: &usize| &samples.x[i * samples.dim..][..samples.dim];
     Ok(Samples {
         dim: samples.dim,

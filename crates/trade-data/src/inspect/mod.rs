@@ -34,37 +34,8 @@ const NAMED: usize = 5;
 /// number that is not finite or that single precision cannot hold, and for a column whose deviation is
 /// below 10⁻³³.
 pub fn inspect(x: &[f64], dim: usize, what: &str) -> Result<Vec<String>> {
-    if dim == 0 || x.is_empty() || !x.len().is_multiple_of(dim) {
-        return Err(Error::shape(
-            what,
-            format!("[n, {dim}] with at least one row, n ≥ 1"),
-            format!("{} numbers", x.len()),
-        ));
-    }
-    for (i, &value) in x.iter().enumerate() {
-        if value.is_nan() || value.abs() > f64::from(f32::MAX) {
-            return Err(Error::Value {
-                what: format!("{what}, row {}, column {}", i / dim, i % dim),
-                expected: "a finite number that single precision holds (below 3.4e38); remove the \
-                           row or choose another unit"
-                    .into(),
-                found: value,
-            });
-        }
-    }
+    let columns = checked(x, dim, what)?;
     let n = x.len() / dim;
-    let columns: Vec<Column> = (0..dim).map(|k| Column::of(x, dim, k)).collect();
-    let tiny = |column: &Column| !column.is_constant() && column.deviation() < TINY;
-    if let Some(k) = columns.iter().position(tiny) {
-        return Err(Error::Value {
-            what: format!("{what}, column {k}: the deviation"),
-            expected: format!(
-                "at least {TINY:e}, since single precision holds no smaller numbers with all their digits; \
-                 choose another unit"
-            ),
-            found: columns[k].deviation(),
-        });
-    }
     let mut said = Vec::new();
     if n == 1 {
         said.push(format!(
@@ -124,15 +95,7 @@ pub fn inspect(x: &[f64], dim: usize, what: &str) -> Result<Vec<String>> {
             readable(first.middle)
         ));
     });
-    each(&columns, Column::is_coarse, |names, verb, first| {
-        said.push(format!(
-            "{what}: {names} {verb} so far off zero ({:.3e}) that single precision resolves only {:.2} \
-             steps in a deviation of {:.3e}; subtract the offset from the data",
-            first.middle,
-            first.steps(),
-            first.deviation()
-        ));
-    });
+    coarse(&columns, what, &mut said);
     said.extend(repeated(x, dim, what));
     if dim <= MOST_CORRELATED && n > dim {
         said.extend(collinear(x, dim, &columns).into_iter().map(|(k, others)| {
@@ -144,6 +107,80 @@ pub fn inspect(x: &[f64], dim: usize, what: &str) -> Result<Vec<String>> {
         }));
     }
     Ok(said)
+}
+
+/// Looks at what a density is conditioned on, such as observations, `[n, width]`: a column that is constant, and one
+/// whose offset is so large that single precision resolves few steps in a deviation. Repeated and whole numbers and
+/// outliers are no fault there.
+///
+/// # Errors
+/// As [`inspect`], and for a column of which single precision resolves no step.
+pub fn inspect_observations(y: &[f64], width: usize, what: &str) -> Result<Vec<String>> {
+    let columns = checked(y, width, what)?;
+    let unresolved = |column: &Column| column.is_coarse() && column.steps() < 1.0;
+    if let Some(k) = columns.iter().position(unresolved) {
+        return Err(Error::Value {
+            what: format!("{what}, column {k}: the deviation about {:e}", columns[k].middle),
+            expected: "a deviation that single precision resolves; subtract the offset from the observations".into(),
+            found: columns[k].deviation(),
+        });
+    }
+    let mut said = Vec::new();
+    each(&columns, Column::is_constant, |names, verb, _| {
+        said.push(format!(
+            "{what}: {names} {verb} constant and tells nothing; leave it out"
+        ));
+    });
+    coarse(&columns, what, &mut said);
+    Ok(said)
+}
+
+/// A sentence about columns of which single precision resolves few steps.
+fn coarse(columns: &[Column], what: &str, said: &mut Vec<String>) {
+    each(columns, Column::is_coarse, |names, verb, first| {
+        said.push(format!(
+            "{what}: {names} {verb} so far off zero ({:.3e}) that single precision resolves only {:.2} \
+             steps in a deviation of {:.3e}; subtract the offset from the data",
+            first.middle,
+            first.steps(),
+            first.deviation()
+        ));
+    });
+}
+
+/// The columns of numbers that single precision holds.
+fn checked(x: &[f64], dim: usize, what: &str) -> Result<Vec<Column>> {
+    if dim == 0 || x.is_empty() || !x.len().is_multiple_of(dim) {
+        return Err(Error::shape(
+            what,
+            format!("[n, {dim}] with at least one row, n ≥ 1"),
+            format!("{} numbers", x.len()),
+        ));
+    }
+    for (i, &value) in x.iter().enumerate() {
+        if value.is_nan() || value.abs() > f64::from(f32::MAX) {
+            return Err(Error::Value {
+                what: format!("{what}, row {}, column {}", i / dim, i % dim),
+                expected: "a finite number that single precision holds (below 3.4e38); remove the \
+                           row or choose another unit"
+                    .into(),
+                found: value,
+            });
+        }
+    }
+    let columns: Vec<Column> = (0..dim).map(|k| Column::of(x, dim, k)).collect();
+    let tiny = |column: &Column| !column.is_constant() && column.deviation() < TINY;
+    if let Some(k) = columns.iter().position(tiny) {
+        return Err(Error::Value {
+            what: format!("{what}, column {k}: the deviation"),
+            expected: format!(
+                "at least {TINY:e}, since single precision holds no smaller numbers with all their digits; \
+                 choose another unit"
+            ),
+            found: columns[k].deviation(),
+        });
+    }
+    Ok(columns)
 }
 
 /// A sentence where half of the rows of `x`, `[n, dim]`, or more repeat others.

@@ -41,6 +41,7 @@ fn config(dim: usize, controls: usize, preprocess: PreprocessConfig, base: Base)
         dim,
         controls,
         context,
+        quantiles: false,
         augmentation: 0,
         preprocess,
         layers: mixed(),

@@ -90,7 +90,44 @@ impl SimulatedPosterior {
         }
         Ok(())
     }
+
+    /// A sentence about the first parameter that is not distributed as the prior says, if there is one; `theta` is
+    /// row-major.
+    pub fn unlike_prior(&self, theta: &[f64]) -> Option<String> {
+        let d = self.config.prior.len();
+        self.config.prior.iter().enumerate().find_map(|(k, prior)| {
+            let mut column: Vec<f64> = theta.iter().skip(k).step_by(d).copied().collect();
+            column.sort_by(f64::total_cmp);
+            let n = column.len() as f64;
+            // Kolmogorov's distance, and where it is.
+            let mut far = (0.0, 0.0, 0.0, 0.0);
+            for (i, &value) in column.iter().enumerate() {
+                let expected = prior.probability_below(value);
+                for share in [i as f64 / n, (i + 1) as f64 / n] {
+                    if (share - expected).abs() > far.0 {
+                        far = ((share - expected).abs(), value, share, expected);
+                    }
+                }
+            }
+            let (distance, value, share, expected) = far;
+            (distance > (SIGMAS / n.sqrt()).max(UNSEEN)).then(|| {
+                format!(
+                    "column {k} of `theta` is not distributed as `target.simulated_posterior.prior[{k}]`: {:.1} % of \
+                     the rows lie below {value:.4}, and {:.1} % of the prior; the posterior will be that of the \
+                     distribution of the rows, so state the prior that they were drawn from",
+                    100.0 * share,
+                    100.0 * expected
+                )
+            })
+        })
+    }
 }
+
+/// Kolmogorov's distance times the root of the number of rows that no sample of the prior has: its probability is
+/// 3·10⁻⁸.
+const SIGMAS: f64 = 3.0;
+/// A distance that makes no difference, as of numbers that were rounded.
+const UNSEEN: f64 = 0.02;
 
 impl Family for SimulatedPosterior {
     fn dim(&self) -> usize {

@@ -102,6 +102,20 @@ impl Prior {
         }
     }
 
+    /// The probability of a smaller value.
+    pub fn probability_below(&self, value: f64) -> f64 {
+        match *self {
+            Self::Normal { mean, std } => {
+                0.5 * libm::erfc((mean - value) / (std * std::f64::consts::SQRT_2))
+            }
+            Self::Uniform { low, high } => ((value - low) / (high - low)).clamp(0.0, 1.0),
+            Self::LogNormal { mean, std } if value > 0.0 => {
+                Self::Normal { mean, std }.probability_below(value.ln())
+            }
+            Self::LogNormal { .. } => 0.0,
+        }
+    }
+
     /// The normalised log density of one value in f64, as [`log_prob`](Self::log_prob) has it.
     pub fn log_prob_at(&self, value: f64) -> f64 {
         let normal = |x: f64, mean: f64, std: f64| {
@@ -156,8 +170,71 @@ impl Prior {
 mod tests {
     use burn::tensor::{DType, TensorData};
     use burn_flex::{Flex, FlexDevice};
+    use trade_core::random::Stream;
 
     use super::*;
+
+    #[test]
+    fn probabilities_below_are_those_of_draws() {
+        let mut rng = Stream::new(4, 1);
+        for prior in [
+            Prior::Normal {
+                mean: 2.0,
+                std: 3.0,
+            },
+            Prior::Uniform {
+                low: -1.0,
+                high: 5.0,
+            },
+            Prior::LogNormal {
+                mean: 0.5,
+                std: 1.2,
+            },
+        ] {
+            // Uniform, so with the mean 1/2 and the variance 1/12; 5 σ.
+            let n = 10_000;
+            let p: Vec<f64> = (0..n)
+                .map(|_| prior.probability_below(prior.draw(&mut rng)))
+                .collect();
+            let mean = p.iter().sum::<f64>() / f64::from(n);
+            let square = p.iter().map(|p| p * p).sum::<f64>() / f64::from(n);
+            assert!(
+                (mean - 0.5).abs() < 5.0 * 0.289 / 100.0,
+                "{prior:?}: {mean}"
+            );
+            assert!(
+                (square - 1.0 / 3.0).abs() < 5.0 * 0.298 / 100.0,
+                "{prior:?}: {square}"
+            );
+            assert_eq!(prior.probability_below(-1e9), 0.0);
+        }
+    }
+
+    #[test]
+    fn parameters_of_another_prior_are_named() {
+        let config = crate::posterior::SimulatedPosteriorConfig {
+            prior: vec![
+                Prior::Normal {
+                    mean: 0.0,
+                    std: 1.0
+                };
+                2
+            ],
+            observation: 1,
+        };
+        let posterior = config.init().unwrap();
+        let right = Stream::new(1, 1).normal64(10_000);
+        assert_eq!(posterior.unlike_prior(&right), None);
+        let narrow = right
+            .iter()
+            .enumerate()
+            .map(|(i, z)| if i % 2 == 1 { 3.0 + 0.3 * z } else { *z });
+        let said = posterior.unlike_prior(&narrow.collect::<Vec<_>>()).unwrap();
+        assert!(
+            said.contains("column 1") && said.contains("prior[1]"),
+            "{said}"
+        );
+    }
 
     #[test]
     fn priors_are_normalised_on_their_support() {

@@ -49,6 +49,13 @@ pub struct Calibration {
     pub band: f64,
 }
 
+impl Calibration {
+    /// The probability that a right posterior fails one of both tests like this.
+    pub fn least_p(&self) -> f64 {
+        (2.0 * self.ranks_p.min(self.tarp.p_value)).min(1.0)
+    }
+}
+
 /// Measures a run on pairs at a condition.
 pub(super) fn calibrate(
     run: &Run,
@@ -65,7 +72,12 @@ pub(super) fn calibrate(
     }
     let given = Given::Each { values, width };
     let drawn = run.at(c).given_each(given).draw(count * DRAWS, stream)?;
-    let of = |rows: &[f32]| rows.iter().map(|&x| f64::from(x)).collect::<Vec<_>>();
+    // What overflows is as far off as can be.
+    let held = |x: &f32| {
+        let x = if x.is_nan() { f32::MAX } else { *x };
+        f64::from(x.clamp(-f32::MAX, f32::MAX))
+    };
+    let of = |rows: &[f32]| rows.iter().map(held).collect::<Vec<_>>();
     let samples: Vec<Vec<f64>> = drawn.x.chunks(DRAWS * dim).map(of).collect();
     let truths = &pairs.x[..count * dim];
     let ranks_of = |k: usize| {

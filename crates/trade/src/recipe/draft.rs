@@ -124,7 +124,6 @@ impl Draft {
             !problem.bases.is_empty(),
             "`data` or `bases`: at least one base condition is needed"
         );
-        let dim = problem.target.dim();
         let chosen = || {
             let mut flow = super::flow(&problem, self.seed);
             if let Some(start) = &start {
@@ -158,7 +157,7 @@ impl Draft {
             flow,
             objectives,
             train: self.train.clone().unwrap_or_else(|| {
-                let mut train = super::train(dim);
+                let mut train = super::train(&problem);
                 if start.is_some() {
                     FromPrior::slow_down(&mut train);
                 }

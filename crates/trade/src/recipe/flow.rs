@@ -2,7 +2,7 @@
 
 use trade_core::{Family, PowerFamily, ScalarLattice, Support, objective::Problem, random::Stream};
 use trade_flows::{
-    Base, ConditionerConfig, FlowConfig, LastLayer, PreprocessConfig, Stage,
+    Base, ConditionerConfig, FlowConfig, LastLayer, PreprocessConfig, Stage, is_heavy,
     lattice::scalable_lattice_flow,
     layer::{
         AffineCouplingConfig, CircularShiftConfig, CommonScaleConfig, ConditionalAffineConfig,
@@ -32,7 +32,11 @@ struct Size {
     bins: usize,
 }
 
-/// What a state of `dim` entries, given `contexts` numbers, needs; fewer samples than weights would be learned by heart.
+/// Up to so many numbers of state and observation together the small networks of pairs are enough.
+const FEW_NUMBERS: usize = 24;
+
+/// What a state of `dim` entries, given `contexts` numbers, needs. Of `samples` alone, without an energy, larger networks
+/// learn no more than the samples by heart.
 fn size(dim: usize, contexts: usize, samples: Option<usize>) -> Size {
     let mut size = match dim {
         1 => Size {
@@ -65,8 +69,13 @@ fn size(dim: usize, contexts: usize, samples: Option<usize>) -> Size {
         // A density for each observation is more to learn than one.
         size.hidden = size.hidden.max(128);
     }
-    if samples.is_some_and(|n| n < 3000) {
-        (size.hidden, size.blocks, size.bins) = (32, size.blocks.min(5), 6);
+    if let Some(n) = samples {
+        let few = n < 3000 || dim + contexts <= FEW_NUMBERS;
+        size.hidden = if few { 32 } else { 64 };
+        size.blocks = size.blocks.min(5);
+        if n < 3000 {
+            size.bins = 6;
+        }
     }
     size
 }
@@ -120,7 +129,8 @@ pub(super) fn choose<T: AnyDevice>(problem: &Problem<T>, seed: u64) -> FlowConfi
         of: first,
     }];
     let base = if angles == 0 {
-        if dim > 1 {
+        // Without an energy they cost more than they bring.
+        if dim > 1 && samples.is_none() {
             let scales = AffineCouplingConfig {
                 clamp: SoftClamp::Wide(LOG_SCALE),
                 conditioner: conditioner.clone(),
@@ -175,10 +185,23 @@ pub(super) fn choose<T: AnyDevice>(problem: &Problem<T>, seed: u64) -> FlowConfi
         controls: problem.ranges.len(),
         context: target.contexts(),
         augmentation: 0,
+        quantiles: observes_heavy_tails(problem),
         preprocess: preprocess(problem),
         layers,
         base,
     }
+}
+
+/// Whether observations among the data have heavy tails.
+fn observes_heavy_tails<T: Family>(problem: &Problem<T>) -> bool {
+    let Some(data) = &problem.data else {
+        return false;
+    };
+    let width = problem.target.contexts();
+    (0..width).any(|j| {
+        let column = data.context().iter().skip(j).step_by(width);
+        is_heavy(&column.map(|&y| f64::from(y)).collect::<Vec<_>>())
+    })
 }
 
 /// Couplings of the sites of a lattice, and the edge of the square of sites that they see.

@@ -19,7 +19,7 @@ const MOST_ENTRIES: usize = 64;
 /// Walkers of a target whose evaluations are counted.
 const FEW_WALKERS: usize = 1000;
 /// Rows a step.
-const BATCH: usize = 256;
+pub(super) const BATCH: usize = 256;
 /// The sites of a lattice that has so many rows, and the fewest rows of a larger one.
 const SITES: usize = 64;
 const FEWEST: usize = 32;
@@ -159,13 +159,17 @@ fn spacing(log: bool) -> Spacing {
 
 fn trade<T: Family>(problem: &Problem<T>, log: bool, batch: usize) -> LossConfig {
     let target = &*problem.target;
+    let known = target.is_known();
     let trade = TradeConfig {
-        energy: if target.is_known() {
+        energy: if known {
             EnergyOrigin::GroundTruth
         } else {
             EnergyOrigin::FlowAtBase
         },
-        relative: true,
+        // The energy of a flow is in nats, and the deviation of the few points at one observation is so uncertain
+        // that a residual over it disturbs the flow where the data are.
+        relative: known,
+        logarithmic: !known && log,
         penalty: Robust::Huber(1.0),
         ..TradeConfig::default()
     };
@@ -183,7 +187,7 @@ fn trade<T: Family>(problem: &Problem<T>, log: bool, batch: usize) -> LossConfig
     LossConfig::TradeContinuous(TradeContinuousConfig {
         trade,
         schedule: outward(log),
-        conditions: 4,
+        conditions: if known { 4 } else { 1 },
         contexts: 16,
         samples: if target.contexts() > 0 { 16 } else { 128 },
         evaluation_points: (target.contexts() == 0).then_some(64),

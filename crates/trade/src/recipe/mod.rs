@@ -21,7 +21,7 @@ use trade_core::{
     Family,
     learning_rate::{LearningRate, OneCycle},
     objective::Problem,
-    train::TrainConfig,
+    train::{AdamConfig, TrainConfig},
 };
 use trade_flows::FlowConfig;
 
@@ -65,13 +65,21 @@ pub fn pilot<T: Family>(problem: &Problem<T>) -> Option<PilotConfig> {
 
 /// The first round of a training, and how many may follow at most; [`Budget`] fits them into the
 /// time there is.
-pub fn train(dim: usize) -> TrainConfig {
+pub fn train<T: Family>(problem: &Problem<T>) -> TrainConfig {
+    // What was found to be enough for targets of a few modes; further rounds follow where it is not.
+    let enough = match problem.target.dim() {
+        0..=8 => 3000,
+        _ => 4000,
+    };
+    let (mut steps, mut adam) = (enough, AdamConfig::default());
+    if let Some(data) = problem.data.as_ref().filter(|_| !problem.target.is_known()) {
+        // A flow that learns from pairs alone soon learns them by heart.
+        steps = (PASSES * data.len() / losses::BATCH).clamp(FEWEST_STEPS, enough);
+        adam.weight_decay = DECAY;
+    }
     TrainConfig {
-        // What was found to be enough for targets of a few modes; further rounds follow where it is not.
-        steps: match dim {
-            0..=8 => 3000,
-            _ => 4000,
-        },
+        steps,
+        adam,
         rounds: 4,
         learning_rate: LearningRate::OneCycle(OneCycle {
             max_lr: MOST_RATE,
@@ -81,6 +89,12 @@ pub fn train(dim: usize) -> TrainConfig {
         ..TrainConfig::default()
     }
 }
+
+/// How often a first round sees each pair of data whose density is not known, and its fewest steps.
+const PASSES: usize = 25;
+const FEWEST_STEPS: usize = 300;
+/// The penalty on the weights of such a flow.
+const DECAY: f64 = 3e-4;
 
 /// The largest learning rate.
 const MOST_RATE: f64 = 5e-3;
@@ -121,12 +135,19 @@ fn logarithmic<T: Family>(problem: &Problem<T>) -> Vec<bool> {
 
 #[cfg(test)]
 mod tests {
+    use trade_targets::exact::DoubleWellConfig;
+
     use super::*;
 
     #[test]
     fn short_trainings_have_a_lower_rate() {
+        let wells = DoubleWellConfig::default().init().unwrap();
+        let problem = Problem::new(wells, [("temperature", [0.5, 1.0])]).unwrap();
         let rate = |steps| {
-            let mut config = TrainConfig { steps, ..train(2) };
+            let mut config = TrainConfig {
+                steps,
+                ..train(&problem)
+            };
             calm(&mut config);
             match config.learning_rate {
                 LearningRate::OneCycle(cycle) => cycle.max_lr,

@@ -54,7 +54,7 @@ impl<T: AnyDevice> Training<T> {
         let flow = recipe::flow(&problem, 0);
         Self {
             objectives: recipe::objectives(&problem),
-            train: recipe::train(problem.target.dim()),
+            train: recipe::train(&problem),
             selection: Some(SelectionConfig::default()),
             budget: Some(Budget::default()),
             pilot: recipe::pilot(&problem),
