@@ -33,6 +33,94 @@ fn pairs(folder: &Path, n: usize) {
     write_npz(folder.join("pairs.npz"), &arrays, Precision::F64).expect("written");
 }
 
+/// The same of one parameter, whose observation `e^{7 (θ + 0.5 ε)}` goes over some forty decades.
+fn decades(folder: &Path, n: usize) {
+    let stream = &mut Stream::new(5, 0);
+    let theta = stream.normal64(n);
+    let noise = stream.normal64(n);
+    let pairs = theta.iter().zip(noise);
+    let y = pairs.map(|(t, e)| (7.0 * (t + NOISE * e)).exp()).collect();
+    let column = |values| Array::new([n, 1], values).expect("a column");
+    let arrays = BTreeMap::from([
+        ("theta".to_string(), column(theta)),
+        ("y".to_string(), column(y)),
+    ]);
+    write_npz(folder.join("pairs.npz"), &arrays, Precision::F64).expect("written");
+}
+
+#[test]
+fn observations_over_many_decades_need_no_settings() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    decades(folder, 5000);
+    let draft = |mean: f64| {
+        json!({
+            "target": { "simulated_posterior": {
+                "prior": [{ "normal": { "mean": mean, "std": 1.0 } }], "observation": 1 } },
+            "ranges": { "beta": [0.5, 2.0] },
+            "data": [ { "at": { "beta": 1.0 }, "from": { "file": "pairs.npz" } } ],
+        })
+    };
+    write(folder, "decades.json", &draft(0.0));
+    ok(
+        folder,
+        &["train", "decades.json", "--quiet", "--steps", "500"],
+    );
+    for z in [-1.0, 0.0, 0.8] {
+        let given = format!("--given={:e}", f64::exp(7.0 * z));
+        let sample = [
+            "sample",
+            "runs/decades",
+            "--at",
+            "beta=1",
+            &given,
+            "-n",
+            "4000",
+            "-o",
+            "x.npy",
+        ];
+        ok(folder, &sample);
+        let x = read_npy(folder.join("x.npy")).expect("x.npy");
+        let mean = x.data().iter().sum::<f64>() / 4000.0;
+        let deviation = (x.data().iter().map(|v| (v - mean).powi(2)).sum::<f64>() / 4000.0).sqrt();
+        // Precisions add, as above.
+        let (exact, scale) = (0.8 * z, 0.2_f64.sqrt());
+        assert!(
+            (mean - exact).abs() < 0.3 * scale,
+            "{z}: {mean} for {exact}"
+        );
+        assert!(
+            (0.75..1.3).contains(&(deviation / scale)),
+            "{z}: {deviation} for {scale}"
+        );
+    }
+    // None of the training was like that.
+    let far = [
+        "sample",
+        "runs/decades",
+        "--at",
+        "beta=1",
+        "--given=1e30",
+        "-n",
+        "10",
+        "-o",
+        "x.npy",
+    ];
+    let said = String::from_utf8_lossy(&run(folder, &far).stderr).into_owned();
+    assert!(
+        said.contains("entry 0, 1e30, lies beyond all 5000 observations"),
+        "{said}"
+    );
+    // The pairs are not of that prior.
+    write(folder, "other.json", &draft(1.0));
+    let train = run(folder, &["train", "other.json", "--steps", "2"]);
+    let said = String::from_utf8_lossy(&train.stderr).into_owned();
+    assert!(
+        said.contains("column 0 of `theta` is not distributed as"),
+        "{said}"
+    );
+}
+
 fn config() -> Value {
     let conditioner = json!({ "hidden": [24] });
     let coupling = json!({ "rqs_coupling": { "bins": 5, "conditioner": conditioner } });

@@ -6,12 +6,17 @@
 
 use trade_core::Support;
 
+use crate::verdict::stretches::{number, short};
+
 /// Rows and entries that are looked at.
 const MOST: (usize, usize) = (500, 64);
 /// The least number of rows that tell.
 const LEAST: usize = 50;
 /// How many errors a mean must be off, so that it is no accident.
 const ERRORS: f64 = 6.0;
+/// The square of how many times as wide samples are that cannot be of the density. At another temperature it is the
+/// factor between both.
+const TOO_WIDE: f64 = 1.8;
 /// The relative step of a difference.
 const STEP: f64 = 1e-3;
 
@@ -62,17 +67,19 @@ pub(crate) fn mismatch(
             off * slope(row, STEP * off.abs())
         }));
         let far = |(mean, error): (f64, f64), from: f64| (mean - from).abs() > ERRORS * error;
-        if far(spread, -1.0) && spread.0 < -4.0 {
+        if far(spread, -1.0) && spread.0 < -TOO_WIDE {
             let ratio = (-spread.0).sqrt();
             return Some(format!(
-                "the samples of entry {k} are about {ratio:.1e} times as wide as the density of the formula"
+                "the samples of entry {k} are about {} times as wide as the density of the formula",
+                short(ratio)
             ));
         }
         if far(place, 0.0) && place.0.abs() > 2.0 {
             let side = if place.0 > 0.0 { "below" } else { "above" };
             return Some(format!(
-                "the samples of entry {k}, about {middle:.4e}, lie far {side} where the density of the \
-                 formula is"
+                "the samples of entry {k}, about {}, lie far {side} where the density of the \
+                 formula is",
+                number(middle)
             ));
         }
         if far(spread, -1.0) && spread.0 > -0.25 {
@@ -140,7 +147,7 @@ mod tests {
             mismatch(&x, &[Support::Real; 3], independent).unwrap_or_default()
         };
         assert!(
-            moved(1000.0, 0.0).contains("entry 0 are about 1.0e3 times as wide"),
+            moved(1000.0, 0.0).contains("entry 0 are about 1000 times as wide"),
             "{}",
             moved(1000.0, 0.0)
         );

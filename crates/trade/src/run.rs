@@ -166,8 +166,24 @@ impl RunFolder {
     /// # Errors
     /// If it cannot be made.
     pub fn make(&self) -> Result<()> {
+        self.check_place()?;
         fs::create_dir_all(&self.path)
             .with_context(|| format!("cannot make the folder {}", self.path.display()))
+    }
+
+    /// Checks that the folder is there or can be made.
+    ///
+    /// # Errors
+    /// If a file stands in its place or on the way to it.
+    pub fn check_place(&self) -> Result<()> {
+        match self.path.ancestors().find(|path| path.exists()) {
+            Some(path) if !path.is_dir() => bail!(
+                "{}: {} is a file, so there can be no such folder; choose another one",
+                self.path.display(),
+                path.display()
+            ),
+            _ => Ok(()),
+        }
     }
 
     /// Claims the folder for a training, as long as the returned file is open.

@@ -131,6 +131,11 @@ pub fn read_samples(path: &Path, target: &AnyTarget) -> Result<(Drawn, Vec<Strin
         };
         return Ok((drawn, warnings.collect()));
     }
+    ensure!(
+        contexts == 0 || is_npz(path),
+        "{}: this target needs pairs: an npz file with `theta` and `y` of {contexts} columns",
+        path.display()
+    );
     let (x, y) = read_states(path, target)?;
     ensure!(
         contexts == 0 || y.is_some(),
@@ -173,8 +178,14 @@ pub fn parse_given(text: Option<&str>, contexts: usize) -> Result<Given> {
             let numbers: Vec<f32> = text
                 .split(',')
                 .map(|part| {
-                    let number = part.trim().parse::<f32>().ok().filter(|v| v.is_finite());
-                    number.with_context(|| format!("--given: `{part}` is not a finite number"))
+                    let number = part.trim().parse::<f64>().ok().filter(|v| v.is_finite());
+                    let number = number
+                        .with_context(|| format!("--given: `{part}` is not a finite number"))?;
+                    ensure!(
+                        (number as f32).is_finite(),
+                        "--given: {part} is beyond single precision, which ends at 3.4e38; choose another unit"
+                    );
+                    Ok(number as f32)
                 })
                 .collect::<Result<_>>()?;
             ensure!(
@@ -260,6 +271,7 @@ mod tests {
             (None, 2, "needs an observation of 2"),
             (Some("1"), 0, "knows no observations"),
             (Some("1,2,3"), 2, "expected 2 numbers, found 3"),
+            (Some("1e300,1"), 2, "1e300 is beyond single precision"),
             (Some("1,x"), 2, "`x` is not a finite number"),
         ] {
             let error = parse_given(text, width).unwrap_err().to_string();

@@ -82,7 +82,10 @@ impl SimulatedPosterior {
                 if !prior.contains(value) {
                     return Err(Error::Value {
                         what: format!("parameter {k} of row {row}"),
-                        expected: format!("{}, where the prior has density", prior.support()),
+                        expected: format!(
+                            "a number where the prior has density ({}); leave out the row, or move it inside",
+                            prior.support()
+                        ),
                         found: value,
                     });
                 }
