@@ -231,7 +231,7 @@ pub(crate) struct SampleArgs {
     /// Also write the flow's log density of each sample to this npy file.
     #[arg(long)]
     pub(crate) log_prob: Option<PathBuf>,
-    /// Resample with importance weights, which makes the samples exact up to their ESS.
+    /// Resample with importance weights, of 2000 samples or more, which makes the samples exact up to their ESS.
     #[arg(long, conflicts_with = "metropolis")]
     pub(crate) reweight: bool,
     /// Let Markov chains accept or reject the flow's samples, which makes them samples of the target.

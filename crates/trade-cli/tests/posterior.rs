@@ -250,6 +250,6 @@ fn what_cannot_be_had_is_refused_in_one_sentence() {
             c["target"]["simulated_posterior"]["prior"][1] =
                 json!({ "uniform": { "low": 0.0, "high": 1.0 } });
         },
-        "expected every number in (0, 1)",
+        "a number where the prior has density (every number in (0, 1))",
     );
 }

@@ -25,7 +25,7 @@ pub struct Table {
 
 /// Reads a table with a row of names at its top.
 ///
-/// Columns are separated by commas, semicolons, tabs or blanks, whichever the row of names has first of these. Numbers
+/// Columns are separated by semicolons, else tabs, else commas, else blanks, as the row of names has them. Numbers
 /// have a decimal point. A byte order mark, quotes around cells, empty lines, lines of comments that start with `#`
 /// and either kind of line ending are accepted; the names may be the last of the comments above the numbers.
 ///
@@ -42,46 +42,48 @@ pub fn read_csv(path: impl AsRef<Path>) -> Result<Table> {
         .map_err(|e| Error::io(path, e))?;
     let text = String::from_utf8(bytes)
         .map_err(|_| failed("is not text in UTF-8; expected a table of numbers".into()))?;
-    let mut text = text.trim_start_matches('\u{feff}').to_owned();
-    if top(&text).is_some_and(|line| {
-        line.split_whitespace().count() > 1 && !line.contains([';', '\t', ',', '"'])
-    }) {
-        let row = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(",");
-        text = text.lines().map(row).collect::<Vec<_>>().join("\n");
-    }
-    let Some(first) = top(&text) else {
+    let numbered = text.trim_start_matches('\u{feff}').lines().zip(1_usize..);
+    let lines = numbered.map(|(line, number)| (line.trim(), number));
+    let (comments, lines): (Vec<_>, Vec<_>) = lines
+        .filter(|(line, _)| !line.is_empty())
+        .partition(|(line, _)| line.starts_with('#'));
+    // The last comment above all rows may hold the names, as numpy writes them.
+    let begin = lines.first().map_or(usize::MAX, |(_, number)| *number);
+    let above = comments.iter().rev().find(|(_, number)| *number < begin);
+    let above = above.map(|(line, _)| line.trim_start_matches('#').trim());
+    let Some(first) = lines.first().map(|(line, _)| *line).or(above) else {
         return Err(failed("is empty; expected a line of names and rows".into()));
     };
-    let separator = *[b';', b'\t', b',']
-        .iter()
-        .find(|&&separator| first.contains(char::from(separator)))
-        .unwrap_or(&b',');
-    let records =
-        |text| records(text, separator).map(|record| record.map_err(|e| failed(e.to_string())));
-    let mut rows = records(&text).peekable();
-    let mut names = match rows.peek() {
-        Some(Ok(names)) => names.clone(),
+    let separator = separator_of(first, lines.get(1).map(|(line, _)| *line));
+    let above = above.map(|line| separator.commas(line));
+    let numbers: Vec<usize> = lines.iter().map(|(_, number)| *number).collect();
+    let rows = lines.iter().map(|(line, _)| separator.commas(line));
+    let table = rows.collect::<Vec<_>>().join("\n");
+    let records = |text| {
+        records(text, separator.byte()).map(|record| record.map_err(|e| failed(e.to_string())))
+    };
+    let mut rows = records(&table).peekable();
+    let first = match rows.peek() {
+        Some(Ok(first)) => first.clone(),
         Some(Err(_)) | None => StringRecord::new(),
     };
-    let is_row = |cells: &StringRecord| cells.iter().all(|cell| cell.parse::<f64>().is_ok());
-    if is_row(&names) {
-        // What numpy writes as a header is a comment.
-        let above = last_comment(&text)
-            .and_then(|line| records(line).next())
-            .transpose()?;
-        names = match above {
-            Some(above) if above.len() == names.len().max(1) || names.is_empty() => above,
+    let mut names: Vec<String> = if is_row(&first) {
+        let above = above.as_deref().and_then(|line| records(line).next());
+        let above = above.map(|row| row.map(|row| named(&row)));
+        let width = first.len() - usize::from(ends_empty(&first));
+        match above.transpose()? {
+            Some(above) if above.len() == width || first.is_empty() => above,
             _ => {
                 return Err(failed(
                     "its first line holds numbers; expected the names of the columns there".into(),
                 ));
             }
-        };
+        }
     } else {
         rows.next();
-    }
-    let mut names: Vec<String> = names.iter().map(str::to_owned).collect();
-    if names.len() > 1 && names[names.len() - 1].is_empty() {
+        named(&first)
+    };
+    if ends_empty(&first) && names.last().is_some_and(String::is_empty) {
         names.pop();
     }
     if let Some(column) = (1..names.len()).find(|&i| names[..i].contains(&names[i])) {
@@ -93,7 +95,8 @@ pub fn read_csv(path: impl AsRef<Path>) -> Result<Table> {
     let (mut cells, mut text) = (Vec::new(), BTreeMap::new());
     for row in rows {
         let row = row?;
-        let line = row.position().map_or(0, csv::Position::line);
+        let place = row.position().map_or(1, csv::Position::line) as usize;
+        let line = numbers.get(place - 1).copied().unwrap_or(place);
         let ends_in_separator = row.len() == names.len() + 1 && row[names.len()].is_empty();
         if row.len() != names.len() && !ends_in_separator {
             return Err(failed(format!(
@@ -124,32 +127,76 @@ pub fn read_csv(path: impl AsRef<Path>) -> Result<Table> {
     })
 }
 
-/// The first line that is no comment, or the last comment if there is none.
-fn top(text: &str) -> Option<&str> {
-    let mut lines = text.lines().map(str::trim);
-    let first = lines.find(|line| !line.is_empty() && !line.starts_with('#'));
-    first.or_else(|| last_comment(text))
+/// What stands between columns.
+#[derive(Clone, Copy)]
+enum Separator {
+    Byte(u8),
+    Blanks,
 }
 
-/// The last comment above the first line that is none.
-fn last_comment(text: &str) -> Option<&str> {
-    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-    let above = lines.map_while(|line| line.strip_prefix('#'));
-    above.last().map(|line| line.trim_start_matches([',', ' ']))
+impl Separator {
+    fn byte(self) -> u8 {
+        match self {
+            Self::Byte(byte) => byte,
+            Self::Blanks => b',',
+        }
+    }
+
+    /// A line with commas for blanks, where these separate.
+    fn commas(self, line: &str) -> String {
+        match self {
+            Self::Byte(_) => line.to_owned(),
+            Self::Blanks => line.split_whitespace().collect::<Vec<_>>().join(","),
+        }
+    }
 }
 
-/// The rows of a text, without lines that have nothing but spaces.
+/// The separator of a table with this first line and the one below it. Blanks separate if both have as many parts.
+fn separator_of(first: &str, second: Option<&str>) -> Separator {
+    let marks = [b';', b'\t', b','];
+    let found = |line: &str| {
+        marks
+            .into_iter()
+            .find(|&mark| line.contains(char::from(mark)))
+    };
+    let parts = |line: &str| line.split_whitespace().count();
+    match found(first) {
+        Some(mark) => Separator::Byte(mark),
+        None if first.contains('"') || parts(first) < 2 => Separator::Byte(b','),
+        None if second.is_some_and(|line| found(line).is_some() || parts(line) != parts(first)) => {
+            Separator::Byte(b',')
+        }
+        None => Separator::Blanks,
+    }
+}
+
+/// The cells of a row as names.
+fn named(row: &StringRecord) -> Vec<String> {
+    row.iter().map(str::to_owned).collect()
+}
+
+/// Whether a row ends in a separator.
+fn ends_empty(row: &StringRecord) -> bool {
+    row.len() > 1 && row[row.len() - 1].is_empty()
+}
+
+/// Whether all cells of a row are numbers.
+fn is_row(row: &StringRecord) -> bool {
+    let width = row.len() - usize::from(ends_empty(row));
+    row.iter()
+        .take(width)
+        .all(|cell| cell.parse::<f64>().is_ok())
+}
+
+/// The rows of a text.
 fn records(text: &str, separator: u8) -> impl Iterator<Item = csv::Result<StringRecord>> {
     let reader = ReaderBuilder::new()
         .has_headers(false)
         .delimiter(separator)
         .flexible(true)
         .trim(Trim::All)
-        .comment(Some(b'#'))
         .from_reader(text.as_bytes());
-    let is_blank = |row: &StringRecord| row.len() == 1 && row[0].is_empty();
-    let rows = reader.into_records();
-    rows.filter(move |row| !row.as_ref().is_ok_and(is_blank))
+    reader.into_records()
 }
 
 impl Table {

@@ -230,6 +230,7 @@ fn tables_are_read_with_their_names() {
         "# a b\n1.0e+00 2.5e+00\n-3.0e+02 4\n",
         "a  b\n  1  2.5\n-300  4\n",
         "a,b,\n1,2.5,\n-300,4,\n",
+        "# a,b\n1,2.5,\n-300,4,\n",
     ] {
         fs::write(&path, text).unwrap();
         let table = read_csv(&path).unwrap();
@@ -239,11 +240,18 @@ fn tables_are_read_with_their_names() {
             Array::new([2, 2], vec![1.0, 2.5, -300.0, 4.0]).unwrap()
         );
     }
+    fs::write(&path, "dihedral angle\n1\n2\n").unwrap();
+    assert_eq!(read_csv(&path).unwrap().names(), ["dihedral angle"]);
     fs::write(&path, "x\n").unwrap();
     assert_eq!(read_csv(&path).unwrap().all().unwrap().shape(), [0, 1]);
     for (text, says) in [
         ("", "is empty"),
         ("1,2\n3,4\n", "names of the columns"),
+        ("1,2,\n3,4,\n", "names of the columns"),
+        (
+            "# of May\r\na,b\r\n\r\n1,2\r\n3,four\r\n",
+            "line 5, column 1 (b)",
+        ),
         ("a,a\n1,2\n", "over two columns"),
         (
             "a,b\n1,2\n3\n",

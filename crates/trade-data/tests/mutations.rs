@@ -98,7 +98,7 @@ fn damaged_files_are_read_or_refused_in_bounded_memory() {
         let results = [
             read_npy(&path).map(|_| ()),
             read_npz(&path).map(|_| ()),
-            read_csv(&path).map(|_| ()),
+            read_csv(&path).and_then(|table| table.all()).map(|_| ()),
         ];
         for result in results {
             match result {

@@ -42,7 +42,7 @@ pub struct FlowConfig {
     /// by their logarithm.
     #[serde(default)]
     pub context: usize,
-    /// Whether columns of the context with heavy tails, such as counts or numbers over many orders of magnitude, enter
+    /// Whether columns of the context with heavy tails, such as numbers over several orders of magnitude, enter
     /// by their ranks in the first batch instead.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub quantiles: bool,

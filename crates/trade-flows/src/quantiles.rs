@@ -15,11 +15,14 @@ const HEAVY: f64 = 1.5;
 /// The deviation of the logarithm of the odds of a uniform number, `π/√3`.
 const WIDTH: f64 = 1.813_799_364_234_217_8;
 
+/// Distances beyond the outermost knots, in widths of their intervals, from where on all are the same.
+const FAR: f64 = 1e30;
+
 /// Maps each column with heavy tails to scores of its ranks, `ln(p/(1−p)) √3/π`, by linear interpolation between
-/// some of the numbers of a batch; beyond these it grows like a logarithm. Counts, and numbers over many orders of
-/// magnitude, are told apart at all of them so, where a scale would show the largest alone. The map is one to one.
+/// some of the numbers of a batch; beyond these it grows like a logarithm. Numbers over many orders of
+/// magnitude are told apart at all of them so, where a scale would show the largest alone.
 ///
-/// Columns without heavy tails are left to whoever scales them otherwise.
+/// Columns without heavy tails keep the values that they have been scaled to.
 #[derive(Module, Debug)]
 pub struct Quantiles<B: Backend> {
     /// `[m, knots]`, in order; a column that is left alone has the same number everywhere.
@@ -119,43 +122,34 @@ impl<B: Backend> Quantiles<B> {
     /// `y`, `scaled`: `[n, m]` → `[n, m]`
     pub(crate) fn apply(&self, y: &Tensor<B, 2>, scaled: Tensor<B, 2>) -> Tensor<B, 2> {
         let [n, m] = y.dims();
-        let part = |t: &Tensor<B, 2>, from: usize, to: usize| t.clone().narrow(1, from, to - from);
+        let row =
+            |t: &Tensor<B, 2>, k: usize| t.clone().narrow(1, k, 1).swap_dims(0, 1).expand([n, m]);
         let (knots, scores) = (self.knots.val().detach(), self.scores.val().detach());
-        let widths = part(&knots, 1, KNOTS) - part(&knots, 0, KNOTS - 1);
-        let rises = part(&scores, 1, KNOTS) - part(&scores, 0, KNOTS - 1);
-        let none = widths.clone().lower_equal_elem(0.0);
-        let slopes = (rises / widths.clone().mask_fill(none.clone(), 1.0)).mask_fill(none, 0.0);
-        let spread = |t: Tensor<B, 2>| t.unsqueeze_dim::<3>(0).expand([n, m, KNOTS - 1]);
-        let above = y.clone().unsqueeze_dim::<3>(2).expand([n, m, KNOTS - 1])
-            - spread(part(&knots, 0, KNOTS - 1));
-        let within = above.clamp_min(0.0).min_pair(spread(widths));
-        let inner = (within * spread(slopes.clone()))
-            .sum_dim(2)
-            .squeeze_dim::<2>(2);
-        let row = |t: Tensor<B, 2>| t.swap_dims(0, 1).expand([n, m]);
-        let [low, high] = [0, KNOTS - 1].map(|k| row(part(&knots, k, k + 1)));
-        // The slopes of the outermost intervals; the last ones may be empty.
-        let first = row(part(&slopes, 0, 1));
-        let last = row(last_slope(&slopes));
-        let beyond = (y.clone() - high.clone()).clamp_min(0.0) * last;
-        let before = (low.clone() - y.clone()).clamp_min(0.0) * first;
-        let score = inner + row(part(&scores, 0, 1)) + beyond.clamp_max(1e30).log1p()
-            - before.clamp_max(1e30).log1p();
+        let (low, high) = (row(&knots, 0), row(&knots, KNOTS - 1));
+        let mut score = row(&scores, 0);
+        // Distances over widths, so that no slope overflows between numbers that are close together.
+        let mut last = (high.ones_like(), high.zeros_like());
+        for k in 1..KNOTS {
+            let (left, rise) = (row(&knots, k - 1), row(&scores, k) - row(&scores, k - 1));
+            let width = row(&knots, k) - left.clone();
+            let empty = width.clone().lower_equal_elem(0.0);
+            let width = width.mask_fill(empty.clone(), 1.0);
+            let part = ((y.clone() - left) / width.clone()).clamp(0.0, 1.0);
+            score = score + part.mask_fill(empty.clone(), 0.0) * rise.clone();
+            if k == 1 {
+                let before = ((low.clone() - y.clone()) / width.clone()).clamp(0.0, FAR);
+                score = score - (before * rise.clone()).log1p();
+            }
+            // The last interval that is not empty.
+            last = (
+                width.mask_where(empty.clone(), last.0),
+                rise.mask_where(empty, last.1),
+            );
+        }
+        let beyond = ((y.clone() - high.clone()) / last.0).clamp(0.0, FAR);
+        score = score + (beyond * last.1).log1p();
         scaled.mask_where(high.greater(low), score)
     }
-}
-
-/// The slope of the last interval that is not empty, `[m, 1]`.
-fn last_slope<B: Backend>(slopes: &Tensor<B, 2>) -> Tensor<B, 2> {
-    let [m, intervals] = slopes.dims();
-    (0..intervals).fold(
-        Tensor::zeros([m, 1], (&slopes.device(), slopes.dtype())),
-        |last, k| {
-            let here = slopes.clone().narrow(1, k, 1);
-            let empty = here.clone().lower_equal_elem(0.0);
-            here.mask_where(empty, last)
-        },
-    )
 }
 
 #[cfg(test)]
@@ -206,6 +200,45 @@ mod tests {
             assert!((score - expected).abs() < 0.07, "{scores:?}");
         }
         assert!(scores[2] < scores[3] && scores[3] < scores[4], "{scores:?}");
+    }
+
+    #[test]
+    fn numbers_next_to_nothing_make_no_nan() {
+        let normal = Stream::new(5, 2).normal64(4096);
+        let column: Vec<f64> = normal.iter().map(|z| (-40.0 * z * z).exp()).collect();
+        assert!(is_heavy(&column));
+        let asked = [0.0, 1e-45, 1e-40, 1e-20, 0.5, 1.0, 3e38, -3e38];
+        let scores = mapped(&column, &asked);
+        assert!(scores.iter().all(|s| s.is_finite()), "{scores:?}");
+        assert!(scores[3] < scores[4] && scores[4] < scores[5], "{scores:?}");
+    }
+
+    #[test]
+    fn each_column_has_its_own_map() {
+        let (n, m) = (4096, 3);
+        let normal = Stream::new(6, 2).normal64(n * m);
+        // Heavy, normal, heavy in another unit.
+        let of = |(i, z): (usize, &f64)| match i % m {
+            0 => (3.0 * z).exp(),
+            1 => *z,
+            _ => 1e-9 * (5.0 * z).exp(),
+        };
+        let values: Vec<f64> = normal.iter().enumerate().map(of).collect();
+        let rows = TensorData::new(values, [n, m]).convert::<f32>();
+        let y = Tensor::<Flex, 2>::from_data(rows, &burn_flex::FlexDevice);
+        let map = Quantiles::init(m, &burn_flex::FlexDevice).of_batch(&y);
+        let scores = map
+            .apply(&y, y.zeros_like())
+            .into_data()
+            .iter::<f64>()
+            .collect::<Vec<_>>();
+        for (i, (score, z)) in scores.iter().zip(&normal).enumerate() {
+            let expected = if i % m == 1 { 0.0 } else { *z };
+            assert!(
+                (score - expected).abs() < 0.3 + 0.3 * z.abs(),
+                "{i}: {score} {z}"
+            );
+        }
     }
 
     #[test]

@@ -131,8 +131,8 @@ impl ChainState {
         Ok(walked)
     }
 
-    /// Lets each chain take `burn_in` steps that are not kept, and then steps that are. The chains must
-    /// have forgotten their start by then, and accept proposals.
+    /// Lets each chain take `burn_in` steps that are not kept, and then steps that are. The autocorrelation time is the
+    /// longer one of both. The chains must have forgotten their start by then, and accept proposals.
     ///
     /// # Errors
     /// If fewer than 1 % of the proposals are accepted or `burn_in` is shorter than 5 autocorrelation

@@ -81,7 +81,7 @@ pub struct PathPoint {
     /// Whether estimates from the weights at this condition mean something, see
     /// [`verdict::is_fit`].
     pub fit: bool,
-    /// The same of the weights alone, where the integral may contradict them.
+    /// Whether the weights alone are fit, before they are compared with the integral.
     pub weights_fit: bool,
 }
 

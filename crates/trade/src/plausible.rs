@@ -14,8 +14,8 @@ const MOST: (usize, usize) = (500, 64);
 const LEAST: usize = 50;
 /// How many errors a mean must be off, so that it is no accident.
 const ERRORS: f64 = 6.0;
-/// The square of how many times as wide samples are that cannot be of the density. At another temperature it is the
-/// factor between both.
+/// The factor by which the mean of `(x_k − m) ∂_k log q` is too large for samples of the density. Samples of another
+/// temperature have the ratio of both temperatures there.
 const TOO_WIDE: f64 = 1.8;
 /// The relative step of a difference.
 const STEP: f64 = 1e-3;
@@ -68,10 +68,10 @@ pub(crate) fn mismatch(
         }));
         let far = |(mean, error): (f64, f64), from: f64| (mean - from).abs() > ERRORS * error;
         if far(spread, -1.0) && spread.0 < -TOO_WIDE {
-            let ratio = (-spread.0).sqrt();
             return Some(format!(
-                "the samples of entry {k} are about {} times as wide as the density of the formula",
-                short(ratio)
+                "the samples of entry {k} are wider than the density of the formula, as of a temperature {} times as \
+                 high",
+                short(-spread.0)
             ));
         }
         if far(place, 0.0) && place.0.abs() > 2.0 {
@@ -147,7 +147,7 @@ mod tests {
             mismatch(&x, &[Support::Real; 3], independent).unwrap_or_default()
         };
         assert!(
-            moved(1000.0, 0.0).contains("entry 0 are about 1000 times as wide"),
+            moved(1000.0, 0.0).contains("temperature 1000000 times as"),
             "{}",
             moved(1000.0, 0.0)
         );

@@ -42,14 +42,20 @@ fn expect(path: &Path, name: &str, array: Array, columns: usize) -> Result<Array
     Ok(array)
 }
 
-/// The columns of a table that hold the entries of a state: by their names where all of them are there, and else
-/// all columns as they stand.
+/// The columns of a table that hold the entries of a state: by their names, and all columns as they stand where none
+/// of these is there.
 fn by_names(table: &Table, names: &[String]) -> Result<Array> {
-    let places: Option<Vec<usize>> = names.iter().map(|name| table.place(name)).collect();
-    Ok(match places {
-        Some(places) => table.columns(&places)?,
-        None => table.all()?,
-    })
+    let places: Vec<usize> = names.iter().filter_map(|name| table.place(name)).collect();
+    if places.is_empty() {
+        return Ok(table.all()?);
+    }
+    if let Some(missing) = names.iter().find(|name| table.place(name).is_none()) {
+        bail!(
+            "there is no column `{missing}`, and there are columns of other variables; name the columns {}",
+            names.join(", ")
+        );
+    }
+    Ok(table.columns(&places)?)
 }
 
 /// Reads states, `[n, dim]`, from an npy file, from a csv file, or from the array `x` (or `theta`) of an npz file;
@@ -62,7 +68,8 @@ pub fn read_states(path: &Path, target: &impl Family) -> Result<(Array, Option<A
     let (dim, contexts) = (target.dim(), target.contexts());
     if !is_npz(path) {
         let x = if has_ending(path, "csv") {
-            by_names(&read_csv(path)?, &target.names())?
+            by_names(&read_csv(path)?, &target.names())
+                .with_context(|| path.display().to_string())?
         } else {
             read_npy(path)?
         };
@@ -198,28 +205,40 @@ pub fn parse_given(text: Option<&str>, contexts: usize) -> Result<Given> {
     }
 }
 
+/// The observations in a file of pairs.
+fn observations(path: &Path, width: usize) -> Option<Array> {
+    let y = read_npz_named(path, &["y"]).ok()?.remove("y")?;
+    expect(path, "`y`", y, width).ok()
+}
+
 /// Sentences about an observation that lies beyond all that a run was trained on, where these are in files that are
-/// still there.
+/// still the same.
 ///
 /// # Errors
-/// If a file cannot be read.
+/// If the folder of the run cannot be read.
 pub fn unseen(run: &Run, given: &Given) -> Result<Vec<String>> {
     let Given::Same(y) = given else {
         return Ok(Vec::new());
     };
+    if !run.folder.changed_files()?.is_empty() {
+        return Ok(Vec::new());
+    }
     let (mut ends, mut rows) = (vec![(f64::INFINITY, f64::NEG_INFINITY); y.len()], 0);
     for part in &run.config.data {
         match &part.from {
-            DataSource::File(path) if path.is_file() => {
-                let (_, seen) = read_states(path, &run.target)?;
-                for row in seen.iter().flat_map(|seen| seen.data().chunks(y.len())) {
+            DataSource::File(path) => {
+                // Another file may stand there by now, and says nothing.
+                let Some(seen) = observations(path, y.len()) else {
+                    return Ok(Vec::new());
+                };
+                for row in seen.data().chunks(y.len()) {
                     rows += 1;
                     for ((low, high), y) in ends.iter_mut().zip(row) {
                         (*low, *high) = (low.min(*y), high.max(*y));
                     }
                 }
             }
-            _ => return Ok(Vec::new()),
+            DataSource::Exact(_) => return Ok(Vec::new()),
         }
     }
     let beyond = |(k, (y, (low, high))): (usize, (&f32, &(f64, f64)))| {

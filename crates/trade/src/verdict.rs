@@ -84,11 +84,9 @@ pub fn of_evaluation(run: &Run, evaluation: &Evaluation) -> String {
                 at its base conditions tells. Compare the NLL of several runs with `trade \
                 compare`, and samples with what you know of the posterior."
                 .to_string();
-        if let Some(found) = evaluation
-            .calibration
-            .iter()
-            .find(|c| c.least_p() < UNLIKELY)
-        {
+        let measured = evaluation.calibration.iter();
+        let worst = measured.min_by(|a, b| a.least_p().total_cmp(&b.least_p()));
+        if let Some(found) = worst.filter(|found| found.least_p() < UNLIKELY) {
             let _ = write!(
                 text,
                 " At {} the posteriors are not calibrated (p = {:.1e}): they are off in place or width, so train \
@@ -119,7 +117,7 @@ pub fn of_evaluation(run: &Run, evaluation: &Evaluation) -> String {
     };
     let bases = run.config.bases(&evaluation.controls).unwrap_or_default();
     let mut text = view.sentences(&judged, &bases);
-    // A wall that moves shows none.
+    // The score does not see a wall that moves, and there is no length then.
     if let Some(length) = evaluation.path_length().filter(|length| *length > 0.01) {
         let _ = write!(
             text,
@@ -189,8 +187,8 @@ pub fn of_path(
             .collect();
         let sentence = format!(
             " Weights and integral differ by more than {MOST_APART} of their errors {}: one misses a part of the \
-             density, or the density jumps where its derivative shows nothing, as at a wall that moves, and then the \
-             weights are right and no number of samples mends the integral.",
+             density, or the density jumps where its derivative shows nothing, as at a wall that moves. In \
+             the second case the weights are right, and no number of samples mends the integral.",
             places(controls, &marks, true)
         );
         text += &sentence;

@@ -74,7 +74,7 @@ fn table(controls: &[String], points: &[PathPoint]) -> String {
             pool(joint),
             found(p.log_z, p.log_z_error),
             p.ess,
-            verdict::word(Some(p.fit)),
+            verdict::word(Some(p.weights_fit)),
         );
     }
     text

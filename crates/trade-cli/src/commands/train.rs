@@ -103,7 +103,9 @@ fn one(session: &Session, typed: &TrainArgs) -> Result<u8> {
         session.say(format!("{place} is already trained"));
         return Ok(0);
     }
-    folder.check_place()?;
+    if ranks::is_first() {
+        folder.check_place()?;
+    }
     let (config, paid) = complete(session, &draft, &folder, typed)?;
     let signals = Signals::watch(typed.seeds.is_none()).context("cannot watch for signals")?;
     let options = TrainOptions {

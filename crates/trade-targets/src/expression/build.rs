@@ -26,15 +26,6 @@ const ROOT: &str = "target.expression";
 /// Names that the language has already.
 const CONSTANTS: [(&str, f64); 2] = [("pi", std::f64::consts::PI), ("inf", f64::INFINITY)];
 
-/// The names of the entries of a state of variables and their lengths: a variable's own, or as in `x[0]`.
-pub(super) fn entries<'a>(variables: impl Iterator<Item = (&'a str, usize)>) -> Vec<String> {
-    let of = |(name, length): (&str, usize)| match length {
-        1 => vec![name.to_owned()],
-        _ => (0..length).map(|i| format!("{name}[{i}]")).collect(),
-    };
-    variables.flat_map(of).collect()
-}
-
 impl ExpressionConfig {
     /// The family that the text states.
     ///
@@ -79,7 +70,9 @@ impl ExpressionConfig {
         let reference = power::reference(&program, &points);
         Ok(Expression {
             dim,
-            names: entries(self.variables.iter().map(|(name, &width)| (name, width))),
+            variables: (self.variables.iter())
+                .map(|(name, &length)| (name.to_owned(), length))
+                .collect(),
             controls: self.controls.clone(),
             program,
             support,

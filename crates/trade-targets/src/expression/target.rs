@@ -12,8 +12,8 @@ use crate::tensor::constant;
 #[derive(Clone, Debug)]
 pub struct Expression {
     pub(super) dim: usize,
-    /// Of the entries of the state.
-    pub(super) names: Vec<String>,
+    /// The variables and their lengths.
+    pub(super) variables: Vec<(String, usize)>,
     pub(super) controls: Vec<String>,
     pub(super) program: Program,
     pub(super) support: Vec<Support>,
@@ -107,8 +107,13 @@ impl Family for Expression {
         self.domain.clone()
     }
 
+    /// A variable's own name, or as in `x[0]`.
     fn names(&self) -> Vec<String> {
-        self.names.clone()
+        let of = |(name, length): &(String, usize)| match length {
+            1 => vec![name.clone()],
+            _ => (0..*length).map(|i| format!("{name}[{i}]")).collect(),
+        };
+        self.variables.iter().flat_map(of).collect()
     }
 
     fn support(&self) -> Vec<Support> {

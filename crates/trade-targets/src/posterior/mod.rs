@@ -83,7 +83,7 @@ impl SimulatedPosterior {
                     return Err(Error::Value {
                         what: format!("parameter {k} of row {row}"),
                         expected: format!(
-                            "a number where the prior has density ({}); leave out the row, or move it inside",
+                            "a number where the prior has density ({}), or no such row",
                             prior.support()
                         ),
                         found: value,
@@ -116,7 +116,7 @@ impl SimulatedPosterior {
             (distance > (SIGMAS / n.sqrt()).max(UNSEEN)).then(|| {
                 format!(
                     "column {k} of `theta` is not distributed as `target.simulated_posterior.prior[{k}]`: {:.1} % of \
-                     the rows lie below {value:.4}, and {:.1} % of the prior; the posterior will be that of the \
+                     the rows lie below {value:.4e}, and {:.1} % of the prior; the posterior will be that of the \
                      distribution of the rows, so state the prior that they were drawn from",
                     100.0 * share,
                     100.0 * expected

@@ -50,7 +50,7 @@ pub struct Calibration {
 }
 
 impl Calibration {
-    /// The probability that a right posterior fails one of both tests like this.
+    /// The probability that a right posterior has as small a p-value in one of both tests (Bonferroni).
     pub fn least_p(&self) -> f64 {
         (2.0 * self.ranks_p.min(self.tarp.p_value)).min(1.0)
     }

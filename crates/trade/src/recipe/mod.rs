@@ -1,7 +1,7 @@
 //! What a problem needs where its configuration does not say: flow, loss and training.
 //!
 //! Nothing here depends on units. States are whitened by a first layer of the flow, control parameters
-//! are scaled by their range, residuals are measured in deviations of the target's own score, and
+//! are scaled by their range, residuals are measured in deviations of the target's own score where it is known, and
 //! all else is a likelihood or a log variance, in nats.
 
 mod along;
@@ -21,7 +21,7 @@ use trade_core::{
     Family,
     learning_rate::{LearningRate, OneCycle},
     objective::Problem,
-    train::{AdamConfig, TrainConfig},
+    train::TrainConfig,
 };
 use trade_flows::FlowConfig;
 
@@ -71,15 +71,13 @@ pub fn train<T: Family>(problem: &Problem<T>) -> TrainConfig {
         0..=8 => 3000,
         _ => 4000,
     };
-    let (mut steps, mut adam) = (enough, AdamConfig::default());
+    let mut steps = enough;
     if let Some(data) = problem.data.as_ref().filter(|_| !problem.target.is_known()) {
         // A flow that learns from pairs alone soon learns them by heart.
         steps = (PASSES * data.len() / losses::BATCH).clamp(FEWEST_STEPS, enough);
-        adam.weight_decay = DECAY;
     }
     TrainConfig {
         steps,
-        adam,
         rounds: 4,
         learning_rate: LearningRate::OneCycle(OneCycle {
             max_lr: MOST_RATE,
@@ -93,8 +91,6 @@ pub fn train<T: Family>(problem: &Problem<T>) -> TrainConfig {
 /// How often a first round sees each pair of data whose density is not known, and its fewest steps.
 const PASSES: usize = 25;
 const FEWEST_STEPS: usize = 300;
-/// The penalty on the weights of such a flow.
-const DECAY: f64 = 3e-4;
 
 /// The largest learning rate.
 const MOST_RATE: f64 = 5e-3;

@@ -12,7 +12,7 @@ use trade_core::{Interval, Support};
 
 use super::{
     super::{
-        build::{WIDEST, add_known, add_language, add_parts, at, check_name, entries, scalar},
+        build::{WIDEST, add_known, add_language, add_parts, at, check_name, scalar},
         call,
         config::{Constant, Ordered},
         graph::{Graph, Id, Operation, Program},
@@ -158,14 +158,15 @@ impl PosteriorConfig {
         let tempered = graph.join(Operation::Mul, control, likelihood);
         let joint = graph.add(log_prior, tempered);
         let domain = vec![Interval::at_least(0.0)];
-        let entries =
-            entries((self.parameters.iter()).map(|(name, parameter)| (name, parameter.parts().1)));
+        let variables: Vec<(String, usize)> = (self.parameters.iter())
+            .map(|(name, parameter)| (name.to_owned(), parameter.parts().1))
+            .collect();
         let expression = |root: Id| {
             let program = graph.program(root);
             let points = power::points(&support, &domain);
             Expression {
                 dim: support.len(),
-                names: entries.clone(),
+                variables: variables.clone(),
                 controls: vec![self.control.clone()],
                 reference: power::reference(&program, &points),
                 probes: points.states,

@@ -160,7 +160,7 @@ impl Family for Posterior {
     }
 
     fn names(&self) -> Vec<String> {
-        self.joint.names.clone()
+        self.joint.names()
     }
 
     fn support(&self) -> Vec<Support> {
