@@ -78,12 +78,32 @@ impl<B: FlowBackend> Flow<B> {
     }
 }
 
-/// States beyond are taken for those at the edge, once the layers that bring them into their own units are passed:
-/// their squares leave single precision soon after, and a density that is not a number would hide that it is next to
-/// zero.
+/// The largest size of an entry, once the layers that bring states into their own units are passed: squares leave
+/// single precision soon after, and a density that is not a number would hide that it is next to zero. States beyond
+/// are taken for those on the same ray.
 const EDGE: f64 = 1e15;
 /// The same for states as they come, in any units.
 const FURTHEST: f64 = 1e36;
+
+/// Brings rows whose largest entry is beyond `edge` back along their rays, and adds how far they were to `beyond`, as
+/// a logarithm; 0 for all others.
+fn held<B: Backend>(
+    x: Dual<B, 2>,
+    edge: f64,
+    beyond: Option<Tensor<B, 1>>,
+) -> (Dual<B, 2>, Tensor<B, 1>) {
+    let dims = x.dims();
+    let largest = x.value.clone().detach().abs().max_dim(1).clamp_min(edge);
+    // Exactly 1 within.
+    let factor = largest.zeros_like().add_scalar(edge) / largest;
+    let far = factor.clone().log().neg().squeeze_dim::<1>(1);
+    let far = match beyond {
+        Some(before) => before + far,
+        None => far,
+    };
+    let factor = factor.expand(dims);
+    (x.linear(|t| t * factor.clone()), far)
+}
 
 /// Whether a layer brings states from their units to those of the flow.
 fn sets_units<B: Backend>(layer: &Layer<B>) -> bool {
@@ -192,19 +212,25 @@ impl<B: FlowBackend> Flow<B> {
     /// The log density of the rows of this rank, see [`Density::log_prob`].
     fn log_prob_here(&self, x: Tensor<B, 2>, condition: &Condition<B>) -> Dual<B, 1> {
         let features = self.features(condition);
-        let x = x.clamp(-FURTHEST, FURTHEST);
-        let (mut z, noise_log_prob) = self.augment(x, &condition.control);
+        let x = x.clamp(-f64::from(f32::MAX), f64::from(f32::MAX));
+        let (x, mut beyond) = held(Dual::constant(x), FURTHEST, None);
+        let (mut z, noise_log_prob) = self.augment(x.value, &condition.control);
         let mut total = z.zeros([z.dims()[0]]);
         let after_units = self.layers.iter().position(|layer| !sets_units(layer));
         for (place, layer) in self.layers.iter().enumerate() {
             if Some(place) == after_units {
-                z = z.clamp(-EDGE, EDGE);
+                (z, beyond) = held(z, EDGE, Some(beyond));
             }
             let (next, log_det) = layer.forward(z, &features);
             z = next;
             total = total.plus(log_det);
         }
         let log_prob = self.base.log_prob(z, &condition.control).plus(total);
+        // Along a ray it goes on to fall.
+        let within = beyond.clone().lower_equal_elem(0.0);
+        let fall = log_prob.value.clone().detach().abs() * beyond;
+        let fall = fall.mask_fill(within, 0.0);
+        let log_prob = log_prob.plus(Dual::constant(fall.neg()));
         match noise_log_prob {
             Some(noise) => log_prob.plus(noise.linear(Tensor::neg)),
             None => log_prob,

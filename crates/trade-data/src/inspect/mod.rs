@@ -285,6 +285,27 @@ mod tests {
     }
 
     #[test]
+    fn observations_may_repeat_be_whole_and_lie_far_off() {
+        let y: Vec<f64> = normals(2, 2)
+            .iter()
+            .map(|z| (3.0 * z).exp().floor())
+            .collect();
+        assert!(inspect_observations(&y, 2, "`y`").unwrap().is_empty());
+        let with = |last: fn(f64) -> f64| {
+            let mut y = normals(2, 2);
+            y.chunks_mut(2).for_each(|row| row[1] = last(row[1]));
+            inspect_observations(&y, 2, "`y`")
+        };
+        assert!(with(|_| 3.0).unwrap()[0].contains("column 1 is constant and tells nothing"));
+        assert!(with(|z| 1e6 + z).unwrap()[0].contains("subtract the offset"));
+        let message = with(|z| 1e9 + z).unwrap_err().to_string();
+        assert!(
+            message.contains("column 1") && message.contains("subtract"),
+            "{message}"
+        );
+    }
+
+    #[test]
     fn each_fault_is_said_with_its_column_and_row() {
         type Change = fn(usize, &mut [f64]);
         let cases: [(Change, &[&str]); 11] = [

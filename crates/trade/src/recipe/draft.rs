@@ -121,6 +121,11 @@ impl Draft {
             }
         }
         ensure!(
+            problem.target.is_known() || problem.data.is_some(),
+            "`data`: the density of the target is not known, so samples are needed, and there are none; give a file of \
+             them (an observation needs pairs: an npz file with `theta` and `y`)"
+        );
+        ensure!(
             !problem.bases.is_empty(),
             "`data` or `bases`: at least one base condition is needed"
         );

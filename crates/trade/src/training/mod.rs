@@ -241,7 +241,9 @@ impl<T: AnyDevice> Training<T> {
                 let (rest, held) = selection.split(data);
                 (problem.data, held_out) = (Some(rest), held);
             }
-            judge = Some(FlowJudge::new(selection, &problem, held_out));
+            // Of a few samples alone nothing can be held out, and there is no other measure.
+            let measured = held_out.is_some() || problem.target.is_known();
+            judge = measured.then(|| FlowJudge::new(selection, &problem, held_out));
         }
         let walks = self.walks::<B::InnerBackend>(&problem, &device)?;
         said.extend(walks.values().map(|walk| walk.said.clone()));

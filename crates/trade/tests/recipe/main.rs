@@ -399,7 +399,10 @@ fn what_cannot_be_chosen_is_said() {
     let text = r#"{ "target": { "simulated_posterior": { "prior": [{ "normal": { "mean": 0, "std": 1 } }],
             "observation": 2 } }, "ranges": { "beta": [0.5, 1.0] } }"#;
     let error = complete(text).unwrap_err().to_string();
-    assert!(error.contains("at least one base condition"), "{error}");
+    assert!(
+        error.contains("`data`: the density of the target is not known"),
+        "{error}"
+    );
     // Samples where the target has no density.
     let x = [1.0, 2.0, -0.5, 3.0];
     write_npy_f64(folder.path().join("x.npy"), &[4, 1], &x).unwrap();
