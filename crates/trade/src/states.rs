@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use trade_core::Family;
 use trade_data::{
-    Array, Table, inspect, inspect_observations, read_csv, read_npy, read_npz_named, repeated,
+    Array, inspect, inspect_observations, read_csv, read_npy, read_npz_named, repeated,
 };
 use trade_targets::Drawn;
 
@@ -44,14 +44,16 @@ fn expect(path: &Path, name: &str, array: Array, columns: usize) -> Result<Array
 
 /// The columns of a table that hold the entries of a state: by their names, and all columns as they stand where none
 /// of these is there.
-fn by_names(table: &Table, names: &[String]) -> Result<Array> {
+fn by_names(path: &Path, names: &[String]) -> Result<Array> {
+    let table = read_csv(path)?;
     let places: Vec<usize> = names.iter().filter_map(|name| table.place(name)).collect();
     if places.is_empty() {
         return Ok(table.all()?);
     }
     if let Some(missing) = names.iter().find(|name| table.place(name).is_none()) {
         bail!(
-            "there is no column `{missing}`, and there are columns of other variables; name the columns {}",
+            "{}: there is no column `{missing}`, and there are columns of other variables; name the columns {}",
+            path.display(),
             names.join(", ")
         );
     }
@@ -60,16 +62,15 @@ fn by_names(table: &Table, names: &[String]) -> Result<Array> {
 
 /// Reads states, `[n, dim]`, from an npy file, from a csv file, or from the array `x` (or `theta`) of an npz file;
 /// with them the observations, `[n, contexts]`, that an npz file has as `y`. The columns of a csv file are taken by
-/// the names of the target's variables if it has them all, and as they stand otherwise.
+/// the names of the target's variables, and as they stand where it has none of them.
 ///
 /// # Errors
-/// If the file cannot be read or holds something else.
+/// If the file cannot be read, holds something else, or is a table with some of the names only.
 pub fn read_states(path: &Path, target: &impl Family) -> Result<(Array, Option<Array>)> {
     let (dim, contexts) = (target.dim(), target.contexts());
     if !is_npz(path) {
         let x = if has_ending(path, "csv") {
-            by_names(&read_csv(path)?, &target.names())
-                .with_context(|| path.display().to_string())?
+            by_names(path, &target.names())?
         } else {
             read_npy(path)?
         };
@@ -310,6 +311,10 @@ mod tests {
         std::fs::write(&table, "x2,who,x1\n1,first,2\n3,second,4.5\n").unwrap();
         let named = read_states(&table, &States(2, 0)).unwrap().0;
         assert_eq!(named.data(), [2.0, 1.0, 4.5, 3.0]);
+        // Some of the names only say that something else is meant.
+        std::fs::write(&table, "x1,b\n1,2\n").unwrap();
+        let error = read_states(&table, &States(2, 0)).unwrap_err().to_string();
+        assert!(error.contains("there is no column `x2`"), "{error}");
         let arrays = BTreeMap::from([("x".to_string(), x)]);
         let packed = dir.path().join("x.NPZ");
         write_npz(&packed, &arrays, Precision::F64).unwrap();

@@ -89,10 +89,9 @@ pub fn of_evaluation(run: &Run, evaluation: &Evaluation) -> String {
         if let Some(found) = worst.filter(|found| found.least_p() < UNLIKELY) {
             let _ = write!(
                 text,
-                " At {} the posteriors are not calibrated (p = {:.1e}): they are off in place or width, so train \
+                " At {} the posteriors are not calibrated (p below {UNLIKELY}): they are off in place or width, so train \
                  longer, or give more pairs.",
-                stretches::named(&evaluation.controls, &found.condition),
-                found.least_p().max(1e-99)
+                stretches::named(&evaluation.controls, &found.condition)
             );
         }
         return text;
